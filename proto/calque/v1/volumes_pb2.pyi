@@ -1,0 +1,172 @@
+from calque.v1 import common_pb2 as _common_pb2
+from google.protobuf.internal import containers as _containers
+from google.protobuf import descriptor as _descriptor
+from google.protobuf import message as _message
+from collections.abc import Iterable as _Iterable, Mapping as _Mapping
+from typing import ClassVar as _ClassVar, Optional as _Optional, Union as _Union
+
+DESCRIPTOR: _descriptor.FileDescriptor
+
+class Volume(_message.Message):
+    __slots__ = ("volume_id", "name", "modality", "description", "imported_ms", "planes", "acquisition", "grey_slope", "grey_intercept", "grey_exact", "window_low", "window_high", "warnings", "voxel_ml", "digest", "thumbnail")
+    VOLUME_ID_FIELD_NUMBER: _ClassVar[int]
+    NAME_FIELD_NUMBER: _ClassVar[int]
+    MODALITY_FIELD_NUMBER: _ClassVar[int]
+    DESCRIPTION_FIELD_NUMBER: _ClassVar[int]
+    IMPORTED_MS_FIELD_NUMBER: _ClassVar[int]
+    PLANES_FIELD_NUMBER: _ClassVar[int]
+    ACQUISITION_FIELD_NUMBER: _ClassVar[int]
+    GREY_SLOPE_FIELD_NUMBER: _ClassVar[int]
+    GREY_INTERCEPT_FIELD_NUMBER: _ClassVar[int]
+    GREY_EXACT_FIELD_NUMBER: _ClassVar[int]
+    WINDOW_LOW_FIELD_NUMBER: _ClassVar[int]
+    WINDOW_HIGH_FIELD_NUMBER: _ClassVar[int]
+    WARNINGS_FIELD_NUMBER: _ClassVar[int]
+    VOXEL_ML_FIELD_NUMBER: _ClassVar[int]
+    DIGEST_FIELD_NUMBER: _ClassVar[int]
+    THUMBNAIL_FIELD_NUMBER: _ClassVar[int]
+    volume_id: str
+    name: str
+    modality: str
+    description: str
+    imported_ms: int
+    planes: _containers.RepeatedCompositeFieldContainer[_common_pb2.PlaneGeometry]
+    acquisition: _common_pb2.Plane
+    grey_slope: float
+    grey_intercept: float
+    grey_exact: bool
+    window_low: float
+    window_high: float
+    warnings: _containers.RepeatedScalarFieldContainer[str]
+    voxel_ml: float
+    digest: str
+    thumbnail: bytes
+    def __init__(self, volume_id: _Optional[str] = ..., name: _Optional[str] = ..., modality: _Optional[str] = ..., description: _Optional[str] = ..., imported_ms: _Optional[int] = ..., planes: _Optional[_Iterable[_Union[_common_pb2.PlaneGeometry, _Mapping]]] = ..., acquisition: _Optional[_Union[_common_pb2.Plane, str]] = ..., grey_slope: _Optional[float] = ..., grey_intercept: _Optional[float] = ..., grey_exact: _Optional[bool] = ..., window_low: _Optional[float] = ..., window_high: _Optional[float] = ..., warnings: _Optional[_Iterable[str]] = ..., voxel_ml: _Optional[float] = ..., digest: _Optional[str] = ..., thumbnail: _Optional[bytes] = ...) -> None: ...
+
+class GetUploadRequest(_message.Message):
+    __slots__ = ("upload_id",)
+    UPLOAD_ID_FIELD_NUMBER: _ClassVar[int]
+    upload_id: str
+    def __init__(self, upload_id: _Optional[str] = ...) -> None: ...
+
+class GetUploadResponse(_message.Message):
+    __slots__ = ("files",)
+    FILES_FIELD_NUMBER: _ClassVar[int]
+    files: _containers.RepeatedCompositeFieldContainer[UploadedFile]
+    def __init__(self, files: _Optional[_Iterable[_Union[UploadedFile, _Mapping]]] = ...) -> None: ...
+
+class UploadedFile(_message.Message):
+    __slots__ = ("name", "size_bytes", "committed_bytes")
+    NAME_FIELD_NUMBER: _ClassVar[int]
+    SIZE_BYTES_FIELD_NUMBER: _ClassVar[int]
+    COMMITTED_BYTES_FIELD_NUMBER: _ClassVar[int]
+    name: str
+    size_bytes: int
+    committed_bytes: int
+    def __init__(self, name: _Optional[str] = ..., size_bytes: _Optional[int] = ..., committed_bytes: _Optional[int] = ...) -> None: ...
+
+class UploadRequest(_message.Message):
+    __slots__ = ("upload_id", "file", "offset_bytes", "data")
+    UPLOAD_ID_FIELD_NUMBER: _ClassVar[int]
+    FILE_FIELD_NUMBER: _ClassVar[int]
+    OFFSET_BYTES_FIELD_NUMBER: _ClassVar[int]
+    DATA_FIELD_NUMBER: _ClassVar[int]
+    upload_id: str
+    file: UploadFile
+    offset_bytes: int
+    data: bytes
+    def __init__(self, upload_id: _Optional[str] = ..., file: _Optional[_Union[UploadFile, _Mapping]] = ..., offset_bytes: _Optional[int] = ..., data: _Optional[bytes] = ...) -> None: ...
+
+class UploadFile(_message.Message):
+    __slots__ = ("name", "size_bytes", "sha256")
+    NAME_FIELD_NUMBER: _ClassVar[int]
+    SIZE_BYTES_FIELD_NUMBER: _ClassVar[int]
+    SHA256_FIELD_NUMBER: _ClassVar[int]
+    name: str
+    size_bytes: int
+    sha256: bytes
+    def __init__(self, name: _Optional[str] = ..., size_bytes: _Optional[int] = ..., sha256: _Optional[bytes] = ...) -> None: ...
+
+class UploadResponse(_message.Message):
+    __slots__ = ("files",)
+    FILES_FIELD_NUMBER: _ClassVar[int]
+    files: _containers.RepeatedCompositeFieldContainer[UploadedFile]
+    def __init__(self, files: _Optional[_Iterable[_Union[UploadedFile, _Mapping]]] = ...) -> None: ...
+
+class ImportRequest(_message.Message):
+    __slots__ = ("upload_id", "name", "series", "frame_plus_one")
+    UPLOAD_ID_FIELD_NUMBER: _ClassVar[int]
+    NAME_FIELD_NUMBER: _ClassVar[int]
+    SERIES_FIELD_NUMBER: _ClassVar[int]
+    FRAME_PLUS_ONE_FIELD_NUMBER: _ClassVar[int]
+    upload_id: str
+    name: str
+    series: str
+    frame_plus_one: int
+    def __init__(self, upload_id: _Optional[str] = ..., name: _Optional[str] = ..., series: _Optional[str] = ..., frame_plus_one: _Optional[int] = ...) -> None: ...
+
+class ImportResponse(_message.Message):
+    __slots__ = ("progress", "volume")
+    PROGRESS_FIELD_NUMBER: _ClassVar[int]
+    VOLUME_FIELD_NUMBER: _ClassVar[int]
+    progress: ImportProgress
+    volume: Volume
+    def __init__(self, progress: _Optional[_Union[ImportProgress, _Mapping]] = ..., volume: _Optional[_Union[Volume, _Mapping]] = ...) -> None: ...
+
+class ImportProgress(_message.Message):
+    __slots__ = ("done", "total")
+    DONE_FIELD_NUMBER: _ClassVar[int]
+    TOTAL_FIELD_NUMBER: _ClassVar[int]
+    done: int
+    total: int
+    def __init__(self, done: _Optional[int] = ..., total: _Optional[int] = ...) -> None: ...
+
+class ListVolumesRequest(_message.Message):
+    __slots__ = ()
+    def __init__(self) -> None: ...
+
+class ListVolumesResponse(_message.Message):
+    __slots__ = ("volumes",)
+    VOLUMES_FIELD_NUMBER: _ClassVar[int]
+    volumes: _containers.RepeatedCompositeFieldContainer[Volume]
+    def __init__(self, volumes: _Optional[_Iterable[_Union[Volume, _Mapping]]] = ...) -> None: ...
+
+class GetVolumeRequest(_message.Message):
+    __slots__ = ("volume_id",)
+    VOLUME_ID_FIELD_NUMBER: _ClassVar[int]
+    volume_id: str
+    def __init__(self, volume_id: _Optional[str] = ...) -> None: ...
+
+class GetVolumeResponse(_message.Message):
+    __slots__ = ("volume",)
+    VOLUME_FIELD_NUMBER: _ClassVar[int]
+    volume: Volume
+    def __init__(self, volume: _Optional[_Union[Volume, _Mapping]] = ...) -> None: ...
+
+class ReadSlicesRequest(_message.Message):
+    __slots__ = ("volume_id", "plane", "slices")
+    VOLUME_ID_FIELD_NUMBER: _ClassVar[int]
+    PLANE_FIELD_NUMBER: _ClassVar[int]
+    SLICES_FIELD_NUMBER: _ClassVar[int]
+    volume_id: str
+    plane: _common_pb2.Plane
+    slices: _containers.RepeatedScalarFieldContainer[int]
+    def __init__(self, volume_id: _Optional[str] = ..., plane: _Optional[_Union[_common_pb2.Plane, str]] = ..., slices: _Optional[_Iterable[int]] = ...) -> None: ...
+
+class ReadSlicesResponse(_message.Message):
+    __slots__ = ("slice", "grey")
+    SLICE_FIELD_NUMBER: _ClassVar[int]
+    GREY_FIELD_NUMBER: _ClassVar[int]
+    slice: int
+    grey: bytes
+    def __init__(self, slice: _Optional[int] = ..., grey: _Optional[bytes] = ...) -> None: ...
+
+class DeleteVolumeRequest(_message.Message):
+    __slots__ = ("volume_id",)
+    VOLUME_ID_FIELD_NUMBER: _ClassVar[int]
+    volume_id: str
+    def __init__(self, volume_id: _Optional[str] = ...) -> None: ...
+
+class DeleteVolumeResponse(_message.Message):
+    __slots__ = ()
+    def __init__(self) -> None: ...

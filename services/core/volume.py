@@ -1,0 +1,133 @@
+"""A volume: voxels as stored, one affine to patient space, and how stored values become intensities.
+
+Nouns
+-----
+voxels
+    Array ``(slices, rows, columns)``. Axis 0 is always the acquisition axis: readers transpose once, so that a slice as
+    the scanner made it is contiguous, and `Volume.source_axes` remembers the axes of the file.
+affine
+    4×4, float64. Takes a voxel index ``(slice, row, column)`` (voxel centres at integers) to patient space in millimetres,
+    LPS: +x to the patient's left, +y to posterior, +z to superior (DICOM PS3.3 C.7.6.2.1.1).
+intensity
+    ``voxels[s] * slope[s] + intercept[s]``, the modality's own values (DICOM PS3.3 C.11.1).
+window
+    The volume's one intensity range, fixed at import: features see ``0..255`` over it.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+import numpy as np
+from numpy.typing import NDArray
+
+from services.core.errors import InvalidInput, Reason
+
+VOXEL_DTYPES = ("uint8", "int8", "uint16", "int16", "uint32", "int32", "float32")
+
+
+Affine = NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class Volume:
+    """Voxels with their geometry.
+
+    Attributes:
+        voxels: ``(slices, rows, columns)``, one of `VOXEL_DTYPES`, as stored in the file.
+        affine: ``(4, 4)`` float64, voxel index ``(slice, row, column)`` → patient mm, LPS.
+        slope: ``(slices,)`` float64, rescale slope of each slice.
+        intercept: ``(slices,)`` float64, rescale intercept of each slice.
+        source_axes: for each axis of `voxels`, the axis of the source file's array that it came from. A NIfTI array
+            ``(x, y, z)`` acquired along z has ``(2, 1, 0)``.
+        modality: DICOM modality code (``MR``, ``CT``, ``PT``), or empty.
+        description: what the source says of itself, free of patient data, or empty.
+        warnings: sentences that stay with the volume for ever.
+
+    Raises:
+        InvalidInput: shapes, dtype, affine or rescale values are not usable.
+    """
+
+    voxels: NDArray[np.generic]
+    affine: Affine
+    slope: NDArray[np.float64]
+    intercept: NDArray[np.float64]
+    source_axes: tuple[int, int, int] = (0, 1, 2)
+    modality: str = ""
+    description: str = ""
+    warnings: tuple[str, ...] = field(default=())
+
+    def __post_init__(self) -> None:
+        if self.voxels.ndim != 3 or 0 in self.voxels.shape:
+            raise InvalidInput("The image is not a volume of slices, rows and columns.", Reason.FILE_HEADER_INVALID)
+        if self.voxels.dtype.name not in VOXEL_DTYPES:
+            raise InvalidInput(f"Voxels of type {self.voxels.dtype.name} are not supported.", Reason.FILE_HEADER_INVALID)
+        check_affine(self.affine)
+        if self.slope.shape != (len(self.voxels),) or self.intercept.shape != (len(self.voxels),):
+            raise InvalidInput("There must be one rescale slope and intercept a slice.", Reason.FILE_HEADER_INVALID)
+        if not (np.isfinite(self.slope).all() and np.isfinite(self.intercept).all() and (self.slope != 0).all()):
+            raise InvalidInput("A rescale slope is zero or not a number.", Reason.FILE_HEADER_INVALID)
+        if sorted(self.source_axes) != [0, 1, 2]:
+            raise InvalidInput("The axes of the source are not a permutation.", Reason.GEOMETRY_INVALID)
+
+    @property
+    def shape(self) -> tuple[int, int, int]:
+        """Slices, rows, columns."""
+        slices, rows, columns = self.voxels.shape
+        return slices, rows, columns
+
+    @property
+    def spacing_mm(self) -> tuple[float, float, float]:
+        """Distance of neighbouring voxel centres along slices, rows and columns, in millimetres."""
+        along = np.linalg.norm(self.affine[:3, :3], axis=0)
+        return float(along[0]), float(along[1]), float(along[2])
+
+    @property
+    def voxel_ml(self) -> float:
+        """Volume of one voxel, in millilitres."""
+        return float(abs(np.linalg.det(self.affine[:3, :3]))) / 1000.0
+
+    def intensity(self, index: int) -> NDArray[np.float32]:
+        """Intensities of acquisition slice ``index``: ``(rows, columns)`` float32, in the modality's unit."""
+        stored = self.voxels[index].astype(np.float64)
+        intensity: NDArray[np.float32] = (stored * self.slope[index] + self.intercept[index]).astype(np.float32)
+        return intensity
+
+
+def check_affine(affine: Affine) -> None:
+    """Refuse an affine that is not 4×4, finite and invertible with sane spacing. Raises: InvalidInput."""
+    if affine.shape != (4, 4) or not np.isfinite(affine).all():
+        raise InvalidInput("The image's position in the patient is missing or not a number.", Reason.GEOMETRY_INVALID)
+    spacing = np.linalg.norm(affine[:3, :3], axis=0)
+    if (spacing <= 1e-6).any() or (spacing > 1e6).any():
+        raise InvalidInput("The distance between voxels is zero or not plausible.", Reason.GEOMETRY_INVALID)
+    if abs(np.linalg.det(affine[:3, :3] / spacing)) < 1e-3:
+        raise InvalidInput("The image's axes lie in one plane; its geometry cannot be right.", Reason.GEOMETRY_INVALID)
+
+
+def intensity_window(volume: Volume) -> tuple[float, float]:
+    """The volume's intensity window: 0.5 and 99.5 percentiles of the voxels that are not air.
+
+    Air is what lies below a tenth of the way from the lowest intensity to the 99.9 percentile; that holds for the zero
+    background of MR and for the -1000 HU of CT. Large volumes are read on a regular subset, the same every time.
+
+    Returns:
+        ``(low, high)`` intensities, ``low < high``.
+    """
+    step = max(1, int((volume.voxels.size / 4_000_000) ** (1 / 3)))
+    values = np.stack([volume.intensity(s)[::step, ::step] for s in range(0, volume.shape[0], step)])
+    values = values[np.isfinite(values)]
+    if not values.size:
+        return 0.0, 1.0
+    lowest = float(values.min())
+    air = lowest + 0.1 * (float(np.percentile(values, 99.9)) - lowest)
+    body = values[values > air]
+    low, high = np.percentile(body if body.size else values, (0.5, 99.5))
+    return (float(low), float(high)) if high > low else (float(low), float(low) + 1.0)
+
+
+def to_window(intensity: NDArray[np.float32], window: tuple[float, float]) -> NDArray[np.float32]:
+    """Intensities of any shape → float32 in 0–255 over the window; not-a-number becomes 0."""
+    low, high = window
+    scaled: NDArray[np.float32] = (intensity - np.float32(low)) * np.float32(255.0 / (high - low))
+    return np.clip(np.nan_to_num(scaled, nan=0.0), np.float32(0.0), np.float32(255.0))

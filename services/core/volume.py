@@ -131,3 +131,37 @@ def to_window(intensity: NDArray[np.float32], window: tuple[float, float]) -> ND
     low, high = window
     scaled: NDArray[np.float32] = (intensity - np.float32(low)) * np.float32(255.0 / (high - low))
     return np.clip(np.nan_to_num(scaled, nan=0.0), np.float32(0.0), np.float32(255.0))
+
+
+@dataclass(frozen=True)
+class GreyMap:
+    """16-bit greys for display: intensity = grey × slope + intercept.
+
+    ``exact`` when greys hold the stored integers; else intensities are kept to 1/65535 of the volume's range.
+    """
+
+    slope: float
+    intercept: float
+    exact: bool
+
+    def greys(self, intensity: NDArray[np.floating]) -> NDArray[np.uint16]:
+        """Intensities of any shape → uint16; not-a-number becomes 0."""
+        scaled = (intensity.astype(np.float64) - self.intercept) / self.slope
+        return np.clip(np.rint(np.nan_to_num(scaled, nan=0.0)), 0, 65535).astype(np.uint16)
+
+
+def grey_map(volume: Volume) -> GreyMap:
+    """The grey map of a volume: exact where one rescale holds for all slices and the integers span at most 16 bits."""
+    if volume.voxels.dtype.kind in "iu" and np.ptp(volume.slope) == 0 and np.ptp(volume.intercept) == 0:
+        lowest, highest = int(volume.voxels.min()), int(volume.voxels.max())
+        if highest - lowest <= 65535:
+            slope, intercept = float(volume.slope[0]), float(volume.intercept[0])
+            return GreyMap(slope, lowest * slope + intercept, True)
+    ranges = [_finite_range(volume.intensity(index)) for index in range(volume.shape[0])]
+    low, high = min(r[0] for r in ranges), max(r[1] for r in ranges)
+    return GreyMap((high - low) / 65535 if high > low else 1.0, low, False)
+
+
+def _finite_range(values: NDArray[np.float32]) -> tuple[float, float]:
+    finite = values[np.isfinite(values)]
+    return (float(finite.min()), float(finite.max())) if finite.size else (0.0, 0.0)

@@ -48,12 +48,19 @@ _FORMATS: dict[int, masks.Format] = {
 class SegmentationServicer(segmentation_pb2_grpc.SegmentationServicer):
     """Annotations over a store. Computing runs in a pool of threads of its own, storing in another."""
 
+    name = segmentation_pb2.DESCRIPTOR.services_by_name["Segmentation"].full_name
+    serving = True
+
     def __init__(self, store: Store, settings: Settings) -> None:
         threads = settings.compute_threads or len(os.sched_getaffinity(0))
         self._catalogue = Catalogue(store)
         self._annotations = Annotations(store)
         self._pool = ThreadPoolExecutor(threads, thread_name_prefix="compute")
         self._workspaces = Workspaces(self._open, self._annotations, self._pool, threads=threads, kept=settings.workspaces)
+
+    def register(self, server: grpc.aio.Server) -> None:
+        """Add this service to a server."""
+        segmentation_pb2_grpc.add_SegmentationServicer_to_server(self, server)
 
     async def close(self) -> None:
         """Stop computing."""

@@ -36,12 +36,22 @@ Context = grpc.aio.ServicerContext[Any, Any]
 class VolumesServicer(volumes_pb2_grpc.VolumesServicer):
     """Volumes over a store. Blocking work runs in threads; one upload is written by one call at a time."""
 
+    name = volumes_pb2.DESCRIPTOR.services_by_name["Volumes"].full_name
+    serving = True
+
     def __init__(self, store: Store, settings: Settings) -> None:
         self._store = store
         self._settings = settings
         self._catalogue = Catalogue(store)
         self._greys = GreyCache(self._catalogue)
         self._limits = Limits(memory_bytes=settings.parser_memory_bytes, seconds=settings.parser_seconds)
+
+    def register(self, server: grpc.aio.Server) -> None:
+        """Add this service to a server."""
+        volumes_pb2_grpc.add_VolumesServicer_to_server(self, server)
+
+    async def close(self) -> None:
+        """Nothing to let go of."""
 
     async def GetUpload(  # noqa: N802 – names of rpcs
         self, request: volumes_pb2.GetUploadRequest, context: Context

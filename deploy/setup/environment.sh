@@ -16,10 +16,11 @@ supported() { "$1" -c 'import sys; sys.exit(not (3, 11) <= sys.version_info[:2] 
 if stands test || { [ "$wanted" = run ] && stands run; }; then exit 0; fi
 
 uv=$(sh deploy/setup/uv.sh)
-# Programs in .venv name their folder: one that was moved, or whose Python has gone, is made anew.
+# Programs in .venv name their folder: one that was moved, or whose Python has gone, is made anew. One that was left half
+# done has no stamp, and is finished.
 case "$(cat "$stamp" 2>/dev/null || true)" in
     "test "*" $PWD") wanted=test ;;
-    "run "*" $PWD") ;;
+    "" | *" $PWD") ;;
     *) rm -rf .venv ;;
 esac
 rm -f "$stamp"

@@ -27,7 +27,7 @@ rm -f "$stamp"
 if [ ! -x .venv/bin/python ] || ! supported .venv/bin/python; then
     rm -rf .venv
     python=$("$uv" python find --system --no-python-downloads --no-project '>=3.11,<3.14' 2>/dev/null) \
-        || die "Calque needs Python 3.11, 3.12 or 3.13, and this machine has none. Install one, for example with: apt-get install python3.12, or uv python install 3.12"
+        || die "Calque needs Python 3.11, 3.12 or 3.13, and this machine has none. Install one, for example with: apt-get install python3.12, or: $uv python install 3.12"
     say "Setting up .venv with $("$python" --version) …"
     "$uv" venv --quiet --no-project --python "$python" .venv
 fi

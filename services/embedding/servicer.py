@@ -9,20 +9,22 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
+import grpc
 import structlog
 from calque import wire
 from calque.v1 import embedding_pb2, embedding_pb2_grpc
 
 from services.core.errors import CalqueError, ChoiceNeeded, InvalidInput, Reason, TooLarge
 from services.embedding.encoder import Encoder
+from services.serving.server import MESSAGE_LIMIT_BYTES
 
 log = structlog.get_logger()
 
 SERVICE = embedding_pb2.DESCRIPTOR.services_by_name["Embedding"].full_name
 # The first layers keep tens of float32 maps of the slice's own size: a gigabyte or two at this size.
 LARGEST_SLICE_PIXELS = 2048 * 2048
-# An answer is one message of at most 8 MiB at both ends; some is left for the other fields and for what zlib adds.
-LARGEST_ANSWER_BYTES = (8 << 20) - (64 << 10)
+# An answer is one message; some of it is left for the other fields and for what zlib adds.
+LARGEST_ANSWER_BYTES = MESSAGE_LIMIT_BYTES - (64 << 10)
 
 
 class EmbeddingServicer(embedding_pb2_grpc.EmbeddingServicer):
@@ -58,6 +60,10 @@ class EmbeddingServicer(embedding_pb2_grpc.EmbeddingServicer):
     def serving(self) -> bool:
         """Whether there is a model; what health reports."""
         return self._encoder is not None
+
+    def register(self, server: grpc.aio.Server) -> None:
+        """Add the service to a server."""
+        embedding_pb2_grpc.add_EmbeddingServicer_to_server(self, server)
 
     def close(self) -> None:
         """Let the thread end after the slice that it works on."""

@@ -21,7 +21,7 @@ from collections.abc import Callable, Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-TOLERANCE = 0.01
+TOLERANCE = 0.005
 
 Mask = NDArray[np.bool_]
 # (rows, columns) of pixels relative to the shape's centre, half its size in pixels → where the shape is.

@@ -7,6 +7,7 @@ from importlib import resources
 import nibabel
 import numpy as np
 import pytest
+
 from services.core.volume import Volume
 
 

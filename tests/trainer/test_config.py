@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pytest
+
 from services.core.errors import InvalidInput
 from trainer.config import Config, load_config, save_config
 

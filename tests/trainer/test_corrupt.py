@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+
 from trainer.corrupt import KINDS, TOLERANCE, corrupt
 
 PATCH = np.random.default_rng(3).random((50, 50), np.float32) + np.float32(0.1)
@@ -49,5 +50,7 @@ def edges(hidden: np.ndarray) -> int:
 
 
 def test_a_hole_is_in_fewer_pieces_than_shapes_and_shapes_than_tossed_pixels():
-    hole, shapes, toss = (sum(edges(corrupt(PATCH, kind, 0.2, (s,))[1]) for s in range(20)) for kind in ("hole", "shapes", "toss"))
+    hole, shapes, toss = (
+        sum(edges(corrupt(PATCH, kind, 0.2, (s,))[1]) for s in range(20)) for kind in ("hole", "shapes", "toss")
+    )
     assert hole < shapes < toss / 2

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+
 from services.core.volume import Volume, intensity_window
 from trainer.config import Config
 from trainer.data import find_patches, split_volumes, stream
@@ -34,7 +35,10 @@ def test_the_parts_have_their_size_and_the_seed_decides():
 def test_patches_come_only_from_their_own_volumes():
     config = Config(patch=16, step=16, content=0.0)
     # Each volume has levels of its own, so that a patch tells where it is from.
-    volumes = [volume(np.full((2, 32, 32), 10 * k, np.uint8) + np.arange(k, k + 2, dtype=np.uint8)[:, None, None]) for k in range(1, 7)]
+    volumes = [
+        volume(np.full((2, 32, 32), 10 * k, np.uint8) + np.arange(k, k + 2, dtype=np.uint8)[:, None, None])
+        for k in range(1, 7)
+    ]
     parts = split_volumes(len(volumes), config.split, config.seed)
     seen = []
     for part in parts:

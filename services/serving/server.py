@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Sequence
+from typing import Protocol
 
 import grpc
-import structlog
 from grpc_health.v1 import health, health_pb2, health_pb2_grpc
 
 from services.core.errors import Reason, Unavailable
 from services.serving.status import ErrorInterceptor
-
-log = structlog.get_logger()
 
 MESSAGE_LIMIT_BYTES = 8 << 20
 
@@ -26,43 +24,54 @@ _OPTIONS = [
     ("grpc.so_reuseport", 0),
 ]
 
-Register = Callable[[grpc.aio.Server], None]
-"""Adds a servicer to a server."""
+
+class Servicer(Protocol):
+    """What a room gives to be served."""
+
+    name: str
+    """Full name of the service: ``calque.v1.Volumes``."""
+
+    @property
+    def serving(self) -> bool:
+        """Whether it can answer now; health says so."""
+        ...
+
+    def register(self, server: grpc.aio.Server) -> None:
+        """Add itself to a server."""
+        ...
+
+    async def close(self) -> None:
+        """Let go of threads and caches."""
+        ...
 
 
 class Server:
-    """A gRPC server on ``listen`` (``host:port``) with the given services, by their full names (``calque.v1.Volumes``)."""
+    """A gRPC server on ``listen`` (``host:port``). Raises: Unavailable when the address cannot be had."""
 
-    def __init__(self, services: Mapping[str, Register], *, listen: str) -> None:
+    def __init__(self, servicers: Sequence[Servicer], *, listen: str) -> None:
         self._server = grpc.aio.server(interceptors=[ErrorInterceptor()], options=_OPTIONS)
-        self._names = list(services)
+        self._servicers = servicers
         self._health = health.aio.HealthServicer()
-        for register in services.values():
-            register(self._server)
+        for servicer in servicers:
+            servicer.register(self._server)
         health_pb2_grpc.add_HealthServicer_to_server(self._health, self._server)
         try:
             self.port = self._server.add_insecure_port(listen)
         except RuntimeError as error:
-            raise Unavailable(
-                f"The address {listen} cannot be served on; is it in use?", Reason.SERVICE_UNAVAILABLE
-            ) from error
+            message = f"The address {listen} cannot be served on; is it in use?"
+            raise Unavailable(message, Reason.SERVICE_UNAVAILABLE) from error
 
     async def start(self) -> None:
-        """Begin to answer; every service reports SERVING."""
+        """Begin to answer. Health: each service as it says, and the server as a whole, the empty name, SERVING."""
         await self._server.start()
-        for name in ["", *self._names]:
-            await self.set_serving(name, True)
-
-    async def set_serving(self, name: str, serving: bool) -> None:
-        """Report a service as SERVING or NOT_SERVING; the empty name is the server as a whole."""
         states = health_pb2.HealthCheckResponse
-        await self._health.set(name, states.SERVING if serving else states.NOT_SERVING)
+        await self._health.set("", states.SERVING)
+        for servicer in self._servicers:
+            await self._health.set(servicer.name, states.SERVING if servicer.serving else states.NOT_SERVING)
 
     async def stop(self, grace_s: float = 2.0) -> None:
-        """Report NOT_SERVING, let running calls end for a while, then close."""
+        """Report NOT_SERVING, let running calls end for a while, then close everything."""
         await self._health.enter_graceful_shutdown()
         await self._server.stop(grace_s)
-
-    async def wait(self) -> None:
-        """Until the server is stopped."""
-        await self._server.wait_for_termination()
+        for servicer in self._servicers:
+            await servicer.close()

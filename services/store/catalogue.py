@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from services.core.errors import Corrupt, NotFound, Reason
-from services.core.volume import Volume
+from services.core.volume import GreyMap, Volume
 from services.store.port import Store
 
 
@@ -25,7 +25,7 @@ class VolumeRecord:
     """What the catalogue knows of a volume without its voxels; units and axes as in `Volume`.
 
     ``window`` is the volume's intensity window, ``digest`` the SHA-256 of the voxels, ``slice_crc32`` one CRC-32 a slice,
-    ``imported_ms`` milliseconds since 1970 (UTC), ``thumbnail`` a JPEG, ``intensity_range`` the lowest and the highest.
+    ``imported_ms`` milliseconds since 1970 (UTC), ``thumbnail`` a JPEG, ``grey`` how 16-bit greys are shown.
     """
 
     volume_id: str
@@ -41,7 +41,7 @@ class VolumeRecord:
     description: str
     warnings: tuple[str, ...]
     window: tuple[float, float]
-    intensity_range: tuple[float, float]
+    grey: GreyMap
     digest: str
     slice_crc32: tuple[int, ...]
     thumbnail: bytes
@@ -65,7 +65,7 @@ class Catalogue:
         name: str,
         imported_ms: int,
         window: tuple[float, float],
-        intensity_range: tuple[float, float],
+        grey: GreyMap,
         thumbnail: bytes,
     ) -> VolumeRecord:
         """Store a volume and return its record, or the record that is there for the same content."""
@@ -90,7 +90,7 @@ class Catalogue:
             description=volume.description,
             warnings=volume.warnings,
             window=window,
-            intensity_range=intensity_range,
+            grey=grey,
             digest=voxels.hexdigest(),
             slice_crc32=tuple(zlib.crc32(part) for part in slices),
             thumbnail=thumbnail,
@@ -169,6 +169,7 @@ def _from_json(data: bytes) -> VolumeRecord:
     try:
         fields = json.loads(data)
         fields.pop("layout")
+        fields["grey"] = GreyMap(**fields["grey"])
         fields["thumbnail"] = base64.b64decode(fields["thumbnail"])
         fields["affine"] = tuple(tuple(row) for row in fields["affine"])
         tuples = {key: tuple(value) for key, value in fields.items() if isinstance(value, list)}

@@ -38,6 +38,8 @@ class Log:
         """Session that writes; empty before the first one."""
         self.epoch = 0
         """Times that writing was taken up."""
+        self.last_event = 0
+        """Position of the last entry that is an event; 0 when there is none."""
         self._own_epoch = 0  # 0: we do not write
         self._sequences: dict[str, dict[int, Entry]] = {}
         self.refresh()
@@ -104,6 +106,7 @@ class Log:
         if entry.sequence == 0:
             self.writer = entry.session_id
         else:
+            self.last_event = entry.position
             self._sequences.setdefault(entry.session_id, {})[entry.sequence] = entry
 
     def _decode(self, data: bytes, position: int) -> Entry:

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from services.core.errors import Corrupt, NotFound
-from services.core.volume import Volume
+from services.core.volume import GreyMap, Volume
 from services.store.annotations import PAPER_LABELS, Annotations, LabelRecord, MaskRecord
 from services.store.catalogue import Catalogue, VolumeRecord
 from services.store.directory import DirectoryStore
@@ -35,7 +35,12 @@ def volume(seed: int = 0) -> Volume:
 
 def add(store: DirectoryStore, one: Volume, name: str = "Case 1", imported_ms: int = 5) -> VolumeRecord:
     return Catalogue(store).add(
-        one, name=name, imported_ms=imported_ms, window=(0.0, 9.0), intensity_range=(-5.0, 99.0), thumbnail=b"\xff\xd8jpeg"
+        one,
+        name=name,
+        imported_ms=imported_ms,
+        window=(0.0, 9.0),
+        grey=GreyMap(0.1, -5.0, False),
+        thumbnail=b"\xff\xd8jpeg",
     )
 
 

@@ -75,9 +75,12 @@ def _decode(keras: Any, latent: Any, name: str, patch: int) -> Any:
 
 
 def _block(keras: Any, x: Any, filters: int) -> Any:
-    """Two 3×3 convolutions, each followed by batch normalisation (whose offset serves as bias) and ReLU."""
+    """Two 3×3 convolutions, each followed by batch normalisation (whose offset serves as bias) and ReLU.
+
+    Normalisation is over the whole batch, however many replicas share it, so that their number changes nothing.
+    """
     for _ in range(2):
         x = keras.layers.Conv2D(filters, 3, padding="same", use_bias=False)(x)
-        x = keras.layers.BatchNormalization()(x)
+        x = keras.layers.BatchNormalization(synchronized=True)(x)
         x = keras.layers.ReLU()(x)
     return x

@@ -20,7 +20,6 @@ from services.serving.server import MESSAGE_LIMIT_BYTES
 
 log = structlog.get_logger()
 
-SERVICE = embedding_pb2.DESCRIPTOR.services_by_name["Embedding"].full_name
 # The first layers keep tens of float32 maps of the slice's own size: a gigabyte or two at this size.
 LARGEST_SLICE_PIXELS = 2048 * 2048
 # An answer is one message; some of it is left for the other fields and for what zlib adds.
@@ -36,6 +35,8 @@ class EmbeddingServicer(embedding_pb2_grpc.EmbeddingServicer):
         encoder: the model; None: no call can be answered.
         why_not: a sentence that says why there is none.
     """
+
+    name = embedding_pb2.DESCRIPTOR.services_by_name["Embedding"].full_name
 
     def __init__(self, encoder: Encoder | None, why_not: str = "No model is configured for embedding.") -> None:
         self._encoder = encoder
@@ -65,9 +66,9 @@ class EmbeddingServicer(embedding_pb2_grpc.EmbeddingServicer):
         """Add the service to a server."""
         embedding_pb2_grpc.add_EmbeddingServicer_to_server(self, server)
 
-    def close(self) -> None:
+    async def close(self) -> None:
         """Let the thread end after the slice that it works on."""
-        self._thread.shutdown(wait=True, cancel_futures=True)
+        await asyncio.to_thread(self._thread.shutdown, cancel_futures=True)
 
     async def Embed(  # noqa: N802 - the contract's name
         self, request_iterator: AsyncIterator[embedding_pb2.EmbedRequest], context: Any

@@ -14,22 +14,20 @@ from grpc_health.v1 import health_pb2, health_pb2_grpc
 from grpc_status import rpc_status
 
 from services.embedding.encoder import Encoder
-from services.embedding.servicer import SERVICE, EmbeddingServicer
+from services.embedding.servicer import EmbeddingServicer
 from services.serving.server import MESSAGE_LIMIT_BYTES, Server
 
 
 @asynccontextmanager
 async def serve(servicer: EmbeddingServicer) -> AsyncIterator[grpc.aio.Channel]:
-    server = Server({SERVICE: servicer.register}, listen="127.0.0.1:0")
+    server = Server([servicer], listen="127.0.0.1:0")
     await server.start()
-    await server.set_serving(SERVICE, servicer.serving)
     try:
         options = [("grpc.max_receive_message_length", MESSAGE_LIMIT_BYTES)]
         async with grpc.aio.insecure_channel(f"127.0.0.1:{server.port}", options=options) as channel:
             yield channel
     finally:
         await server.stop(0)
-        servicer.close()
 
 
 @pytest.fixture
@@ -84,7 +82,9 @@ async def test_a_dialogue_is_answered_before_the_stream_ends(encoder):
 async def test_get_model_says_what_answers_and_where_it_runs(encoder, small_model):
     async with serve(EmbeddingServicer(encoder)) as channel:
         model = await embedding_pb2_grpc.EmbeddingStub(channel).GetModel(embedding_pb2.GetModelRequest(), timeout=20)
-        health = await health_pb2_grpc.HealthStub(channel).Check(health_pb2.HealthCheckRequest(service=SERVICE), timeout=20)
+        health = await health_pb2_grpc.HealthStub(channel).Check(
+            health_pb2.HealthCheckRequest(service=EmbeddingServicer.name), timeout=20
+        )
 
     assert model == embedding_pb2.GetModelResponse(
         name="small",
@@ -102,7 +102,9 @@ async def test_without_a_usable_model_the_service_runs_and_says_so(tmp_path, fil
     (tmp_path / "damaged.onnx").write_bytes(b"not a model")
     servicer = EmbeddingServicer.from_file(tmp_path / file if file else None)
     async with serve(servicer) as channel:
-        health = await health_pb2_grpc.HealthStub(channel).Check(health_pb2.HealthCheckRequest(service=SERVICE), timeout=20)
+        health = await health_pb2_grpc.HealthStub(channel).Check(
+            health_pb2.HealthCheckRequest(service=EmbeddingServicer.name), timeout=20
+        )
         with pytest.raises(grpc.aio.AioRpcError) as no_model:
             await embedding_pb2_grpc.EmbeddingStub(channel).GetModel(embedding_pb2.GetModelRequest(), timeout=20)
         with pytest.raises(grpc.aio.AioRpcError) as no_answer:

@@ -19,7 +19,7 @@ from calque.v1 import (
 from google.rpc import status_pb2
 
 from services.core.errors import CalqueError, Reason
-from services.formats.read import SourceFile
+from services.formats.source import SourceFile
 
 CHUNK_BYTES = 256 << 10
 MESSAGE_LIMIT_BYTES = 8 << 20
@@ -86,8 +86,8 @@ class Client:
         """
         request = segmentation_pb2.ExportRequest(
             annotation_id=annotation_id,
-            kind=segmentation_pb2.ExportKind.Value(f"EXPORT_KIND_{kind.upper()}"),
-            format=segmentation_pb2.ExportFormat.Value(f"EXPORT_FORMAT_{form.upper()}"),
+            kind=f"EXPORT_KIND_{kind.upper()}",
+            format=f"EXPORT_FORMAT_{form.upper()}",
         )
         with refusals():
             parts = list(self.segmentation.Export(request))

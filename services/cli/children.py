@@ -41,11 +41,13 @@ def end(process: subprocess.Popen[str]) -> None:
     if process.stdin:
         with suppress(BrokenPipeError):
             process.stdin.close()
-    for ask in (lambda: None, process.terminate, process.kill):
-        ask()
-        with suppress(subprocess.TimeoutExpired):
-            process.wait(_END_SECONDS)
-            break
+    with suppress(subprocess.TimeoutExpired):
+        process.wait(_END_SECONDS)
+    for insist in (process.terminate, process.kill):
+        if process.poll() is None:
+            insist()
+            with suppress(subprocess.TimeoutExpired):
+                process.wait(_END_SECONDS)
     if process.stdout:
         process.stdout.close()
 

@@ -149,8 +149,8 @@ def _bright_region(volume: Volume) -> NDArray[np.bool_]:
     """Something to draw on where nobody said what: the largest bright region of the middle slice."""
     middle = volume.shape[0] // 2
     image = np.nan_to_num(volume.intensity(middle))
-    bright = image > threshold_otsu(image) if np.ptp(image) else np.ones_like(image, dtype=bool)
-    regions = connected(bright)
+    bright = image > threshold_otsu(image) if np.ptp(image) else np.ones_like(image, dtype=bool)  # type: ignore[no-untyped-call]
+    regions = connected(bright)  # type: ignore[no-untyped-call]
     found = np.zeros(volume.shape, dtype=bool)
     found[middle] = regions == 1 + int(np.argmax(np.bincount(regions.ravel())[1:]))
     return found
@@ -191,7 +191,8 @@ def _segment(desk: Desk, hand: Hand, volume: Volume, task: Task) -> Outcome:
             more = corrections(task.truth, ~shown if task.exchanged else shown, volume.affine, labelling=labelling)
             if not more:
                 break
-            step(f"correction {number}: {len(more)} strokes on another slice", lambda more=more: draw(more), f"correct-{number}")
+            words = f"correction {number}: {len(more)} strokes on another slice"
+            step(words, lambda strokes=more: draw(strokes), f"correct-{number}")  # type: ignore[misc]
             step(f"correction {number} to its mask", lambda: hand.do("wait_mask"), f"corrected-{number}")
             hand.do("wait_volume")
             levels = _probability(desk, volume)

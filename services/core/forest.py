@@ -19,6 +19,8 @@ from numpy.typing import NDArray
 from services.core.compiled import compiled
 from services.core.errors import ChoiceNeeded, Corrupt, Reason
 
+ENGINE = "1"
+"""Version of features and forest together: the same engine, volume, log, preset and seed give the same bytes."""
 TREES = 50
 DEPTH = 50
 MOST_PER_CLASS = 20_000

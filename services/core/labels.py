@@ -99,7 +99,7 @@ class Labels:
             The slices on which labels changed.
 
         Raises:
-            IndexError: a voxel outside the volume; the labels stay as they were.
+            IndexError: a voxel outside the volume, or a mask of another shape; the labels stay as they were.
         """
         if isinstance(action, Undo):
             if not self._done:
@@ -126,6 +126,8 @@ class Labels:
         if isinstance(action, Clear):
             after = np.zeros_like(self.array)
         else:
+            if action.mask.shape != self.array.shape:
+                raise IndexError("A mask does not have the volume's shape.")
             start = mask_labels(action.mask)
             after = np.where(start > 0, start, self.array)
         return _Many(_folded(self.array), _folded(after))

@@ -68,7 +68,7 @@ class EmbeddingServicer(embedding_pb2_grpc.EmbeddingServicer):
 
     async def close(self) -> None:
         """Let the thread end after the slice that it works on."""
-        await asyncio.to_thread(self._thread.shutdown, cancel_futures=True)
+        await asyncio.to_thread(self._thread.shutdown, wait=True, cancel_futures=True)
 
     async def Embed(  # noqa: N802 - the contract's name
         self, request_iterator: AsyncIterator[embedding_pb2.EmbedRequest], context: Any

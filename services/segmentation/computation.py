@@ -11,10 +11,11 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from services.core import features, forest, mask, pipeline
+from services.core import forest, mask, pipeline
+from services.core.features import PAPER
 from services.core.geometry import PlaneGeometry
 from services.core.labels import Labels
-from services.core.volume import Volume, to_window
+from services.core.volume import Volume
 
 Levels = NDArray[np.uint8]
 
@@ -61,13 +62,16 @@ class Computation:
         """Features of an acquisition slice, computed once: ``(n_features, rows, columns)`` uint8."""
         found = self._features[index]
         if found is None:
-            found = features.compute(self._image(index), features.PAPER)
+            found = pipeline.slice_features(self.volume, self.window, index)
             self._features[index] = found
         return found
 
     def gather(self) -> tuple[Levels, NDArray[np.uint8]]:
         """Features ``(n, n_features)`` and labels ``(n,)`` of the labelled voxels, in the order of the voxels."""
-        return pipeline.gather(self._rectangle, self.labels.array)
+        drawn = np.flatnonzero(self.labels.array.any(axis=(1, 2)))
+        if not len(drawn):
+            return np.zeros((0, len(PAPER)), dtype=np.uint8), np.zeros(0, dtype=np.uint8)
+        return pipeline.join(self._samples(int(index)) for index in drawn)
 
     def fit(self, samples: Levels, labels: NDArray[np.uint8], *, seed: int, shown_label: int) -> None:
         """Begin a generation: fit a forest, or have none while fewer than two labels are there."""
@@ -124,16 +128,16 @@ class Computation:
         volume = self.volume.voxels.nbytes
         return kept + cut + volume + self.levels.nbytes + self.labels.array.nbytes + self.counts.nbytes
 
-    def _image(self, index: int) -> NDArray[np.float32]:
-        return to_window(self.volume.intensity(index), self.window)
-
-    def _rectangle(self, index: int, rows: slice, columns: slice) -> Levels:
-        """Features of a rectangle of a slice; of the whole slice when that is there or the rectangle is most of it."""
-        _, height, width = self.volume.shape
-        small = (rows.stop - rows.start) * (columns.stop - columns.start) * 4 < height * width
+    def _samples(self, index: int) -> tuple[Levels, NDArray[np.uint8]]:
+        """Features and labels of a slice's labelled voxels, from as small a rectangle of it as is worth while."""
+        drawn = self.labels.array[index]
+        rows, columns = _bounds(drawn.any(axis=1)), _bounds(drawn.any(axis=0))
+        small = (rows.stop - rows.start) * (columns.stop - columns.start) * 4 < drawn.size
         if small and not self.has_features(index):
-            return features.compute(self._image(index), features.PAPER, rows, columns)
-        return self.load_features(index)[:, rows, columns]
+            part = pipeline.slice_features(self.volume, self.window, index, PAPER, rows, columns)
+        else:
+            part = self.load_features(index)[:, rows, columns]
+        return pipeline.slice_samples(part, drawn[rows, columns])
 
     def _load_cut(self, plane: PlaneGeometry, at: int) -> Levels:
         """Features of a cut: ``(n_features, slices, rows or columns)``."""
@@ -144,7 +148,13 @@ class Computation:
             rows, columns = (line, everything) if plane.slice_axis == 1 else (everything, line)
             whole = self._features[index]
             if whole is None:
-                lines.append(features.compute(self._image(index), features.PAPER, rows, columns))
+                lines.append(pipeline.slice_features(self.volume, self.window, index, PAPER, rows, columns))
             else:
                 lines.append(whole[:, rows, columns])
         return np.ascontiguousarray(np.stack(lines, axis=1).squeeze(plane.slice_axis + 1))
+
+
+def _bounds(used: NDArray[np.bool_]) -> slice:
+    """From the first to the last true value."""
+    places = np.flatnonzero(used)
+    return slice(int(places[0]), int(places[-1]) + 1)

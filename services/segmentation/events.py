@@ -51,7 +51,7 @@ def check(event: segmentation_pb2.EventBody, sequence: int, planes: Planes, labe
     x, y = np.array(path.x, dtype=np.float64), np.array(path.y, dtype=np.float64)
     if len(x) > POINT_LIMIT or len(y) > POINT_LIMIT:
         raise TooLarge(f"A stroke has at most {POINT_LIMIT} points; this one was not kept.", Reason.STROKE_INVALID)
-    if not len(x) or len(x) != len(y) or path.plane not in planes or path.slice >= planes[Plane(path.plane)].slices:
+    if not len(x) or len(x) != len(y) or not slice_exists(path.plane, path.slice, planes):
         raise _refused(sequence, "The stroke has no points, or lies on a slice that is not there; it was not kept.")
     plane = planes[Plane(path.plane)]
     if not (_within(x, plane.columns) and _within(y, plane.rows)):
@@ -77,9 +77,12 @@ def to_action(
     kind = event.WhichOneof("action")
     if kind is None:
         return None
-    simple = {"undo": Undo, "redo": Redo, "clear": Clear}
-    if kind in simple:
-        return simple[kind]()
+    if kind == "undo":
+        return Undo()
+    if kind == "redo":
+        return Redo()
+    if kind == "clear":
+        return Clear()
     if kind == "mask_import":
         return None if mask is None else MaskStart(mask)
     path: Path = getattr(event, kind)
@@ -93,6 +96,11 @@ def to_action(
     voxels = np.ravel_multi_index(plane.to_voxels(columns, rows, path.slice), shape)
     label = 0 if isinstance(path, segmentation_pb2.Erase) else path.label
     return Edit(voxels=np.asarray(voxels, dtype=np.int64), label=label)
+
+
+def slice_exists(plane: int, index: int, planes: Planes) -> bool:
+    """Whether a message names a plane, and a slice that it has."""
+    return plane in {int(known) for known in Plane} and index < planes[Plane(plane)].slices
 
 
 def _within(values: NDArray[np.float64], size: int) -> bool:

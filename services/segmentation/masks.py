@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from services.core import forest
 from services.core.errors import InvalidInput, NotFound, Reason
 from services.formats.masks import read_mask
-from services.formats.read import SourceFile
+from services.formats.source import SourceFile
 from services.formats.write import nifti_bytes, tiff_bytes
 from services.segmentation.workspace import Snapshot
 from services.store.annotations import AnnotationRecord, Annotations, MaskRecord

@@ -19,6 +19,7 @@ from calque.v1 import common_pb2, segmentation_pb2
 
 from services.core.errors import CalqueError, Conflict, InvalidInput, NotFound
 from services.core.geometry import Plane
+from services.segmentation.events import slice_exists
 from services.segmentation.messages import PRESETS, annotation_message
 from services.segmentation.workspace import Settings, View, Workspace
 from services.serving.status import error_info
@@ -142,7 +143,7 @@ class Session:
         self._news.set()
 
     def _look(self, view: segmentation_pb2.AnnotateView) -> None:
-        if view.plane not in iter(Plane) or view.slice >= self._workspace.planes[Plane(view.plane)].slices:
+        if not slice_exists(view.plane, view.slice, self._workspace.planes):
             raise InvalidInput("There is no such slice.")
         self.view = (Plane(view.plane), view.slice)
         self._workspace.look()

@@ -119,7 +119,7 @@ class VolumesServicer(volumes_pb2_grpc.VolumesServicer):
         self, request: volumes_pb2.ReadSlicesRequest, context: Context
     ) -> AsyncIterator[volumes_pb2.ReadSlicesResponse]:
         record = await asyncio.to_thread(self._catalogue.get, request.volume_id)
-        if request.plane not in iter(Plane):
+        if request.plane not in {int(plane) for plane in Plane}:
             raise InvalidInput("A plane must be named: axial, coronal or sagittal.")
         plane = plane_geometry(record.shape, record.affine_array, Plane(request.plane))
         if len(request.slices) > SLICES_LIMIT or any(index >= plane.slices for index in request.slices):

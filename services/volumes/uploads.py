@@ -18,11 +18,10 @@ from pathlib import Path
 from uuid import UUID
 
 from services.core.errors import ChoiceNeeded, Corrupt, InvalidInput, NotFound, OutOfSequence, Reason, TooLarge
-from services.formats.read import SourceFile
+from services.formats.source import SourceFile, check_names
 from services.store.port import Store
 
 PART_BYTES = 4 << 20
-_NAME_LIMIT = 1024
 
 
 @dataclass(frozen=True)
@@ -62,7 +61,7 @@ class UploadFolder:
             InvalidInput: a name that cannot be, or another size or digest than before.
             TooLarge: over the limit on an upload.
         """
-        check_name(name)
+        check_names([SourceFile(name, Path())])
         if len(sha256) != 32:
             raise InvalidInput("A file is announced with its SHA-256 of 32 bytes.")
         known = self.files()
@@ -136,14 +135,6 @@ class UploadFolder:
     def _parts(self, number: int) -> Iterator[bytes]:
         for key in self._store.list(f"{self._folder(number)}/parts"):
             yield self._store.read(key)
-
-
-def check_name(name: str) -> None:
-    """Refuse a file name that no file picker gives. Raises: InvalidInput."""
-    parts = name.split("/")
-    control = any(not character.isprintable() for character in name)  # also right-to-left marks and NUL
-    if not name or len(name.encode()) > _NAME_LIMIT or control or "\\" in name or {"", ".", ".."} & set(parts):
-        raise InvalidInput("A file has a name that cannot be used; rename it and try again.")
 
 
 def out_of_step(expected: int) -> OutOfSequence:

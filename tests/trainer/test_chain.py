@@ -18,7 +18,7 @@ from calque.v1 import embedding_pb2, embedding_pb2_grpc
 from services.core.errors import ChoiceNeeded, Conflict, InvalidInput, Reason
 from services.core.volume import Volume, intensity_window, to_window
 from services.embedding.encoder import Encoder
-from services.embedding.servicer import SERVICE, EmbeddingServicer
+from services.embedding.servicer import EmbeddingServicer
 from services.serving.server import Server
 from trainer.backend import load
 from trainer.config import Config, load_config
@@ -164,7 +164,7 @@ async def test_the_service_answers_with_what_keras_says(trained, exported, sampl
         for k, s in enumerate(slices)
     ]
     servicer = EmbeddingServicer.from_file(file, digest)
-    server = Server({SERVICE: servicer.register}, listen="127.0.0.1:0")
+    server = Server([servicer], listen="127.0.0.1:0")
     await server.start()
     try:
         async with grpc.aio.insecure_channel(f"127.0.0.1:{server.port}") as channel:
@@ -173,7 +173,6 @@ async def test_the_service_answers_with_what_keras_says(trained, exported, sampl
             answers = [answer async for answer in stub.Embed(iter(requests), timeout=60)]
     finally:
         await server.stop(0)
-        servicer.close()
 
     assert (model.name, model.digest, model.provider) == ("naive", digest, "CPUExecutionProvider")
     assert [answer.request_id for answer in answers] == [0, 1, 2]

@@ -97,6 +97,18 @@ def tablet(
     sys.exit(tablet_main(arguments + (["--journal", str(journal)] if journal else [])))
 
 
+@app.command()
+def train(
+    run: Annotated[Path, typer.Argument(help="Folder of the run, made new: configuration, curve, encoder.onnx.")],
+    volumes: Annotated[list[Path] | None, typer.Argument(help="Volumes to learn from; none: the sample MRI.")] = None,
+    config: Annotated[Path | None, typer.Option(help="TOML or JSON file; what it leaves out keeps the default.")] = None,
+) -> None:
+    """Train an encoder on patches of volumes, without labels, and export it to ONNX."""
+    from services.cli.train import train_encoder
+
+    train_encoder(run, volumes or [], config)
+
+
 def load_settings(**flags: object) -> Settings:
     """Settings from the environment with flags over them. Raises: InvalidInput, naming what is wrong."""
     from pydantic import ValidationError

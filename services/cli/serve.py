@@ -38,7 +38,7 @@ async def _serve(settings: Settings, services: tuple[Service, ...], with_parent:
     if "embedding" in services:
         from services.embedding.servicer import EmbeddingServicer
 
-        servicers.append(EmbeddingServicer.from_file(settings.model, settings.model_sha256))
+        servicers.append(EmbeddingServicer.from_file(settings.model, settings.model_sha256, settings.compute_threads))
     server = Server(servicers, listen=settings.listen)
     await server.start()
     address = f"{settings.listen.rpartition(':')[0]}:{server.port}"

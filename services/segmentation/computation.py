@@ -40,7 +40,8 @@ class Computation:
         forest: the newest one, or None while fewer than two labels are drawn.
     """
 
-    def __init__(self, volume: Volume, window: tuple[float, float]) -> None:
+    def __init__(self, volume: Volume, window: tuple[float, float], threads: int = 1) -> None:
+        self._threads = threads  # that fit a forest
         self.volume = volume
         self.window = window
         self.labels = Labels(volume.shape)
@@ -76,7 +77,9 @@ class Computation:
     def fit(self, samples: Levels, labels: NDArray[np.uint8], *, seed: int, shown_label: int) -> None:
         """Begin a generation: fit a forest, or have none while fewer than two labels are there."""
         self._shown_label = shown_label
-        self.forest = forest.fit(samples, labels, seed=seed) if len(np.unique(labels)) > 1 else None
+        self.forest = None
+        if len(np.unique(labels)) > 1:
+            self.forest = forest.fit(samples, labels, seed=seed, threads=self._threads)
         self._cuts.clear()
         self.generation += 1
 

@@ -16,6 +16,7 @@ import structlog
 from calque.v1 import segmentation_pb2, segmentation_pb2_grpc
 from numpy.typing import NDArray
 
+from services.core import pipeline
 from services.core.errors import CalqueError, InvalidInput, Reason, TooLarge
 from services.segmentation import masks
 from services.segmentation.computation import Computation
@@ -52,11 +53,14 @@ class SegmentationServicer(segmentation_pb2_grpc.SegmentationServicer):
     serving = True
 
     def __init__(self, store: Store, settings: Settings) -> None:
-        threads = settings.compute_threads or len(os.sched_getaffinity(0))
+        self._threads = settings.compute_threads or os.cpu_count() or 1
         self._catalogue = Catalogue(store)
         self._annotations = Annotations(store)
-        self._pool = ThreadPoolExecutor(threads, thread_name_prefix="compute")
-        self._workspaces = Workspaces(self._open, self._annotations, self._pool, threads=threads, kept=settings.workspaces)
+        self._pool = ThreadPoolExecutor(self._threads, thread_name_prefix="compute")
+        self._pool.submit(pipeline.warm_up)
+        self._workspaces = Workspaces(
+            self._open, self._annotations, self._pool, threads=self._threads, kept=settings.workspaces
+        )
 
     def register(self, server: grpc.aio.Server) -> None:
         """Add this service to a server."""
@@ -204,7 +208,7 @@ class SegmentationServicer(segmentation_pb2_grpc.SegmentationServicer):
     def _open(self, annotation_id: str) -> tuple[AnnotationRecord, VolumeRecord, Computation, Log]:
         record, volume = self._records(annotation_id)
         entries = self._annotations.log(annotation_id)
-        return record, volume, Computation(self._catalogue.load(volume), volume.window), entries
+        return record, volume, Computation(self._catalogue.load(volume), volume.window, self._threads), entries
 
     def _records(self, annotation_id: str) -> tuple[AnnotationRecord, VolumeRecord]:
         record = self._annotations.get(annotation_id)

@@ -29,7 +29,11 @@ MOST_PER_CLASS = 20_000
 _FORMAT = 1
 _LEAF = np.uint8(255)
 _BLOCK = 2048
-_TOGETHER = 8
+# A packed node: left child, feature and threshold in one word.
+_LEFT = np.uint64(24)
+_FEATURE = np.uint64(8)
+_FEATURE_BITS = np.uint64(65535)
+_THRESHOLD_BITS = np.uint64(255)
 
 Level = NDArray[np.uint8]
 
@@ -64,8 +68,8 @@ class Forest:
 
     def __post_init__(self) -> None:
         _check(self)
-        packed = self.left.astype(np.uint64) << np.uint64(24)
-        packed |= self.feature.astype(np.uint64) << np.uint64(8)
+        packed = self.left.astype(np.uint64) << _LEFT
+        packed |= self.feature.astype(np.uint64) << _FEATURE
         packed |= self.threshold.astype(np.uint64)
         object.__setattr__(self, "_packed", packed)
 
@@ -198,46 +202,95 @@ def predict_levels(forest: Forest, features: Level, label: int) -> Level:
 
 
 @compiled
+def _step(packed: NDArray[np.uint64], block: Level, pixel: np.uint64, node: np.uint64) -> np.uint64:
+    """The packed node below a packed node, for the pixel whose levels start at ``pixel``; a leaf itself below a leaf."""
+    level = block[pixel + ((node >> _FEATURE) & _FEATURE_BITS)]
+    below: np.uint64 = packed[(node >> _LEFT) + np.uint64(np.uint64(level) > (node & _THRESHOLD_BITS))]
+    return below
+
+
+@compiled
+def _fill(block: Level, place: NDArray[np.int64], pixels: Level, first: int, size: int) -> int:
+    """Put each pixel's levels side by side, a run of equal pixels once; returns how many differ.
+
+    Args:
+        block: to be filled, pixel after pixel.
+        place: ``(n,)``, to be filled: which of the block's pixels a pixel is.
+        pixels: ``(features, n)``.
+        first, size: which pixels.
+    """
+    width = len(pixels)
+    for f in range(width):
+        row = pixels[f, first : first + size]
+        for p in range(size):
+            block[p * width + f] = row[p]
+    different = 0
+    for p in range(size):
+        new = p == 0
+        for f in range(width):
+            if new:
+                break
+            new = block[(different - 1) * width + f] != block[p * width + f]
+        if new:
+            for f in range(width):
+                block[different * width + f] = block[p * width + f]
+            different += 1
+        place[p] = different - 1
+    return different
+
+
+@compiled
 def _mean_of_leaves(
     packed: NDArray[np.uint64], roots: NDArray[np.uint32], leaves: NDArray[np.float32], pixels: Level
 ) -> NDArray[np.float32]:
     """Mean over the trees of the value of each pixel's leaf, ``(n,)``.
 
-    A block of pixels is turned so that one pixel's levels lie together, and stays in a fast cache while tree after tree is
-    asked; several pixels walk down a tree at once, because each step waits for the memory of the last.
+    A block of pixels stays in a fast cache while tree after tree is asked. Eight pixels walk down a tree at once, because
+    each step waits for the memory of the last; they have names, not places in an array, to stay in registers.
     """
     count = pixels.shape[1]
-    width = pixels.shape[0]
+    w = np.uint64(len(pixels))
     out = np.empty(count, dtype=np.float32)
-    block = np.zeros((_BLOCK + _TOGETHER) * width, dtype=np.uint8)
-    sums = np.empty(_BLOCK + _TOGETHER, dtype=np.float64)
-    nodes = np.empty(_TOGETHER, dtype=np.uint64)
-    low, middle = np.uint64(255), np.uint64(65535)
+    block = np.zeros((_BLOCK + 8) * len(pixels), dtype=np.uint8)
+    sums = np.empty(_BLOCK + 8, dtype=np.float64)
+    place = np.empty(_BLOCK, dtype=np.int64)
     for first in range(0, count, _BLOCK):
         size = min(_BLOCK, count - first)
-        for f in range(width):
-            for p in range(size):
-                block[p * width + f] = pixels[f, first + p]
+        different = _fill(block, place, pixels, first, size)
         sums[:] = 0.0
         for root in roots:
-            start = packed[root]
-            for p in range(0, size, _TOGETHER):
-                nodes[:] = start
-                while True:
-                    moved = np.uint64(0)
-                    for k in range(_TOGETHER):
-                        node = nodes[k]
-                        asked = np.int64((node >> np.uint64(8)) & middle)
-                        level = np.uint64(block[(p + k) * width + asked])
-                        after = packed[(node >> np.uint64(24)) + np.uint64(level > (node & low))]
-                        moved |= node ^ after
-                        nodes[k] = after
-                    if moved == np.uint64(0):
-                        break
-                for k in range(_TOGETHER):
-                    sums[p + k] += leaves[nodes[k] >> np.uint64(24)]
+            for p in range(0, different, 8):
+                p0 = np.uint64(p) * w
+                p1 = p0 + w
+                p2 = p1 + w
+                p3 = p2 + w
+                p4 = p3 + w
+                p5 = p4 + w
+                p6 = p5 + w
+                p7 = p6 + w
+                n0 = n1 = n2 = n3 = n4 = n5 = n6 = n7 = packed[root]
+                moved = True
+                while moved:
+                    m0, m1 = _step(packed, block, p0, n0), _step(packed, block, p1, n1)
+                    m2, m3 = _step(packed, block, p2, n2), _step(packed, block, p3, n3)
+                    m4, m5 = _step(packed, block, p4, n4), _step(packed, block, p5, n5)
+                    m6, m7 = _step(packed, block, p6, n6), _step(packed, block, p7, n7)
+                    n0, n1 = _step(packed, block, p0, m0), _step(packed, block, p1, m1)
+                    n2, n3 = _step(packed, block, p2, m2), _step(packed, block, p3, m3)
+                    n4, n5 = _step(packed, block, p4, m4), _step(packed, block, p5, m5)
+                    n6, n7 = _step(packed, block, p6, m6), _step(packed, block, p7, m7)
+                    last = (m0 ^ n0) | (m1 ^ n1) | (m2 ^ n2) | (m3 ^ n3) | (m4 ^ n4) | (m5 ^ n5) | (m6 ^ n6) | (m7 ^ n7)
+                    moved = last != np.uint64(0)
+                sums[p] += leaves[n0 >> _LEFT]
+                sums[p + 1] += leaves[n1 >> _LEFT]
+                sums[p + 2] += leaves[n2 >> _LEFT]
+                sums[p + 3] += leaves[n3 >> _LEFT]
+                sums[p + 4] += leaves[n4 >> _LEFT]
+                sums[p + 5] += leaves[n5 >> _LEFT]
+                sums[p + 6] += leaves[n6 >> _LEFT]
+                sums[p + 7] += leaves[n7 >> _LEFT]
         for p in range(size):
-            out[first + p] = sums[p] / len(roots)
+            out[first + p] = sums[place[p]] / len(roots)
     return out
 
 

@@ -98,3 +98,12 @@ def virtual_display(size: str) -> Iterator[dict[str, str]]:
         finally:
             process.terminate()
             process.wait()
+
+
+def peak_mib(pid: int) -> int | None:
+    """Peak resident memory of a process in MiB; None where the system does not tell (only Linux does)."""
+    try:
+        lines = Path(f"/proc/{pid}/status").read_text().splitlines()
+    except OSError:
+        return None
+    return next((int(line.split()[1]) // 1024 for line in lines if line.startswith("VmHWM")), None)

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import sys
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
-from services.core.errors import CalqueError
-from services.serving.settings import Service, Settings
+if TYPE_CHECKING:
+    from services.serving.settings import Settings
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -21,6 +21,8 @@ app = typer.Typer(
 
 def main() -> None:
     """Entry point. An error of ours is one sentence and exit status 2, never a traceback."""
+    from services.core.errors import CalqueError
+
     try:
         app()
     except CalqueError as error:
@@ -44,7 +46,7 @@ def serve(
     with_parent: Annotated[bool, typer.Option(hidden=True, help="End when standard input closes.")] = False,
 ) -> None:
     """Run services, all of them or the named ones, until interrupted."""
-    from services.cli.serve import run_services
+    from services.cli.serve import SERVICES, run_services
 
     flags = {
         "listen": listen,
@@ -59,11 +61,10 @@ def serve(
         "model_sha256": model_sha256,
     }
     settings = load_settings(**{name: value for name, value in flags.items() if value is not None})
-    known: tuple[Service, ...] = ("volumes", "segmentation", "embedding")
-    unknown = sorted(set(services or ()) - set(known))
+    unknown = sorted(set(services or ()) - set(SERVICES))
     if unknown:
-        raise typer.BadParameter(f"{', '.join(unknown)}: the services are {', '.join(known)}.")
-    chosen = tuple(name for name in known if not services or name in services)
+        raise typer.BadParameter(f"{', '.join(unknown)}: the services are {', '.join(SERVICES)}.")
+    chosen = tuple(name for name in SERVICES if not services or name in services)
     run_services(settings, chosen, with_parent=with_parent)
 
 
@@ -98,6 +99,17 @@ def tablet(
 
 
 @app.command()
+def bench(
+    strokes: Annotated[int, typer.Option(min=3, help="Strokes to draw.")] = 15,
+    json: Annotated[Path | None, typer.Option(help="Write the figures to this file as well.")] = None,
+) -> None:
+    """Measure the time from a stroke to its mask on the sample MRI, beside scikit-image's trainable segmentation."""
+    from services.cli.bench import run_bench
+
+    run_bench(strokes, json)
+
+
+@app.command()
 def train(
     run: Annotated[Path, typer.Argument(help="Folder of the run, made new: configuration, curve, encoder.onnx.")],
     volumes: Annotated[list[Path] | None, typer.Argument(help="Volumes to learn from; none: the sample MRI.")] = None,
@@ -114,6 +126,7 @@ def load_settings(**flags: object) -> Settings:
     from pydantic import ValidationError
 
     from services.core.errors import InvalidInput
+    from services.serving.settings import Settings
 
     try:
         return Settings(**flags)  # type: ignore[arg-type]

@@ -25,6 +25,7 @@ from skimage.measure import label as connected
 
 from services.bench.client import Client
 from services.bench.clinician import Labelling, PenStroke, best_intensity_threshold, corrections, first_strokes
+from services.cli.children import peak_mib
 from services.core.errors import Reason, Unavailable
 from services.core.labels import BACKGROUND, OBJECT
 from services.core.mask import at_threshold, best_threshold, dice
@@ -275,14 +276,6 @@ def _report(desk: Desk, outcomes: list[Outcome]) -> None:
             f"{one.steps_ms['save'] / 1000:.2f}",
         )
     desk.console.print(table)
-    desk.console.print(f"Peak memory of the services: {_peak_mib(desk.server_pid)} MiB")
+    desk.console.print(f"Peak memory of the services: {peak_mib(desk.server_pid) or 'unknown'} MiB")
     (desk.out / "summary.json").write_text(json.dumps([vars(one) for one in outcomes], indent=1))
     desk.console.print(f"Files and screenshots are in {desk.out}/.")
-
-
-def _peak_mib(pid: int) -> str:
-    try:
-        lines = Path(f"/proc/{pid}/status").read_text().splitlines()
-    except OSError:  # not Linux
-        return "unknown"
-    return next((str(int(line.split()[1]) // 1024) for line in lines if line.startswith("VmHWM")), "unknown")

@@ -8,6 +8,8 @@ import sys
 
 from services.serving.settings import Service, Settings
 
+SERVICES: tuple[Service, ...] = ("volumes", "segmentation", "embedding")
+
 
 def run_services(settings: Settings, services: tuple[Service, ...], *, with_parent: bool = False) -> None:
     """Serve until SIGINT or SIGTERM, or, ``with_parent``, until standard input closes."""

@@ -4,12 +4,9 @@ from __future__ import annotations
 
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import Annotated, Literal
 
 import typer
-
-if TYPE_CHECKING:
-    from services.serving.settings import Settings
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -46,7 +43,7 @@ def serve(
     with_parent: Annotated[bool, typer.Option(hidden=True, help="End when standard input closes.")] = False,
 ) -> None:
     """Run services, all of them or the named ones, until interrupted."""
-    from services.cli.serve import SERVICES, run_services
+    from services.cli.serve import SERVICES, load_settings, run_services
 
     flags = {
         "listen": listen,
@@ -119,18 +116,3 @@ def train(
     from services.cli.train import train_encoder
 
     train_encoder(run, volumes or [], config)
-
-
-def load_settings(**flags: object) -> Settings:
-    """Settings from the environment with flags over them. Raises: InvalidInput, naming what is wrong."""
-    from pydantic import ValidationError
-
-    from services.core.errors import InvalidInput
-    from services.serving.settings import Settings
-
-    try:
-        return Settings(**flags)  # type: ignore[arg-type]
-    except ValidationError as error:
-        first = error.errors()[0]
-        name = str(first["loc"][0]) if first["loc"] else "?"
-        raise InvalidInput(f"The setting {name} (CALQUE_{name.upper()}) is not usable: {first['msg']}.") from error

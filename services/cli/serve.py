@@ -6,9 +6,22 @@ import asyncio
 import signal
 import sys
 
+from pydantic import ValidationError
+
+from services.core.errors import InvalidInput
 from services.serving.settings import Service, Settings
 
 SERVICES: tuple[Service, ...] = ("volumes", "segmentation", "embedding")
+
+
+def load_settings(**flags: object) -> Settings:
+    """Settings from the environment with flags over them. Raises: InvalidInput, naming what is wrong."""
+    try:
+        return Settings(**flags)  # type: ignore[arg-type]
+    except ValidationError as error:
+        first = error.errors()[0]
+        name = str(first["loc"][0]) if first["loc"] else "?"
+        raise InvalidInput(f"The setting {name} (CALQUE_{name.upper()}) is not usable: {first['msg']}.") from error
 
 
 def run_services(settings: Settings, services: tuple[Service, ...], *, with_parent: bool = False) -> None:

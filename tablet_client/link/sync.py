@@ -332,7 +332,7 @@ class SessionKeeper:
             self._listener.probability(info.plane, message.slice)
 
     def _replace_refused(self, error: LinkError) -> bool:
-        replacement = self._document.refused(error.expected)
+        replacement = self._document.refused(error.expected or self._document.first_waiting)
         if replacement is None:
             return False
         self._listener.event_refused(error)

@@ -80,14 +80,14 @@ class ChoiceButton(PressButton):
     active = BooleanProperty(False)
 
 
-class Switch(PressButton):
+class OnOff(PressButton):
     """On or off, with its word."""
 
     text = StringProperty("")
     active = BooleanProperty(False)
 
 
-class Slider(Widget):
+class KnobSlider(Widget):
     """A track with a knob that follows the finger.
 
     ``value`` is what the owner says; a drag dispatches ``on_pick`` with the value under the finger, and the owner sets

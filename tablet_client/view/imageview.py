@@ -85,7 +85,7 @@ class ImageView(FloatLayout):
     def letter_at(self, side: str, view: Viewport | None) -> tuple[float, float]:
         """Centre of a letter: just outside the image where there is room, else inside the edge of the screen."""
         if view is None:
-            return self.center_x, self.center_y
+            return self.x, self.y
         x, y, wide, tall = view.image_rectangle
         edge = theme.dp(18)
         middle_x = min(self.right - edge, max(self.x + edge, x + wide / 2))

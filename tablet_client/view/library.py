@@ -45,7 +45,8 @@ class Thumbnail(Widget):
         scale = min(self.width / wide, self.height / tall)
         self._rectangle.texture = self.texture
         self._rectangle.size = (wide * scale, tall * scale)
-        self._rectangle.pos = (self.center_x - wide * scale / 2, self.center_y - tall * scale / 2)
+        # Kivy's center_x may still hold its value from before this change.
+        self._rectangle.pos = (self.x + (self.width - wide * scale) / 2, self.y + (self.height - tall * scale) / 2)
 
 
 class VolumeCard(controls.PressButton):

@@ -52,31 +52,27 @@ class SliceStrip(Widget):
         self.canvas.clear()
         step = self.width / max(1, self.count)
         gap = dp(4) if self.count <= _WIDEST_BAR else 0.0
-        low, high = self.y + dp(14), self.top - dp(22)
+        low, high = self.y + dp(6), self.top - dp(12)
         most = float(np.max(self.mask)) if self.mask is not None and len(self.mask) else 0.0
         with self.canvas:
             Color(*theme.RAISED)
-            if gap:
-                for k in range(self.count):
-                    RoundedRectangle(pos=(self.x + k * step + gap / 2, low), size=(step - gap, dp(4)), radius=[dp(2)])
-            else:
-                RoundedRectangle(pos=(self.x, low), size=(self.width, dp(4)), radius=[dp(2)])
-            if most > 0:
-                Color(*theme.OBJECT[:3], 0.55)
-                for k in np.flatnonzero(np.asarray(self.mask) > 0):
-                    tall = dp(4) + (high - low - dp(4)) * float(self.mask[k]) / most
-                    Rectangle(pos=(self.x + k * step + gap / 2, low), size=(step - gap, tall))
-            if self.strokes is not None:
-                Color(*theme.TEXT)
-                for k in np.flatnonzero(self.strokes):
-                    wide = max(dp(3), step - gap)
-                    RoundedRectangle(
-                        pos=(self.x + (k + 0.5) * step - wide / 2, self.top - dp(18)), size=(wide, dp(5)), radius=[dp(2)]
-                    )
+            for left, wide in [(k * step, step) for k in range(self.count)] if gap else [(0.0, self.width)]:
+                RoundedRectangle(pos=(self.x + left + gap / 2, low), size=(wide - gap, dp(4)), radius=[dp(2)])
+            for k in np.flatnonzero(np.asarray(self.mask) > 0) if most > 0 else ():
+                Color(*theme.OBJECT[:3], 1.0 if gap and k == self.index else 0.45)
+                tall = dp(4) + (high - low - dp(4)) * float(self.mask[k]) / most
+                Rectangle(pos=(self.x + k * step + gap / 2, low), size=(step - gap, tall))
+            Color(*theme.TEXT)
+            for k in np.flatnonzero(self.strokes) if self.strokes is not None else ():
+                wide = max(dp(4), step - gap)
+                left = self.x + (k + 0.5) * step - wide / 2
+                RoundedRectangle(pos=(left, self.top - dp(7)), size=(wide, dp(5)), radius=[dp(2)])
             Color(*theme.ACCENT)
-            wide = max(dp(4), step - gap)
-            middle = self.x + (self.index + 0.5) * step
-            RoundedRectangle(pos=(middle - wide / 2, low - dp(4)), size=(wide, high - low + dp(8)), radius=[dp(2)])
+            wide = max(dp(3), step - gap)
+            left = self.x + (self.index + 0.5) * step - wide / 2
+            # Among wide bars a line under the slice, among thin ones a line through it: the mask stays in sight.
+            tall = dp(4) if gap else high - low + dp(6)
+            RoundedRectangle(pos=(left, self.y if gap else low - dp(3)), size=(wide, tall), radius=[dp(1.5)])
 
     def on_touch_down(self, touch: Any) -> bool:
         if not self.collide_point(*touch.pos) or "button" in touch.profile and touch.is_mouse_scrolling:

@@ -92,7 +92,8 @@ class Session(Protocol):
         ...
 
     def __aiter__(self) -> AsyncIterator[AnnotateResponse]:
-        """The server's messages; the first is `AnnotateOpened`. Raises: LinkError when the stream fails."""
+        """The server's messages; the first is `AnnotateOpened`. What ends the stream is raised as LinkError, at the latest
+        when the ``async with`` around it is left."""
         ...
 
 

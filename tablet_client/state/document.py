@@ -51,6 +51,7 @@ class _Own:
     event: Event
     action: Action
     saved: bool = False  # in the journal
+    refused: bool = False  # and emptied
     acknowledged: bool = False  # durable on the server, though entries before it have not reached us
 
 
@@ -233,6 +234,21 @@ class Document:
             if own.event.sequence == sequence:
                 own.saved = True
 
+    def to_send(self, start: int) -> list[Event]:
+        """Events from number ``start`` on that wait for the server, up to the first that is not in the journal yet."""
+        events = []
+        for own in self._own:
+            if not own.saved:
+                break
+            if own.event.sequence >= start and not own.acknowledged:
+                events.append(own.event)
+        return events
+
+    @property
+    def first_waiting(self) -> int:
+        """Number of the first event that the server has not acknowledged, or of the next event."""
+        return next((own.event.sequence for own in self._own if not own.acknowledged), self.next_sequence)
+
     def acknowledged(self, sequence: int, position: int) -> bool:
         """The server has the event at ``position`` of its log. Returns: ink changed."""
         own = self._find(sequence)
@@ -254,11 +270,12 @@ class Document:
         """The server will never take the event: it becomes one without an action, and its ink goes.
 
         Returns:
-            What takes its place in the journal, or None when it is not waiting.
+            What takes its place in the journal, or None when it is not waiting or was replaced before.
         """
         own = self._find(sequence)
-        if own is None:
+        if own is None or own.refused:
             return None
+        own.saved, own.refused = False, True
         own.event = Event(sequence, segmentation_pb2.EventBody(drawn_ms=self._now_ms()).SerializeToString())
         own.action = self._decode(own.event.body)
         self._change_order()

@@ -73,6 +73,10 @@ class SliceCanvas(Widget):
             self._make((greys.shape[1], greys.shape[0]))
         self._upload_greys()
 
+    def blank(self, shape: tuple[int, int]) -> None:
+        """Black, ``(rows, columns)``, until the greys come."""
+        self.show_greys(np.zeros(shape, np.uint16))
+
     def show_labels(self, labels: NDArray[np.uint8]) -> None:
         """The ink of the slice, ``(rows, columns)``."""
         self.labels = labels

@@ -1,0 +1,405 @@
+"""The keeper of a session: brings what is drawn to the server, each event once and in order, whatever the connection does.
+
+Drawing never waits for it. An event goes to the journal first (in a thread: the disk may be slow), is sent only when it is
+there, and leaves the journal only when the server has it. After a lost connection the server says which number it expects
+and sends the part of its log that the tablet lacks, acknowledgements that were lost included.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from collections.abc import Awaitable, Callable, Mapping
+from contextlib import suppress
+
+from calque import wire
+from calque.v1 import common_pb2, segmentation_pb2
+
+from tablet_client.link.listener import Connection, Listener, Status
+from tablet_client.link.port import Link, LinkError, Session
+from tablet_client.state.document import Document, Event
+from tablet_client.state.geometry import Plane, PlaneInfo
+from tablet_client.state.journal import Journal, JournalError
+from tablet_client.state.probabilities import Probabilities
+
+PAUSES_S = (0.5, 1.0, 2.0, 5.0, 10.0, 20.0)
+"""Seconds before the first, second, … attempt to connect again; the last one repeats."""
+
+OPEN_S = 15.0
+"""Seconds that the server may take to open the annotation."""
+
+LAST_WORDS_S = 5.0
+"""Seconds that a stream that takes nothing more may take to say why."""
+
+_EVENT_REFUSED = {"STROKE_INVALID", "LABEL_UNKNOWN", "MASK_NOT_FOUND"}
+_NOT_ALLOWED = {"NOT_FOUND", "UNAUTHENTICATED", "PERMISSION_DENIED", "UNIMPLEMENTED"}
+
+
+class _Restart(Exception):
+    """The server's numbers and ours cannot be brought together: go on as a new session."""
+
+
+class SessionKeeper:
+    """Keeps one annotation's session. `run` is its task; everything else is called on the same loop and returns at once.
+
+    Args:
+        link: the services.
+        annotation_id: which annotation.
+        document: made with the journal's session, next number and waiting events (see `open_document`).
+        journal: of this annotation.
+        probabilities: takes what the server computes.
+        listener: told of what comes.
+        pause: waits so many seconds; tests hand in their own.
+    """
+
+    def __init__(
+        self,
+        link: Link,
+        annotation_id: str,
+        document: Document,
+        journal: Journal,
+        probabilities: Probabilities,
+        listener: Listener,
+        pause: Callable[[float], Awaitable[None]] = asyncio.sleep,
+    ) -> None:
+        self._link = link
+        self._annotation_id = annotation_id
+        self._document = document
+        self._journal = journal
+        self._probabilities = probabilities
+        self._listener = listener
+        self._pause = pause
+        self._connection = Connection.CONNECTING
+        self._error: LinkError | None = None
+        self._tablet_full = False
+        self._told: Status | None = None
+        # Towards the journal: events to write, numbers to forget.
+        self._to_journal: deque[Event | int] = deque()
+        self._journal_wake = asyncio.Event()
+        self._journal_idle = asyncio.Event()
+        self._journal_idle.set()
+        self._closing = False
+        # Towards the server.
+        self._wake = asyncio.Event()
+        self._nudged = asyncio.Event()
+        self._limit: asyncio.Timeout | None = None
+        self._take_over = False
+        self._writer = False
+        self._next = 1
+        self._log_length = 0
+        self._agreed = False  # on the next number, in this connection
+        self._sent = 0
+        self._failures = 0  # since something got through
+        self._view: segmentation_pb2.AnnotateView | None = None
+        self._settings: segmentation_pb2.AnnotateSettings | None = None
+        self._view_due = self._settings_due = self._segment_due = False
+
+    # --- called by the view ------------------------------------------------------------------------------------------
+
+    @property
+    def status(self) -> Status:
+        """As it is now."""
+        d = self._document
+        return Status(self._connection, d.waiting, d.saved_on_tablet, self._tablet_full, self._error)
+
+    def submit(self, event: Event) -> None:
+        """An event that the document made: journal it, then send it."""
+        self._to_journal.append(event)
+        self._journal_idle.clear()
+        self._journal_wake.set()
+        self._tell()
+
+    def look_at(self, plane: Plane, index: int) -> None:
+        """What the user looks at; only the newest is sent."""
+        self._view = segmentation_pb2.AnnotateView(plane=common_pb2.Plane.Name(plane.value), slice=index)
+        self._view_due = True
+        self._wake.set()
+
+    def configure(
+        self,
+        *,
+        live: bool,
+        seed: int = 0,
+        shown_label: int = 0,
+        preset: segmentation_pb2.Preset = segmentation_pb2.PRESET_UNSPECIFIED,
+    ) -> None:
+        """How to compute; sent again after every reconnection."""
+        self._settings = segmentation_pb2.AnnotateSettings(preset=preset, live=live, seed=seed, shown_label=shown_label)
+        self._settings_due = True
+        self._wake.set()
+
+    def segment(self) -> None:
+        """Compute now, with all that was drawn; offline, as soon as the server has it."""
+        self._segment_due = True
+        self._wake.set()
+
+    def take_over(self) -> None:
+        """Become the writer although another tablet is."""
+        self._take_over = True
+        self._hang_up()
+        self.retry_now()
+
+    def retry_now(self) -> None:
+        """Do not wait for the next attempt: the network is back, or the user asks."""
+        self._nudged.set()
+
+    # --- the task ----------------------------------------------------------------------------------------------------
+
+    async def run(self) -> None:
+        """Keep the session until cancelled; what was submitted is in the journal when this returns."""
+        writing = asyncio.create_task(self._write_journal())
+        try:
+            await self._keep_connected()
+        finally:
+            self._closing = True
+            self._journal_wake.set()
+            await writing
+
+    async def _keep_connected(self) -> None:
+        while True:
+            self._nudged.clear()
+            try:
+                await self._connect()
+            except _Restart:
+                await self._restart()
+            except LinkError as error:
+                if error.reason in _EVENT_REFUSED and self._replace_refused(error):
+                    continue
+                if error.reason == "SEQUENCE_CONFLICT":
+                    await self._restart()
+                    continue
+                if self._nudged.is_set():
+                    continue
+                refused = error.status in _NOT_ALLOWED
+                self._set(Connection.REFUSED if refused else Connection.OFFLINE, error)
+                await self._rest(None if refused else PAUSES_S[min(self._failures, len(PAUSES_S) - 1)])
+                self._failures += 1
+
+    async def _connect(self) -> None:
+        """One connection, from opening to its end, which is always an error."""
+        opening = segmentation_pb2.AnnotateOpen(
+            annotation_id=self._annotation_id,
+            session_id=self._document.session_id,
+            take_over=self._take_over,
+            have_entries=self._document.have_entries,
+        )
+        sending: asyncio.Task[None] | None = None
+        try:
+            async with asyncio.timeout(OPEN_S) as self._limit, self._link.annotate(opening) as session:
+                async for message in session:
+                    if message.HasField("opened"):
+                        self._limit.reschedule(None)
+                        self._opened(message.opened)
+                        sending = sending or asyncio.create_task(self._send(session))
+                    else:
+                        self._receive(message)
+                    if message.HasField("logged"):
+                        await asyncio.sleep(0)  # a long log must not hold up the hand
+            raise LinkError("SERVICE_UNAVAILABLE", "The server has ended the session.", retry=True)
+        except TimeoutError as error:
+            raise LinkError("SERVICE_UNAVAILABLE", "The server does not answer.", retry=True) from error
+        finally:
+            self._limit = None
+            self._writer = False
+            if sending is not None:
+                sending.cancel()
+                await asyncio.gather(sending, return_exceptions=True)
+
+    async def _send(self, session: Session) -> None:
+        """Send what is due, whenever something is."""
+        try:
+            while True:
+                await self._send_due(session)
+                await self._wake.wait()
+                self._wake.clear()
+        except LinkError:
+            self._hang_up(LAST_WORDS_S)  # the reason comes to the one who listens
+
+    async def _send_due(self, session: Session) -> None:
+        if self._settings_due and self._settings is not None:
+            self._settings_due = False
+            await session.send(self._settings)
+        if self._view_due and self._view is not None:
+            self._view_due = False
+            await session.send(self._view)
+        while self._writer and self._agreed and (due := self._document.to_send(max(self._next, self._sent + 1))):
+            for event in due:
+                if not self._writer:
+                    return
+                await session.send(event.message())
+                self._sent = event.sequence
+        if self._segment_due and self._writer and self._agreed and self._everything_sent:
+            self._segment_due = False
+            await session.send(segmentation_pb2.AnnotateSegment())
+
+    @property
+    def _everything_sent(self) -> bool:
+        """What was drawn until now is with the server or on its way there."""
+        return max(self._sent + 1, self._document.first_waiting) >= self._document.next_sequence
+
+    def _hang_up(self, after_s: float = 0.0) -> None:
+        if self._limit is not None and not self._limit.expired():
+            self._limit.reschedule(asyncio.get_running_loop().time() + after_s)
+
+    async def _rest(self, seconds: float | None) -> None:
+        """Wait so long, or until `retry_now`."""
+        waits: list[asyncio.Future[object]] = [asyncio.ensure_future(self._nudged.wait())]
+        if seconds is not None:
+            waits.append(asyncio.ensure_future(self._pause(seconds)))
+        try:
+            await asyncio.wait(waits, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            for wait in waits:
+                wait.cancel()
+            await asyncio.gather(*waits, return_exceptions=True)
+
+    # --- what comes --------------------------------------------------------------------------------------------------
+
+    def _opened(self, opened: segmentation_pb2.AnnotateOpened) -> None:
+        self._next, self._log_length, self._agreed = opened.next_sequence, opened.log_length, False
+        self._take_over = self._take_over and not opened.writer
+        self._view_due, self._settings_due = self._view is not None, self._settings is not None
+        self._probabilities.restart()
+        if not self._document.waiting:
+            self._failures = 0
+        self._listener.opened(opened.annotation)
+        self._become(opened.writer)
+
+    def _become(self, writer: bool) -> None:
+        if writer and not self._writer:
+            self._sent = 0  # what was sent meanwhile may have been dropped; what was not, is acknowledged once more
+        self._writer = writer
+        self._set(Connection.CONNECTED if writer else Connection.OTHER_WRITER)
+        self._agree()
+
+    def _agree(self) -> None:
+        """Once the log is here, lost acknowledgements included, the server must expect the first event that waits.
+
+        Raises:
+            _Restart: it does not.
+        """
+        if self._writer and not self._agreed and self._document.have_entries >= self._log_length:
+            if self._next != self._document.first_waiting:
+                raise _Restart
+            self._agreed = True
+        self._wake.set()
+
+    def _receive(self, message: segmentation_pb2.AnnotateResponse) -> None:
+        what = message.WhichOneof("what")
+        if what == "logged":
+            own = message.logged.session_id == self._document.session_id
+            self._entered(self._document.logged(message.logged), message.logged.sequence if own else 0)
+            self._agree()
+            return
+        self._failures = 0
+        if what == "ack":
+            ack = message.ack
+            self._entered(self._document.acknowledged(ack.sequence, ack.position), ack.sequence)
+        elif what == "probability":
+            self._take_probability(message.probability)
+        elif what == "histogram":
+            h = message.histogram
+            if self._probabilities.put_counts(h.generation, h.counts, h.complete):
+                self._listener.histogram(h.complete)
+        elif what == "progress":
+            self._listener.progress(message.progress.done, message.progress.total)
+        elif what == "statistics":
+            self._listener.statistics(message.statistics)
+        elif what == "error":
+            self._listener.computing_failed(common_pb2.Reason.Name(message.error.reason), message.error.message)
+        elif what == "writer":
+            self._become(message.writer.writer)
+
+    def _entered(self, changed: bool, own_sequence: int) -> None:
+        if own_sequence and own_sequence < self._document.first_waiting:
+            self._to_journal.append(own_sequence)
+            self._journal_idle.clear()
+            self._journal_wake.set()
+        if changed:
+            self._listener.ink_changed()
+        self._tell()
+
+    def _take_probability(self, message: segmentation_pb2.Probability) -> None:
+        info = self._document.planes.get(Plane(message.plane)) if int(message.plane) in set(Plane) else None
+        if info is None or message.slice >= info.slices:
+            return
+        try:
+            levels = wire.unpack(message.levels, wire.LEVEL, info.shape)
+        except wire.WireError as error:
+            self._listener.computing_failed("DIGEST_MISMATCH", str(error))
+            return
+        if self._probabilities.put(info.plane, message.slice, message.generation, levels, message.log_length):
+            self._listener.probability(info.plane, message.slice)
+
+    def _replace_refused(self, error: LinkError) -> bool:
+        replacement = self._document.refused(error.expected or self._document.first_waiting)
+        if replacement is None:
+            return False
+        self._listener.event_refused(error)
+        self._listener.ink_changed()
+        self.submit(replacement)
+        return True
+
+    # --- the journal -------------------------------------------------------------------------------------------------
+
+    async def _write_journal(self) -> None:
+        """Write events and forget acknowledged ones, in the order in which they came."""
+        while True:
+            while self._to_journal:
+                item = self._to_journal[0]
+                try:
+                    await asyncio.to_thread(self._journal_one, item)
+                except JournalError:
+                    self._tablet_full = True
+                    self._tell()
+                    if self._closing:
+                        return
+                    await self._pause(PAUSES_S[2])
+                    continue
+                self._to_journal.popleft()
+                self._tablet_full = False
+                if isinstance(item, Event):
+                    self._document.saved(item.sequence)
+                    self._wake.set()
+                self._tell()
+            self._journal_idle.set()
+            if self._closing:
+                return
+            await self._journal_wake.wait()
+            self._journal_wake.clear()
+
+    def _journal_one(self, item: Event | int) -> None:
+        if isinstance(item, Event):
+            self._journal.append(item)
+        else:
+            self._journal.forget(item)
+            with suppress(JournalError):  # the old file is as good, only larger
+                self._journal.compact()
+
+    async def _restart(self) -> None:
+        """Go on as a new session, in the journal first."""
+        while self._to_journal:
+            await self._journal_idle.wait()
+        # Nothing may come between the two: both number what waits anew, and the disk is waited for here this once.
+        try:
+            self._document.restart(self._journal.restart())
+        except JournalError:
+            self._tablet_full = True
+            await self._rest(PAUSES_S[2])
+        self._tell()
+
+    # --- status ------------------------------------------------------------------------------------------------------
+
+    def _set(self, connection: Connection, error: LinkError | None = None) -> None:
+        self._connection, self._error = connection, error
+        self._tell()
+
+    def _tell(self) -> None:
+        if (status := self.status) != self._told:
+            self._told = status
+            self._listener.status_changed(status)
+
+
+def open_document(planes: Mapping[Plane, PlaneInfo], journal: Journal) -> Document:
+    """The document of a journal: its session, next number and waiting events."""
+    return Document(planes, journal.session_id, journal.next_sequence, journal.waiting)

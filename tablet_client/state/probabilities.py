@@ -1,0 +1,141 @@
+"""Slices that came from the server, kept within a number of bytes: greys and probabilities."""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from tablet_client.state.geometry import Plane
+
+Key = tuple[Plane, int]
+"""A plane and a slice of it."""
+
+
+class SliceCache:
+    """Arrays by plane and slice; the ones not used for longest go first when they are over ``most_bytes`` together."""
+
+    def __init__(self, most_bytes: int) -> None:
+        self._most = most_bytes
+        self._held: OrderedDict[Key, NDArray[Any]] = OrderedDict()
+        self._bytes = 0
+
+    def __len__(self) -> int:
+        return len(self._held)
+
+    @property
+    def held_bytes(self) -> int:
+        """Bytes of all arrays held."""
+        return self._bytes
+
+    def get(self, plane: Plane, index: int) -> NDArray[Any] | None:
+        """The array, which now counts as used last; None when it is not held."""
+        found = self._held.get((plane, index))
+        if found is not None:
+            self._held.move_to_end((plane, index))
+        return found
+
+    def has(self, plane: Plane, index: int) -> bool:
+        """It is held; asking does not count as use."""
+        return (plane, index) in self._held
+
+    def put(self, plane: Plane, index: int, array: NDArray[Any]) -> list[Key]:
+        """Keep an array, also one that alone is over the cap. Returns: what was dropped for it."""
+        self.drop(plane, index)
+        self._held[plane, index] = array
+        self._bytes += array.nbytes
+        dropped = []
+        while self._bytes > self._most and len(self._held) > 1:
+            key, old = self._held.popitem(last=False)
+            self._bytes -= old.nbytes
+            dropped.append(key)
+        return dropped
+
+    def drop(self, plane: Plane, index: int) -> None:
+        """Forget one."""
+        old = self._held.pop((plane, index), None)
+        if old is not None:
+            self._bytes -= old.nbytes
+
+    def clear(self) -> None:
+        """Forget all."""
+        self._held.clear()
+        self._bytes = 0
+
+
+class Probabilities:
+    """Probability slices ``(rows, columns)`` uint8 with the generation that made each, and the log that it knew."""
+
+    def __init__(self, most_bytes: int = 128 << 20) -> None:
+        self._slices = SliceCache(most_bytes)
+        self._generations: dict[Key, int] = {}
+        self._entries: dict[Key, int] = {}
+        self._counts: NDArray[np.int64] | None = None
+        self._counts_generation = 0
+        self._complete = False
+
+    def put(self, plane: Plane, index: int, generation: int, levels: NDArray[np.uint8], entries: int = 0) -> bool:
+        """Take an answer that knows ``entries`` of the log. Returns: False when a newer one is held, and this one was dropped."""
+        if generation < self._generations.get((plane, index), 0) and self._slices.has(plane, index):
+            return False
+        for key in self._slices.put(plane, index, levels):
+            del self._generations[key], self._entries[key]
+        self._generations[plane, index] = generation
+        self._entries[plane, index] = entries
+        return True
+
+    def get(self, plane: Plane, index: int) -> NDArray[np.uint8] | None:
+        """Levels 0 to 255 of a slice, or None."""
+        return self._slices.get(plane, index)
+
+    def generation(self, plane: Plane, index: int) -> int | None:
+        """The generation of a held slice, or None."""
+        return self._generations.get((plane, index))
+
+    def entries(self, plane: Plane, index: int) -> int:
+        """Entries of the log that a held slice takes into account; 0 when it is not held."""
+        return self._entries.get((plane, index), 0)
+
+    @property
+    def counts_generation(self) -> int:
+        """The generation of the histogram."""
+        return self._counts_generation
+
+    def put_counts(self, generation: int, counts: Sequence[int], complete: bool) -> bool:
+        """Take a histogram of 256 levels. Returns: False when it is older than the one held, or not of 256 counts."""
+        if generation < self._counts_generation or len(counts) != 256:
+            return False
+        self._counts = np.array(counts, dtype=np.int64)
+        self._counts_generation, self._complete = generation, complete
+        return True
+
+    @property
+    def complete(self) -> bool:
+        """The histogram holds all slices."""
+        return self._complete
+
+    def object_ml(self, threshold: int, voxel_ml: float) -> float | None:
+        """Volume of the object p ≥ threshold in millilitres, of the slices computed so far; None without a histogram."""
+        if self._counts is None:
+            return None
+        return object_ml(self._counts, threshold, voxel_ml)
+
+    def restart(self) -> None:
+        """The server opened the annotation anew and counts generations from the start: whatever it sends now is newer."""
+        self._generations = dict.fromkeys(self._generations, 0)
+        self._counts_generation = 0
+
+    def clear(self) -> None:
+        """Forget everything."""
+        self._slices.clear()
+        self._generations.clear()
+        self._entries.clear()
+        self._counts, self._counts_generation, self._complete = None, 0, False
+
+
+def object_ml(counts: NDArray[np.int64], threshold: int, voxel_ml: float) -> float:
+    """Millilitres of the voxels with a level of at least ``threshold`` (1 to 255), from counts ``(256,)``."""
+    return int(counts[max(1, threshold) :].sum()) * voxel_ml

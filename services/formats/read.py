@@ -11,7 +11,7 @@ from services.core.volume import Volume
 from services.formats.dicom import read_dicom
 from services.formats.dicom_header import is_dicom
 from services.formats.nifti import head_of, is_nifti, read_nifti
-from services.formats.source import Progress, SourceFile, check_names, refusing, short_name, source_files
+from services.formats.source import Progress, SourceFile, check_names, refusing, short_name, source_files, truncated
 from services.formats.tiff import is_tiff, read_tiff
 
 __all__ = ["SourceFile", "read_volume", "source_files", "suggested_name"]
@@ -51,6 +51,7 @@ def read_volume(
         also = f", beside {len(dicom)} DICOM files" if dicom else ""
         raise ChoiceNeeded(f"The files hold several images; choose one: {shown}{also}.", Reason.SEVERAL_SERIES)
     if dicom:
+        _check_no_remains(other)
         volume = read_dicom(dicom, series, frame, progress)
     elif nifti:
         volume = read_nifti(nifti[0], frame)
@@ -77,6 +78,14 @@ def suggested_name(files: Sequence[SourceFile], volume: Volume) -> str:
             break
         common.append(parts[0])
     return (volume.description or (common[-1] if common else "") or "volume")[:256]
+
+
+def _check_no_remains(other: Sequence[SourceFile]) -> None:
+    """Refuse files beside DICOM that hold nothing but zeros: the remains of a copy that broke off, maybe of a slice."""
+    for file in other:
+        with refusing(file.name):
+            if not head_of(file, _HEAD).strip(b"\0"):
+                raise truncated(file.name)
 
 
 def _sorted_by_content(

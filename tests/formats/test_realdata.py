@@ -20,10 +20,7 @@ from services.formats.worker import Limits, read_in_worker
 from tests.formats.files import one, read, refused
 
 DATA = Path(os.environ.get("CALQUE_DATA", "CALQUE_DATA is not set"))
-pytestmark = [
-    pytest.mark.realdata,
-    pytest.mark.skipif(not DATA.is_dir(), reason="CALQUE_DATA names no folder of real volumes"),
-]
+pytestmark = pytest.mark.realdata
 
 SARCOMA = DATA / "theibsi__data_sets" / "ibsi_validation"
 PHILIPS = DATA / "neurolabusc__dcm_qa_philips"

@@ -50,6 +50,10 @@ def test_memory_limit(tmp_path: Path) -> None:
     with pytest.raises(TooLarge) as caught:
         read_in_worker(source_files(tmp_path / "a.nii.gz"), limits=Limits(memory_bytes=1 << 30))
     assert caught.value.reason == Reason.FILE_TOO_LARGE
+    # The same limit is enough for a small file.
+    phantom = oblique_phantom((4, 8, 9))
+    small = write_nifti(phantom, tmp_path / "b.nii.gz")
+    assert read_in_worker(source_files(small), limits=Limits(memory_bytes=1 << 30)).shape == phantom.shape
 
 
 def test_time_limit(tmp_path: Path) -> None:

@@ -144,3 +144,11 @@ def plane_levels(
         for s in range(volume.shape[0])
     ]
     return np.stack(lines)
+
+
+def warm_up() -> None:
+    """Load what takes seconds the first time (scikit-learn; compiled loops, or compile them), so that no stroke waits."""
+    ramp = np.arange(2 * 24 * 24, dtype=np.uint16).reshape(2, 24, 24)
+    labels = np.zeros(ramp.shape, dtype=np.uint8)
+    labels[0, 4], labels[0, 20] = 1, 2
+    segment(Volume(ramp, np.eye(4), np.ones(2), np.zeros(2)), labels)

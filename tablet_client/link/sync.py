@@ -342,7 +342,7 @@ class SessionKeeper:
         except wire.WireError as error:
             self._listener.computing_failed("DIGEST_MISMATCH", str(error))
             return
-        if self._probabilities.put(info.plane, message.slice, message.generation, levels):
+        if self._probabilities.put(info.plane, message.slice, message.generation, levels, message.log_length):
             self._listener.probability(info.plane, message.slice)
 
     def _replace_refused(self, error: LinkError) -> bool:

@@ -67,22 +67,24 @@ class SliceCache:
 
 
 class Probabilities:
-    """Probability slices ``(rows, columns)`` uint8 with the generation that made each."""
+    """Probability slices ``(rows, columns)`` uint8 with the generation that made each, and the log that it knew."""
 
     def __init__(self, most_bytes: int = 128 << 20) -> None:
         self._slices = SliceCache(most_bytes)
         self._generations: dict[Key, int] = {}
+        self._entries: dict[Key, int] = {}
         self._counts: NDArray[np.int64] | None = None
         self._counts_generation = 0
         self._complete = False
 
-    def put(self, plane: Plane, index: int, generation: int, levels: NDArray[np.uint8]) -> bool:
-        """Take an answer. Returns: False when a newer one is held, and this one was dropped."""
+    def put(self, plane: Plane, index: int, generation: int, levels: NDArray[np.uint8], entries: int = 0) -> bool:
+        """Take an answer that knows ``entries`` of the log. Returns: False when a newer one is held, and this one was dropped."""
         if generation < self._generations.get((plane, index), 0) and self._slices.has(plane, index):
             return False
         for key in self._slices.put(plane, index, levels):
-            del self._generations[key]
+            del self._generations[key], self._entries[key]
         self._generations[plane, index] = generation
+        self._entries[plane, index] = entries
         return True
 
     def get(self, plane: Plane, index: int) -> NDArray[np.uint8] | None:
@@ -92,6 +94,15 @@ class Probabilities:
     def generation(self, plane: Plane, index: int) -> int | None:
         """The generation of a held slice, or None."""
         return self._generations.get((plane, index))
+
+    def entries(self, plane: Plane, index: int) -> int:
+        """Entries of the log that a held slice takes into account; 0 when it is not held."""
+        return self._entries.get((plane, index), 0)
+
+    @property
+    def counts_generation(self) -> int:
+        """The generation of the histogram."""
+        return self._counts_generation
 
     def put_counts(self, generation: int, counts: Sequence[int], complete: bool) -> bool:
         """Take a histogram of 256 levels. Returns: False when it is older than the one held, or not of 256 counts."""
@@ -121,6 +132,7 @@ class Probabilities:
         """Forget everything."""
         self._slices.clear()
         self._generations.clear()
+        self._entries.clear()
         self._counts, self._counts_generation, self._complete = None, 0, False
 
 

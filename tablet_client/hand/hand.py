@@ -1,0 +1,221 @@
+"""Gestures of a person who works the application, each played on the screen and waited for."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+from kivy.base import EventLoop
+from kivy.core.window import Window
+
+from tablet_client.hand import eyes
+from tablet_client.hand.eyes import NotThere
+from tablet_client.hand.png import screenshot, write_png
+from tablet_client.hand.touches import Touches, frame, press_key, type_text
+from tablet_client.state.tools import BRUSHES_MM
+
+_ENTER = 13
+_WHEEL_AT_MOST = 5  # farther slices are touched on the bar
+
+
+class Hand:
+    """Works one application.
+
+    Args:
+        app: the running `CalqueApp`.
+        patience_s: how long anything may take before the hand gives up with `NotThere`.
+    """
+
+    def __init__(self, app: Any, patience_s: float = 60.0) -> None:
+        self._app, self.patience_s = app, patience_s
+        self._touches = Touches()
+        EventLoop.add_input_provider(self._touches)
+
+    # --- anything with a name ----------------------------------------------------------------------------------------
+
+    async def tap(self, name: str) -> None:
+        """Press a control."""
+        await self._touches.tap(eyes.pressable(name))
+
+    async def type_into(self, name: str, text: str) -> None:
+        """Press a field, and type in place of what it holds."""
+        await self.tap(name)
+        await type_text(text)
+
+    async def until(self, what: str, seen: Callable[[], bool], patience_s: float | None = None) -> None:
+        """Look frame by frame until something is so. Raises: NotThere after ``patience_s``."""
+        patience = self.patience_s if patience_s is None else patience_s
+        try:
+            async with asyncio.timeout(patience):
+                while not seen():
+                    await frame()
+        except TimeoutError:
+            said = f" The screen says: {self._app.toast.text}" if self._app.toast.text else ""
+            raise NotThere(f"{what} did not happen within {patience:g} s.{said}") from None
+        await frame()
+
+    # --- library -----------------------------------------------------------------------------------------------------
+
+    async def open(self, volume: str) -> None:
+        """Find a volume's card by its identifier or name, and press it."""
+        await self.until("The library", lambda: self._app.screens.current == "library")
+        await self.until(f"A card of {volume!r}", lambda: self._card(volume) is not None)
+        for _ in range(400):
+            card, cards = self._card(volume), eyes.find("cards")
+            low, high = cards.to_window(cards.x, cards.y)[1], cards.to_window(cards.x, cards.top)[1]
+            y = card.to_window(card.x, card.y + card.height / 2)[1]
+            if low + 8 < y < high - 8:
+                break
+            await self._touches.wheel(eyes.middle(cards), 1 if y < low + 8 else -1)
+        await self.tap(f"volume:{self._card(volume).volume_id}")
+        await self.until("The viewer", lambda: self._app.screens.current == "viewer")
+        await self.see_greys()
+
+    def _card(self, volume: str) -> Any:
+        cards = [c for c in self._app.library.ids.grid.children]
+        exact = [c for c in cards if volume in (c.volume_id, c.title)]
+        return next(iter(exact or [c for c in cards if c.title.split(" · ")[0] == volume]), None)
+
+    async def back(self) -> None:
+        """To the library."""
+        await self.tap("back")
+        await self.until("The library", lambda: self._app.screens.current == "library")
+
+    async def import_path(self, path: str) -> None:
+        """Import a file or folder of this machine."""
+        await self.tap("import")
+        await self.until("The import", lambda: self._app.screens.current == "import")
+        await self.type_into("import_path", path)
+        await press_key(_ENTER)
+        await self.tap("import_start")
+        importer = self._app.importer
+        await self.until("The import's end", lambda: self._app.screens.current == "library" or bool(importer.trouble))
+        if self._app.screens.current != "library":
+            raise NotThere(importer.trouble)
+
+    # --- viewer ------------------------------------------------------------------------------------------------------
+
+    @property
+    def _control(self) -> Any:
+        return self._app.viewer_control
+
+    async def see_greys(self) -> None:
+        """Until the slice is there."""
+
+        def there() -> bool:
+            work, showing = self._control.work, self._control.showing
+            return work is not None and work.greys.has(showing.plane, showing.index)
+
+        await self.until("The slice's image", there)
+
+    async def new_annotation(self, name: str) -> None:
+        """Begin another annotation by the menu."""
+        before = self._control.work
+        await self.tap("more")
+        await self.until("The menu", lambda: self._app.viewer.menu.shown)
+        if name:
+            await self.type_into("new_name", name)
+        await self.tap("new_annotation")
+        await self.until("The new annotation", lambda: self._control.work not in (None, before))
+        await self.see_greys()
+
+    async def plane(self, plane: str) -> None:
+        """Another plane."""
+        await self.tap(f"plane_{plane}")
+        await self.see_greys()
+
+    async def slice(self, index: int) -> None:
+        """Another slice, from 0: on the bar when it is far, then by the wheel."""
+        slices = self._app.viewer.slices
+        if not 0 <= index < slices.count:
+            raise NotThere(f"There is no slice {index}, only {int(slices.count)}.")
+        if abs(index - slices.index) > _WHEEL_AT_MOST:
+            await self._touches.tap(eyes.find("slices").middle_of(index))
+        if index != slices.index:
+            await self._touches.wheel(eyes.middle(eyes.find("image")), int(index - slices.index))
+        await self.until(f"Slice {index}", lambda: slices.index == index, 5.0)
+        await self.see_greys()
+
+    async def brush(self, width_mm: float) -> float:
+        """The brush nearest to a width, by its buttons. Returns: its width in millimetres."""
+        nearest = min(BRUSHES_MM, key=lambda mm: abs(mm - width_mm))
+        rail = self._app.viewer.rail
+        for _ in BRUSHES_MM:
+            if rail.brush_mm == nearest:
+                break
+            await self.tap("brush_wider" if rail.brush_mm < nearest else "brush_narrower")
+        return float(rail.brush_mm)
+
+    async def stroke(self, x: Sequence[float], y: Sequence[float]) -> None:
+        """Draw through places of the slice's image, in its pixels."""
+        if not x or len(x) != len(y):
+            raise NotThere("A stroke needs as many columns as rows, and at least one point.")
+        image = self._app.viewer.image
+        path = [image.screen_of(column, row) for column, row in zip(x, y)]
+        left, low = image.to_window(image.x, image.y)
+        if not all(left <= px < left + image.width and low <= py < low + image.height for px, py in path):
+            raise NotThere("The stroke leaves the part of the image that is shown.")
+        await self._touches.draw(path)
+
+    async def drag_image(self, right: float, up: float) -> None:
+        """Drag across the image by parts of its size: contrast with the contrast tool."""
+        image = self._app.viewer.image
+        x, y = eyes.middle(image)
+        way = [(x + right * image.width * k / 10, y + up * image.height * k / 10) for k in range(11)]
+        await self._touches.draw(way, slow=True)
+
+    async def pinch(self, factor: float) -> None:
+        """Zoom with two fingers around the middle."""
+        before = 120.0 if factor >= 1 else 120.0 / factor
+        await self._touches.pinch(eyes.middle(self._app.viewer.image), before, before * factor)
+
+    async def threshold(self, value: int) -> None:
+        """Drag the slider's knob."""
+        slider = eyes.find("threshold")
+        (x, y0), (_, y1) = slider.position_of(slider.value), slider.position_of(value)
+        await self._touches.draw([(x, y0 + (y1 - y0) * k / 8) for k in range(9)], slow=True)
+        if int(slider.value) != value:
+            raise NotThere(f"The slider stands at {int(slider.value)}.")
+
+    async def live(self, on: bool) -> None:
+        """The switch."""
+        if self._app.viewer.side.live != on:
+            await self.tap("live")
+
+    async def see_mask(self, patience_s: float | None = None) -> None:
+        """Until the shown slice's probability knows all that was drawn, and a frame with it was drawn."""
+
+        def there() -> bool:
+            work, showing = self._control.work, self._control.showing
+            sent = not work.document.running and not work.document.waiting
+            return bool(sent and showing.segmentable and showing.entries >= max(1, work.document.have_entries))
+
+        await self.until("The mask of this slice", there, patience_s)
+
+    async def see_volume(self, patience_s: float | None = None) -> None:
+        """Until the whole volume is computed with all that was drawn."""
+        await self.see_mask(patience_s)
+        work, showing = self._control.work, self._control.showing
+
+        def there() -> bool:
+            generation = work.probabilities.generation(showing.plane, showing.index) or 0
+            return bool(work.probabilities.complete and work.probabilities.counts_generation >= generation)
+
+        await self.until("The whole volume's mask", there, patience_s)
+
+    async def save(self) -> Any:
+        """Press save, and wait for the answer. Returns: the contract's Mask."""
+        before = self._control.last_mask
+        await self.tap("save")
+        await self.until("The answer to save", lambda: not self._control.saving)
+        if self._control.last_mask in (None, before):
+            raise NotThere(self._app.toast.text or "The mask was not saved.")
+        return self._control.last_mask
+
+    async def picture(self, file: str) -> list[int]:
+        """A picture of the window as PNG. Returns: its width and height."""
+        image = await screenshot()
+        await asyncio.to_thread(write_png, Path(file), image)
+        return [int(Window.width), int(Window.height)]

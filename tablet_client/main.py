@@ -1,0 +1,110 @@
+"""Start the tablet's application: ``python -m tablet_client --server HOST:PORT``.
+
+Kivy reads its settings when it is first imported, so nothing of it is imported before they are made.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import os
+import sys
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import TextIO
+
+import platformdirs
+
+from tablet_client.link.port import Link
+
+DEFAULT_SERVER = "127.0.0.1:50051"
+DEFAULT_SIZE = "1280x800"
+
+
+def main(argv: Sequence[str] | None = None, link: Callable[[], Link] | None = None) -> int:
+    """Run the application until its window is closed.
+
+    Args:
+        argv: options (``--help`` lists them); None: those of the process.
+        link: makes the link, on the loop that it will run on; None: gRPC to the server of the options.
+
+    Returns:
+        0, or 1 after a failure that was printed.
+    """
+    options = _parser().parse_args(argv)
+    host, port = _address(options.server)
+    answers = _own_stdout() if options.hand else None
+    _settle_kivy(options.size)
+    from tablet_client.link.grpc_link import GrpcLink
+
+    make_link = link or (lambda: GrpcLink(host, port))
+    try:
+        asyncio.run(_run(make_link, Path(options.journal), answers))
+    except KeyboardInterrupt:
+        return 0
+    return 0
+
+
+async def _run(make_link: Callable[[], Link], journal: Path, answers: TextIO | None) -> None:
+    from tablet_client.view.app import CalqueApp
+
+    app = CalqueApp(make_link(), journal)
+    if answers is not None:
+        from tablet_client.hand.conductor import Conductor
+
+        app.bind(on_start=lambda _: app.tasks.start(Conductor(app, sys.stdin, answers).run()))
+    await app.run_on_loop()
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="calque tablet", description="Draw strokes on MRI, and see the segmentation come.")
+    parser.add_argument("--server", default=DEFAULT_SERVER, metavar="HOST:PORT", help="the services (default %(default)s)")
+    parser.add_argument(
+        "--journal",
+        default=str(Path(platformdirs.user_data_dir("calque", appauthor=False)) / "journal"),
+        metavar="FOLDER",
+        help="where strokes are kept until the server has them (default %(default)s)",
+    )
+    parser.add_argument("--size", default=_size(DEFAULT_SIZE), metavar="WxH", type=_size, help=f"of the window (default {DEFAULT_SIZE})")
+    parser.add_argument(
+        "--hand", action="store_true", help="take gestures as JSON lines on stdin, answer with JSON lines on stdout"
+    )
+    return parser
+
+
+def _size(text: str) -> tuple[int, int]:
+    wide, _, tall = text.partition("x")
+    if not (wide.isdigit() and tall.isdigit() and int(wide) >= 640 and int(tall) >= 480):
+        raise argparse.ArgumentTypeError(f"{text!r} is not a size of at least 640x480")
+    return int(wide), int(tall)
+
+
+def _address(text: str) -> tuple[str, int]:
+    host, colon, port = text.rpartition(":")
+    if not colon or not host or not port.isdigit() or not 0 < int(port) < 65536:
+        raise SystemExit(f"{text!r} is not an address such as {DEFAULT_SERVER}")
+    return host.strip("[]"), int(port)
+
+
+def _own_stdout() -> TextIO:
+    """Keep stdout for answers alone: whatever else is printed goes to stderr."""
+    answers = os.fdopen(os.dup(1), "w", encoding="utf-8")
+    os.dup2(2, 1)
+    return answers
+
+
+def _settle_kivy(size: tuple[int, int]) -> None:
+    home = Path(platformdirs.user_config_dir("calque", appauthor=False)) / "kivy"
+    os.environ.setdefault("KIVY_HOME", str(home))
+    Path(os.environ["KIVY_HOME"]).mkdir(parents=True, exist_ok=True)
+    os.environ.setdefault("KIVY_NO_ARGS", "1")
+    os.environ.setdefault("KIVY_NO_CONSOLELOG", "1")
+    os.environ.setdefault("KIVY_NO_FILELOG", "1")
+    from kivy.config import Config
+
+    Config.set("graphics", "width", str(size[0]))
+    Config.set("graphics", "height", str(size[1]))
+    Config.set("graphics", "multisamples", "4")
+    # A mouse is a mouse: no red dots for imagined second fingers.
+    Config.set("input", "mouse", "mouse,disable_multitouch")
+    Config.set("kivy", "exit_on_escape", "0")

@@ -1,0 +1,163 @@
+# mypy: disallow-subclassing-any=False
+"""The application: two screens and an import, on one asyncio loop with the link."""
+
+from __future__ import annotations
+
+from collections.abc import Coroutine
+from pathlib import Path
+from typing import Any
+
+from calque.v1.volumes_pb2 import Volume
+from kivy.app import App
+from kivy.core.window import Window
+from kivy.uix.floatlayout import FloatLayout
+from kivy.uix.screenmanager import NoTransition, ScreenManager
+
+from tablet_client.link.port import Link
+from tablet_client.state.geometry import Plane
+from tablet_client.view import theme
+from tablet_client.view.importer import Importer
+from tablet_client.view.library import Library
+from tablet_client.view.librarycontrol import LibraryControl
+from tablet_client.view.tasks import Tasks
+from tablet_client.view.toast import Toast
+from tablet_client.view.viewer import Viewer
+from tablet_client.view.viewercontrol import ViewerControl
+
+_KEYS = {"left": -1, "down": -1, "right": 1, "up": 1, "pageup": 10, "pagedown": -10}
+
+
+class CalqueApp(App):
+    """The tablet's application. Run it with `run_on_loop`.
+
+    Args:
+        link: the services; closed at the end.
+        folder: where journals lie.
+    """
+
+    title = "Calque"
+
+    def __init__(self, link: Link, folder: Path) -> None:
+        super().__init__()
+        self._link, self._folder = link, folder
+
+    async def run_on_loop(self) -> None:
+        """Run until the window is closed or `stop` is called; then hang up in order."""
+        try:
+            await self.async_run("asyncio")
+        finally:
+            await self.tasks.end()
+            await self.viewer_control.close()
+            self._link.close()
+
+    def build(self) -> FloatLayout:
+        Window.clearcolor = theme.PAGE
+        self.tasks = Tasks(lambda _: self._say("Something went wrong in this application.", "error"))
+        self.library, self.importer, self.viewer = Library(name="library"), Importer(name="import"), Viewer(name="viewer")
+        self.screens = ScreenManager(transition=NoTransition())
+        for screen in (self.library, self.importer, self.viewer):
+            self.screens.add_widget(screen)
+        self.toast = Toast()
+        root = FloatLayout()
+        root.add_widget(self.screens)
+        root.add_widget(self.toast)
+        self.library_control = LibraryControl(self._link, self.library, self.importer, self._imported)
+        self.viewer_control = ViewerControl(self._link, self.viewer, self._folder, self._say)
+        self._connect()
+        return root
+
+    def on_start(self) -> None:
+        self.tasks.start(self.library_control.run())
+
+    def _connect(self) -> None:
+        """Every event of a widget to what it does."""
+        control, viewer = self.viewer_control, self.viewer
+        self.library.bind(on_open=lambda _, volume_id: self._start(self._open(volume_id)))
+        self.library.bind(on_import=lambda _: self._go("import"))
+        self.importer.bind(on_back=lambda _: self._go("library"))
+        self.importer.bind(on_import=lambda _, path: self._start(self.library_control.import_path(path)))
+        viewer.bar.bind(on_back=lambda _: self._start(self._leave()))
+        viewer.bar.bind(on_undo=lambda _: control.undo(), on_redo=lambda _: control.redo())
+        viewer.bar.bind(on_more=lambda _: self._start(control.menu()))
+        viewer.rail.bind(on_choose=lambda _, tool: control.choose_tool(tool))
+        viewer.rail.bind(on_brush=lambda _, steps: control.step_brush(steps))
+        viewer.side.bind(on_pick_plane=lambda _, plane: self._plane(plane))
+        viewer.side.bind(on_pick_threshold=lambda _, value: self._threshold(value))
+        viewer.side.bind(on_pick_live=lambda _, live: control.live(live))
+        viewer.side.bind(on_pick_fill=lambda _, fill: control.fill(fill))
+        viewer.side.bind(on_pick_style=lambda _, style: control.style(style))
+        viewer.slices.bind(on_pick=lambda _, index: self._slice(index))
+        viewer.slices.bind(on_segment=lambda _: control.segment())
+        viewer.slices.bind(on_save=lambda _: self._start(control.save()))
+        viewer.menu.bind(on_annotation=lambda _, chosen: self._start(control.switch(chosen)))
+        viewer.menu.bind(on_new=lambda _, name: self._start(control.new_annotation(name)))
+        viewer.menu.bind(on_fit=lambda _: viewer.image.fit(), on_clear=lambda _: control.clear())
+        viewer.menu.bind(on_contrast=lambda _: control.showing and control.showing.first_contrast())
+        viewer.menu.bind(on_take_over=lambda _: control.work and control.work.keeper.take_over())
+        image = viewer.image
+        image.bind(on_pen_down=lambda _, x, y: control.pen and control.pen.down(x, y))
+        image.bind(on_pen_move=lambda _, x, y: control.pen and control.pen.move(x, y))
+        image.bind(on_pen_up=lambda _, x, y: control.pen and control.pen.up(x, y))
+        image.bind(on_pen_cancel=lambda _: control.pen and control.pen.cancel())
+        image.bind(on_scroll=lambda _, steps: self._step(steps))
+        image.bind(on_hover=lambda _, x, y: control.showing and control.showing.pointed(x, y))
+        Window.bind(on_key_down=self._key)
+
+    def _start(self, work: Coroutine[Any, Any, Any]) -> None:
+        self.tasks.start(work)
+
+    def _go(self, screen: str) -> None:
+        self.toast.clear()
+        self.screens.current = screen
+
+    async def _open(self, volume_id: str) -> None:
+        volume = self.library_control.volumes.get(volume_id)
+        if volume is not None and await self.viewer_control.open(volume):
+            self._go("viewer")
+
+    async def _leave(self) -> None:
+        self._go("library")
+        self.library_control.refresh()
+        await self.viewer_control.close()
+
+    def _imported(self, volume: Volume) -> None:
+        self._go("library")
+        self._say(f"{volume.name} was imported.", "done")
+
+    def _plane(self, plane: str) -> None:
+        if self.viewer_control.showing is not None:
+            self.viewer_control.showing.look_at_plane(Plane[plane.upper()])
+
+    def _threshold(self, threshold: int) -> None:
+        if self.viewer_control.showing is not None:
+            self.viewer_control.showing.threshold(threshold)
+
+    def _slice(self, index: int) -> None:
+        if self.viewer_control.showing is not None:
+            self.viewer_control.showing.look_at_slice(index)
+
+    def _step(self, steps: int) -> None:
+        if self.viewer_control.showing is not None:
+            self._slice(self.viewer_control.showing.index + steps)
+
+    def _say(self, text: str, kind: str) -> None:
+        self.toast.say(text, kind)
+
+    def _key(self, _: Any, key: int, scancode: int, text: str, modifiers: list[str]) -> bool:
+        """Keys of the viewer: arrows scroll, ctrl+z and ctrl+y."""
+        name = _NAMES.get(key, "")
+        if self.screens.current != "viewer" or self.viewer.menu.shown:
+            return False
+        if "ctrl" in modifiers and name == "z":
+            self.viewer_control.redo() if "shift" in modifiers else self.viewer_control.undo()
+        elif "ctrl" in modifiers and name == "y":
+            self.viewer_control.redo()
+        elif name in _KEYS:
+            self._step(_KEYS[name])
+        else:
+            return False
+        return True
+
+
+# Kivy's key codes, which are SDL's.
+_NAMES = {273: "up", 274: "down", 275: "right", 276: "left", 280: "pageup", 281: "pagedown", 122: "z", 121: "y"}

@@ -1,0 +1,174 @@
+# mypy: disallow-subclassing-any=False
+"""The small controls that every screen is made of: buttons, tool buttons, segmented choice, switch, sliders.
+
+Each has a ``tap_name``: its one name for tests and for the scripted hand, which looks controls up in the widget tree.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from kivy.properties import (
+    AliasProperty,
+    BooleanProperty,
+    BoundedNumericProperty,
+    ColorProperty,
+    ListProperty,
+    NumericProperty,
+    StringProperty,
+)
+from kivy.uix.behaviors import ButtonBehavior
+from kivy.uix.boxlayout import BoxLayout
+from kivy.uix.label import Label
+from kivy.uix.widget import Widget
+
+from tablet_client.view import theme
+
+
+class Words(Label):
+    """One line of text that is shortened rather than cut."""
+
+
+class Icon(Label):
+    """One icon of the icon font."""
+
+    icon = StringProperty("")
+
+
+class Dot(Widget):
+    """A filled circle: states in lists."""
+
+    color = ColorProperty(theme.QUIET)
+
+
+class PressButton(ButtonBehavior, BoxLayout):
+    """Base of everything that is pressed: a rounded surface with an outline.
+
+    Touches that have become a drag elsewhere do not press it, and a disabled one is shown faint.
+    """
+
+    tap_name = StringProperty("")
+    fill = ColorProperty(theme.CLEAR)
+    outline = ColorProperty(theme.CLEAR)
+    corner = NumericProperty(theme.CORNER)
+
+
+class BarButton(PressButton):
+    """An icon, words, or both, side by side."""
+
+    icon = StringProperty("")
+    text = StringProperty("")
+    filled = BooleanProperty(False)
+    outlined = BooleanProperty(True)
+    ink = ColorProperty(theme.TEXT)
+
+
+class ToolButton(PressButton):
+    """An icon with its word under it, for the rails."""
+
+    icon = StringProperty("")
+    text = StringProperty("")
+    active = BooleanProperty(False)
+    tint = ColorProperty(theme.TEXT)
+    icon_size = NumericProperty(theme.LARGE)
+
+
+class ChoiceButton(PressButton):
+    """One of several; the chosen one is raised."""
+
+    text = StringProperty("")
+    active = BooleanProperty(False)
+
+
+class OnOff(PressButton):
+    """On or off, with its word."""
+
+    text = StringProperty("")
+    active = BooleanProperty(False)
+
+
+class KnobSlider(Widget):
+    """A track with a knob that follows the finger.
+
+    ``value`` is what the owner says; a drag dispatches ``on_pick`` with the value under the finger, and the owner sets
+    ``value``. So the knob never shows what the application does not do.
+    """
+
+    __events__ = ("on_pick",)
+
+    tap_name = StringProperty("")
+    vertical = BooleanProperty(True)
+    low = NumericProperty(0.0)
+    high = NumericProperty(1.0)
+    value = NumericProperty(0.0)
+    whole = BooleanProperty(False)
+    text = StringProperty("")
+    knob = NumericProperty(theme.TARGET)
+    color = ColorProperty(theme.OBJECT)
+
+    def _fraction(self) -> float:
+        span = self.high - self.low
+        return min(1.0, max(0.0, (self.value - self.low) / span)) if span > 0 else 0.0
+
+    fraction = AliasProperty(_fraction, None, bind=("value", "low", "high"))
+
+    def position_of(self, value: float) -> tuple[float, float]:
+        """Where the knob's centre is on the screen (window pixels) when it shows ``value``."""
+        f = (value - self.low) / (self.high - self.low)
+        x, y = self.center_x, self.center_y
+        if self.vertical:
+            y = self.y + self.knob / 2 + f * (self.height - self.knob)
+        else:
+            x = self.x + self.knob / 2 + f * (self.width - self.knob)
+        wx, wy = self.to_window(x, y)
+        return float(wx), float(wy)
+
+    def on_pick(self, value: float) -> None:
+        """The finger is at ``value``."""
+
+    def on_touch_down(self, touch: Any) -> bool:
+        if self.disabled or not self.collide_point(*touch.pos) or "button" in touch.profile and touch.is_mouse_scrolling:
+            return False
+        touch.grab(self)
+        self._follow(touch)
+        return True
+
+    def on_touch_move(self, touch: Any) -> bool:
+        if touch.grab_current is not self:
+            return False
+        self._follow(touch)
+        return True
+
+    def on_touch_up(self, touch: Any) -> bool:
+        if touch.grab_current is not self:
+            return False
+        self._follow(touch)
+        touch.ungrab(self)
+        return True
+
+    def _follow(self, touch: Any) -> None:
+        if self.vertical:
+            f = (touch.y - self.y - self.knob / 2) / max(1.0, self.height - self.knob)
+        else:
+            f = (touch.x - self.x - self.knob / 2) / max(1.0, self.width - self.knob)
+        value = self.low + min(1.0, max(0.0, f)) * (self.high - self.low)
+        self.dispatch("on_pick", float(round(value)) if self.whole else value)
+
+
+class ProgressLine(Widget):
+    """Two dp under a bar: how far the work is; nothing when it rests."""
+
+    value = BoundedNumericProperty(0.0, min=0.0, max=1.0)
+    color = ColorProperty(theme.ACCENT)
+
+
+class Rounded(BoxLayout):
+    """A surface with round corners and an outline."""
+
+    fill = ColorProperty(theme.SURFACE)
+    outline = ColorProperty(theme.LINE)
+    corner = NumericProperty(theme.CORNER)
+    radii = ListProperty([theme.CORNER] * 4)
+
+
+theme.load_kv(__file__)

@@ -1,0 +1,172 @@
+# mypy: disallow-subclassing-any=False
+"""The image with its letters, its scale, and what the fingers do to it."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from kivy.core.window import Window
+from kivy.properties import NumericProperty, ObjectProperty, StringProperty
+from kivy.uix.floatlayout import FloatLayout
+
+from tablet_client.state.geometry import PlaneInfo
+from tablet_client.state.viewport import Viewport
+from tablet_client.view import controls, theme  # noqa: F401  (controls: its rules are used in the kv)
+from tablet_client.view.gestures import Action, Gestures
+from tablet_client.view.slicecanvas import SliceCanvas
+
+_WHEEL_ZOOM = 1.15
+
+
+class ImageView(FloatLayout):
+    """Where one draws.
+
+    Places are dispatched in pixels of the plane's image, centres at integers. ``picture`` is the `SliceCanvas`; greys,
+    labels and levels are given to it directly.
+
+    Attributes:
+        view: the `Viewport`, or None before a plane is shown.
+        left, right_letter, top_letter, bottom_letter: patient letters at the edges.
+        pointer_text: place and value under the pen, two lines.
+        bar_mm, bar_length: the scale bar in millimetres and screen pixels.
+    """
+
+    __events__ = ("on_pen_down", "on_pen_move", "on_pen_up", "on_pen_cancel", "on_scroll", "on_hover")
+
+    tap_name = StringProperty("image")
+    view = ObjectProperty(None, allownone=True)
+    left_letter = StringProperty("")
+    right_letter = StringProperty("")
+    top_letter = StringProperty("")
+    bottom_letter = StringProperty("")
+    pointer_text = StringProperty("")
+    hint = StringProperty("")
+    bar_mm = NumericProperty(0.0)
+    bar_length = NumericProperty(0.0)
+
+    def __init__(self, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.picture = SliceCanvas()
+        self.add_widget(self.picture, index=len(self.children))
+        self._gestures = Gestures(committed=theme.dp(24))
+        self.bind(pos=self._resized, size=self._resized, view=self._placed)
+        Window.bind(mouse_pos=self._hovered)
+
+    def show_plane(self, plane: PlaneInfo) -> None:
+        """Images of another plane: fitted, with its letters."""
+        self.left_letter, self.right_letter = plane.left, plane.right
+        self.top_letter, self.bottom_letter = plane.top, plane.bottom
+        self.view = Viewport.fit(plane, self._frame())
+
+    def fit(self) -> None:
+        """The whole image again."""
+        if self.view is not None:
+            self.view = self.view.fitted()
+
+    def screen_of(self, column: float, row: float) -> tuple[float, float]:
+        """Where a pixel of the image lies, in window pixels."""
+        x, y = self.to_window(*self.view.to_screen(column, row))
+        return float(x), float(y)
+
+    def _frame(self) -> tuple[float, float, float, float]:
+        edge = theme.GAP
+        return self.x + edge, self.y + edge, self.width - 2 * edge, self.height - 2 * edge
+
+    def _resized(self, *_: object) -> None:
+        if self.view is not None:
+            self.view = self.view.resized(self._frame())
+
+    def _placed(self, *_: object) -> None:
+        if self.view is None:
+            return
+        self.picture.place(self.view)
+        self.bar_mm, self.bar_length = self.view.scale_bar(theme.dp(140))
+
+    def letter_at(self, side: str, view: Viewport | None) -> tuple[float, float]:
+        """Centre of a letter: just outside the image where there is room, else inside the edge of the screen."""
+        if view is None:
+            return self.x, self.y
+        x, y, wide, tall = view.image_rectangle
+        edge = theme.dp(18)
+        middle_x = min(self.right - edge, max(self.x + edge, x + wide / 2))
+        middle_y = min(self.top - edge, max(self.y + edge, y + tall / 2))
+        places = {
+            "left": (max(self.x + edge, x - edge), middle_y),
+            "right": (min(self.right - edge, x + wide + edge), middle_y),
+            "top": (middle_x, min(self.top - edge, y + tall + edge)),
+            "bottom": (middle_x, max(self.y + edge, y - edge)),
+        }
+        return places[side]
+
+    def on_touch_down(self, touch: Any) -> bool:
+        if self.view is None or not self.collide_point(*touch.pos):
+            return False
+        if "button" in touch.profile and touch.is_mouse_scrolling:
+            self._wheel(touch)
+            return True
+        touch.grab(self)
+        hand = "button" in touch.profile and touch.button in ("right", "middle")
+        self._perform(self._gestures.down(touch.uid, touch.x, touch.y, hand=hand))
+        return True
+
+    def on_touch_move(self, touch: Any) -> bool:
+        if touch.grab_current is not self:
+            return False
+        self._perform(self._gestures.move(touch.uid, touch.x, touch.y))
+        return True
+
+    def on_touch_up(self, touch: Any) -> bool:
+        if touch.grab_current is not self:
+            return False
+        touch.ungrab(self)
+        self._perform(self._gestures.up(touch.uid, touch.x, touch.y))
+        return True
+
+    def _wheel(self, touch: Any) -> None:
+        # Kivy says "scrolldown" when the wheel turns away from the user.
+        away = touch.button == "scrolldown"
+        if "ctrl" in Window.modifiers:
+            self.view = self.view.zoomed(_WHEEL_ZOOM if away else 1 / _WHEEL_ZOOM, touch.x, touch.y)
+        elif touch.button in ("scrolldown", "scrollup"):
+            self.dispatch("on_scroll", 1 if away else -1)
+
+    def _perform(self, actions: list[Action]) -> None:
+        for action in actions:
+            if action.kind == "pan":
+                self.view = self.view.panned(action.dx, action.dy)
+            elif action.kind == "zoom":
+                self.view = self.view.zoomed(action.factor, action.x, action.y)
+            elif action.kind == "cancel":
+                self.dispatch("on_pen_cancel")
+            else:
+                column, row = self.view.to_image(action.x, action.y)
+                self.dispatch(f"on_pen_{action.kind}", column, row)
+                self.dispatch("on_hover", column, row)
+
+    def _hovered(self, _: Any, place: tuple[float, float]) -> None:
+        if self.view is None or self.get_root_window() is None:
+            return
+        x, y = self.to_widget(*place)
+        if self.collide_point(x, y):
+            self.dispatch("on_hover", *self.view.to_image(x, y))
+
+    def on_pen_down(self, column: float, row: float) -> None:
+        """The pen touches the image."""
+
+    def on_pen_move(self, column: float, row: float) -> None:
+        """The pen moves."""
+
+    def on_pen_up(self, column: float, row: float) -> None:
+        """The pen is lifted."""
+
+    def on_pen_cancel(self) -> None:
+        """It was no stroke, but the first finger of two."""
+
+    def on_scroll(self, steps: int) -> None:
+        """To a later (1) or an earlier (-1) slice."""
+
+    def on_hover(self, column: float, row: float) -> None:
+        """The pointer is over this place; it may lie beside the image."""
+
+
+theme.load_kv(__file__)

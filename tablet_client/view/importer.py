@@ -1,0 +1,112 @@
+# mypy: disallow-subclassing-any=False
+"""Import: choose a file or a folder of this tablet, see how far it is, read in plain words what was wrong."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Any
+
+from kivy.properties import BooleanProperty, NumericProperty, StringProperty
+from kivy.uix.screenmanager import Screen
+
+from tablet_client.view import controls, theme
+
+_MOST_ROWS = 300  # a folder of one file a slice is imported whole; nobody scrolls through more
+
+
+class EntryRow(controls.PressButton):
+    """A folder or a file."""
+
+    icon = StringProperty("file")
+    text = StringProperty("")
+    note = StringProperty("")
+
+
+class Importer(Screen):
+    """What to import.
+
+    Attributes:
+        folder: the folder that is listed.
+        path: what would be imported; the folder, or a file of it.
+        busy: an import runs; then ``progress`` (0 to 1) and ``doing`` say how far it is.
+        trouble: a sentence when it went wrong.
+    """
+
+    __events__ = ("on_back", "on_import")
+
+    folder = StringProperty("")
+    path = StringProperty("")
+    busy = BooleanProperty(False)
+    progress = NumericProperty(0.0)
+    doing = StringProperty("")
+    trouble = StringProperty("")
+
+    def __init__(self, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.bind(folder=self._list)
+
+    def on_pre_enter(self) -> None:
+        if not self.folder:
+            self.go(str(Path.home()))
+
+    def on_back(self) -> None:
+        """Back to the library."""
+
+    def on_import(self, path: str) -> None:
+        """Import a file or a folder."""
+
+    def go(self, path: str) -> None:
+        """List a folder, or the folder of a file; the path becomes what would be imported."""
+        place = Path(path).expanduser()
+        self.trouble = ""
+        if not place.exists():
+            self.trouble = f"There is no file or folder {path}."
+            return
+        self.path = str(place)
+        self.folder = str(place if place.is_dir() else place.parent)
+
+    def up(self) -> None:
+        """The folder around."""
+        self.go(str(Path(self.folder).parent))
+
+    def start(self) -> None:
+        """Import what the field says."""
+        self.go(self.path)
+        if not self.trouble and not self.busy:
+            self.dispatch("on_import", self.path)
+
+    def _list(self, *_: object) -> None:
+        rows = self.ids.rows
+        rows.clear_widgets()
+        try:
+            entries = sorted(os.scandir(self.folder), key=lambda e: (not e.is_dir(), e.name.casefold()))
+        except OSError:
+            self.trouble = "This folder cannot be read."
+            return
+        shown = [entry for entry in entries if not entry.name.startswith(".")]
+        for entry in shown[:_MOST_ROWS]:
+            row = EntryRow(
+                tap_name=f"entry:{entry.name}",
+                icon="folder" if entry.is_dir() else "file",
+                text=entry.name,
+                note="" if entry.is_dir() else _size(entry),
+            )
+            row.bind(on_release=lambda _, chosen=entry.path: self.go(chosen))
+            rows.add_widget(row)
+        self.ids.scroll.scroll_y = 1
+
+
+def _size(entry: os.DirEntry[str]) -> str:
+    try:
+        size = float(entry.stat().st_size)
+    except OSError:
+        return ""
+    for unit in ("B", "kB", "MB"):
+        if size < 1000:
+            return f"{size:.0f} {unit}"
+        size /= 1000
+    return f"{size:.1f} GB"
+
+
+theme.load_kv(__file__)

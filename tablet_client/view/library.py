@@ -1,0 +1,139 @@
+# mypy: disallow-subclassing-any=False
+"""The library: a card for each volume, a search, and import."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Sequence
+from typing import Any
+
+from kivy.core.image import Image as CoreImage
+from kivy.graphics import Color, Rectangle
+from kivy.metrics import dp
+from kivy.properties import ColorProperty, NumericProperty, ObjectProperty, StringProperty
+from kivy.uix.screenmanager import Screen
+from kivy.uix.widget import Widget
+
+from tablet_client.state.library import Card, Work, found
+from tablet_client.view import controls, theme
+
+_WORK = {
+    Work.UNKNOWN: ("", theme.CLEAR),
+    Work.NEW: ("New", theme.QUIET),
+    Work.IN_WORK: ("In work", theme.OBJECT),
+    Work.DONE: ("Mask saved", theme.SAFE),
+}
+_NARROWEST_CARD = dp(264)
+
+
+class Thumbnail(Widget):
+    """A picture as large as it can be in its frame, on black."""
+
+    texture = ObjectProperty(None, allownone=True)
+
+    def __init__(self, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        with self.canvas:
+            Color(1, 1, 1, 1)
+            self._rectangle = Rectangle(size=(0, 0))
+        self.bind(pos=self._place, size=self._place, texture=self._place)
+
+    def _place(self, *_: object) -> None:
+        if self.texture is None:
+            return
+        wide, tall = self.texture.size
+        scale = min(self.width / wide, self.height / tall)
+        self._rectangle.texture = self.texture
+        self._rectangle.size = (wide * scale, tall * scale)
+        # Kivy's center_x may still hold its value from before this change.
+        self._rectangle.pos = (self.x + (self.width - wide * scale) / 2, self.y + (self.height - tall * scale) / 2)
+
+
+class VolumeCard(controls.PressButton):
+    """One volume: picture, name, size, how far the work is."""
+
+    volume_id = StringProperty("")
+    title = StringProperty("")
+    size_text = StringProperty("")
+    date = StringProperty("")
+    work_text = StringProperty("")
+    work_color = ColorProperty(theme.CLEAR)
+    texture = ObjectProperty(None, allownone=True)
+
+
+class Library(Screen):
+    """All volumes.
+
+    Attributes:
+        cards: what the server has, newest first.
+        notice: a sentence over the cards: what is wrong, or what happens; empty: nothing.
+        search: the words that are searched.
+    """
+
+    __events__ = ("on_open", "on_import")
+
+    cards = ObjectProperty(())
+    notice = StringProperty("Looking for volumes …")
+    empty = StringProperty("")
+    search = StringProperty("")
+    columns = NumericProperty(4)
+
+    def __init__(self, **kwargs: Any) -> None:
+        self._textures: dict[str, tuple[bytes, Any]] = {}
+        super().__init__(**kwargs)
+        self.bind(cards=self._fill, search=self._fill, width=self._widen)
+
+    def on_open(self, volume_id: str) -> None:
+        """A card was pressed."""
+
+    def on_import(self) -> None:
+        """Import was pressed."""
+
+    def _widen(self, *_: object) -> None:
+        self.columns = max(1, int((self.width - dp(24)) / (_NARROWEST_CARD + dp(20))))
+
+    def _fill(self, *_: object) -> None:
+        grid = self.ids.grid
+        grid.clear_widgets()
+        shown = found(self.cards, self.search)
+        for card in shown:
+            grid.add_widget(self._card(card))
+        self.empty = _empty_sentence(self.cards, shown)
+
+    def _card(self, card: Card) -> VolumeCard:
+        words, color = _WORK[card.work]
+        widget = VolumeCard(
+            tap_name=f"volume:{card.volume_id}",
+            volume_id=card.volume_id,
+            title=f"{card.name} · {card.modality}" if card.modality else card.name,
+            size_text=card.size_mm,
+            date=card.date,
+            work_text=words,
+            work_color=color,
+            texture=self._picture(card),
+        )
+        widget.bind(on_release=lambda pressed: self.dispatch("on_open", pressed.volume_id))
+        return widget
+
+    def _picture(self, card: Card) -> Any:
+        """The card's JPEG as a texture, decoded once; None when it is no picture."""
+        held = self._textures.get(card.volume_id)
+        if held is not None and held[0] == card.thumbnail:
+            return held[1]
+        texture = None
+        if card.thumbnail:
+            try:
+                texture = CoreImage(io.BytesIO(card.thumbnail), ext="jpg").texture
+            except Exception:  # the loaders of Kivy raise whatever their library raises
+                texture = None
+        self._textures[card.volume_id] = (card.thumbnail, texture)
+        return texture
+
+
+def _empty_sentence(cards: Sequence[Card], shown: Sequence[Card]) -> str:
+    if shown:
+        return ""
+    return "No volume has these words in its name." if cards else "There are no volumes yet. Import the first one."
+
+
+theme.load_kv(__file__)

@@ -1,0 +1,101 @@
+"""The library's life: lists volumes, keeps trying while there is no server, imports."""
+
+from __future__ import annotations
+
+import asyncio
+import uuid
+from collections.abc import Callable
+from pathlib import Path
+
+from calque.v1.volumes_pb2 import Volume
+
+from tablet_client.link.port import Link, LinkError, LocalFile, Step
+from tablet_client.state.library import card
+from tablet_client.view.importer import Importer
+from tablet_client.view.library import Library
+from tablet_client.view.sentences import sentence
+
+_RETRY_S = 2.0
+_REFRESH_S = 20.0
+_DOING = {"upload": "Sending to the server …", "import": "The server reads the files …"}
+
+
+class LibraryControl:
+    """Connects the library and the import screen with the services.
+
+    Args:
+        link: the services.
+        library, importer: the screens.
+        imported: told when a volume was imported.
+    """
+
+    def __init__(self, link: Link, library: Library, importer: Importer, imported: Callable[[Volume], None]) -> None:
+        self._link, self._library, self._importer, self._imported = link, library, importer, imported
+        self._now = asyncio.Event()
+        self.volumes: dict[str, Volume] = {}
+
+    def refresh(self) -> None:
+        """Ask the server again now."""
+        self._now.set()
+
+    async def run(self) -> None:
+        """Keep the cards up to date until cancelled."""
+        while True:
+            self._now.clear()
+            try:
+                await self._list()
+                pause = _REFRESH_S
+            except LinkError as error:
+                self._library.notice = sentence(error)
+                pause = _RETRY_S
+            try:
+                await asyncio.wait_for(self._now.wait(), pause)
+            except TimeoutError:
+                continue
+
+    async def _list(self) -> None:
+        """Cards at once, how far the work on each is as it becomes known."""
+        volumes = await self._link.list_volumes()
+        known = {c.volume_id: c.work for c in self._library.cards}
+        self.volumes = {v.volume_id: v for v in volumes}
+        cards = [card(v) for v in volumes]
+        if [c.volume_id for c in cards] != [c.volume_id for c in self._library.cards]:
+            self._library.cards = cards
+        self._library.notice = ""
+        cards = [card(v, await self._link.list_annotations(v.volume_id)) for v in volumes]
+        if {c.volume_id: c.work for c in cards} != known or cards != self._library.cards:
+            self._library.cards = cards
+
+    async def import_path(self, path: str) -> None:
+        """Import a file, or all files of a folder, and tell how far it is."""
+        screen = self._importer
+        screen.busy, screen.progress, screen.trouble, screen.doing = True, 0.0, "", "Reading the folder …"
+        try:
+            files = await asyncio.to_thread(_files_of, Path(path))
+            if not files:
+                screen.trouble = "There are no files in this folder."
+                return
+            volume = await self._link.import_files(files, str(uuid.uuid4()), self._watch)
+        except LinkError as error:
+            screen.trouble = sentence(error)
+            return
+        except OSError:
+            screen.trouble = "This folder cannot be read."
+            return
+        finally:
+            screen.busy, screen.doing = False, ""
+        self._imported(volume)
+        self.refresh()
+
+    def _watch(self, step: Step) -> None:
+        part = step.done / step.total if step.total else 0.0
+        self._importer.doing = _DOING.get(step.what, "Working …")
+        # Sending is the first half of the line, reading the second.
+        self._importer.progress = min(1.0, part / 2 if step.what == "upload" else 0.5 + part / 2)
+
+
+def _files_of(path: Path) -> list[LocalFile]:
+    if path.is_file():
+        return [LocalFile(path.name, path)]
+    found = sorted(p for p in path.rglob("*") if p.is_file() and not p.name.startswith("."))
+    return [LocalFile(p.relative_to(path).as_posix(), p) for p in found]

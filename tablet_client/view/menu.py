@@ -1,0 +1,94 @@
+# mypy: disallow-subclassing-any=False
+"""The small menu of the viewer: the volume's annotations, a new one, and what concerns the image as a whole."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, NamedTuple
+
+from kivy.properties import BooleanProperty, StringProperty
+from kivy.uix.floatlayout import FloatLayout
+
+from tablet_client.view import controls, theme
+
+
+class Entry(NamedTuple):
+    """An annotation in the menu."""
+
+    annotation_id: str
+    name: str
+    note: str
+    chosen: bool
+
+
+class AnnotationRow(controls.PressButton):
+    """One annotation."""
+
+    text = StringProperty("")
+    note = StringProperty("")
+    chosen = BooleanProperty(False)
+
+
+class Menu(FloatLayout):
+    """Hangs under the three dots; a press beside it closes it.
+
+    Attributes:
+        shown: it is open.
+        reading: another tablet writes, and this one may take over.
+    """
+
+    __events__ = ("on_annotation", "on_new", "on_fit", "on_contrast", "on_clear", "on_take_over")
+
+    shown = BooleanProperty(False)
+    reading = BooleanProperty(False)
+
+    def show(self, entries: Sequence[Entry]) -> None:
+        """Open with these annotations."""
+        rows = self.ids.rows
+        rows.clear_widgets()
+        for entry in entries:
+            row = AnnotationRow(
+                tap_name=f"annotation:{entry.annotation_id}", text=entry.name, note=entry.note, chosen=entry.chosen
+            )
+            row.bind(on_release=lambda _, chosen=entry.annotation_id: self._pick("on_annotation", chosen))
+            rows.add_widget(row)
+        self.ids.name.text = ""
+        self.shown = True
+
+    def close(self) -> None:
+        """Close it."""
+        self.ids.name.focus = False
+        self.shown = False
+
+    def _pick(self, event: str, *values: object) -> None:
+        self.close()
+        self.dispatch(event, *values)
+
+    def on_touch_down(self, touch: Any) -> bool:
+        if not self.shown:
+            return False
+        if not self.ids.panel.collide_point(*touch.pos):
+            self.close()
+            return True
+        return bool(super().on_touch_down(touch)) or True
+
+    def on_annotation(self, annotation_id: str) -> None:
+        """Work on this annotation."""
+
+    def on_new(self, name: str) -> None:
+        """Begin another annotation."""
+
+    def on_fit(self) -> None:
+        """The whole image again."""
+
+    def on_contrast(self) -> None:
+        """The contrast of the beginning."""
+
+    def on_clear(self) -> None:
+        """Remove all strokes (can be undone)."""
+
+    def on_take_over(self) -> None:
+        """Draw here although another tablet does."""
+
+
+theme.load_kv(__file__)

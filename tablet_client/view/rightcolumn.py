@@ -1,0 +1,57 @@
+# mypy: disallow-subclassing-any=False
+"""The column at the right: which plane, the threshold with the volume that it gives, live, and how the mask is shown."""
+
+from __future__ import annotations
+
+from kivy.properties import BooleanProperty, NumericProperty, OptionProperty, StringProperty
+from kivy.uix.boxlayout import BoxLayout
+
+from tablet_client.view import controls, theme  # noqa: F401  (controls: its rules are used in the kv)
+
+STYLES = ("mask", "wash", "hidden")
+
+
+class RightColumn(BoxLayout):
+    """Shows what it is told and dispatches what is picked.
+
+    Attributes:
+        plane: "axial", "coronal" or "sagittal".
+        threshold: 1 to 255; the mask is where the probability is at least this.
+        volume_text: the object's volume at this threshold, such as "182 mL".
+        volume_note: the word under it.
+        live: the mask follows each stroke.
+        fill: 0 to 1, opacity of the mask's fill.
+        style: how the answer is drawn: "mask" (fill and outline), "wash" (probability as strength) or "hidden".
+    """
+
+    __events__ = ("on_pick_plane", "on_pick_threshold", "on_pick_live", "on_pick_fill", "on_pick_style")
+
+    plane = OptionProperty("axial", options=["axial", "coronal", "sagittal"])
+    threshold = NumericProperty(128)
+    volume_text = StringProperty("–")
+    volume_note = StringProperty("volume")
+    live = BooleanProperty(True)
+    fill = NumericProperty(0.35)
+    style = OptionProperty("mask", options=list(STYLES))
+
+    def on_pick_plane(self, plane: str) -> None:
+        """A plane was pressed."""
+
+    def on_pick_threshold(self, threshold: int) -> None:
+        """The slider is at this threshold now."""
+
+    def on_pick_live(self, live: bool) -> None:
+        """The switch was pressed."""
+
+    def on_pick_fill(self, fill: float) -> None:
+        """The opacity slider is here now."""
+
+    def on_pick_style(self, style: str) -> None:
+        """The next way of drawing the answer was asked for."""
+
+    def next_style(self) -> str:
+        """The way of drawing that comes after the present one."""
+        return STYLES[(STYLES.index(self.style) + 1) % len(STYLES)]
+
+
+theme.load_kv(__file__)

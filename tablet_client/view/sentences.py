@@ -1,0 +1,73 @@
+"""What the user reads when something does not work: what happened, and what to do, without our words."""
+
+from __future__ import annotations
+
+from tablet_client.link.listener import Connection, Status
+from tablet_client.link.port import LinkError
+
+_SENTENCES = {
+    "FILE_TRUNCATED": "This file ends too early. Nothing was imported.",
+    "FILE_NOT_READABLE": "This file cannot be read: it is damaged, or not a medical image. Nothing was imported.",
+    "FILE_NOT_AN_IMAGE": "This file holds no image. Nothing was imported.",
+    "FILE_HEADER_INVALID": "This file contradicts itself and cannot be trusted. Nothing was imported.",
+    "FILE_TOO_LARGE": "This is too large for the server. Nothing was imported.",
+    "GEOMETRY_INVALID": "The image does not say where it lies in the patient. Nothing was imported.",
+    "SLICES_UNEVEN": "Slices are missing or unevenly spaced. Nothing was imported.",
+    "SEVERAL_SERIES": "Several series lie in this folder. Choose a folder with one of them.",
+    "SEVERAL_FRAMES": "The image has several time points or channels. Choose a file with one of them.",
+    "COLOUR_IMAGE": "This is a colour image; grey values are needed. Nothing was imported.",
+    "UPLOAD_OUT_OF_STEP": "The upload was interrupted. Please try again.",
+    "DIGEST_MISMATCH": "Something was damaged on its way. It is sent again.",
+    "STROKE_INVALID": "The server did not accept the last stroke. It was removed.",
+    "LABEL_UNKNOWN": "This annotation no longer has that label. The last stroke was removed.",
+    "OTHER_WRITER": "Another tablet draws on this annotation now.",
+    "VOLUME_NOT_FOUND": "This volume is no longer on the server.",
+    "ANNOTATION_NOT_FOUND": "This annotation is no longer on the server.",
+    "NOT_SEGMENTED": "Draw a little of the object and a little of what is not.",
+    "STORE_UNAVAILABLE": "The server cannot reach its storage. Nothing is lost; it tries again.",
+    "STORE_FULL": "The server has no room left. What you draw stays on this tablet.",
+    "STORE_CORRUPT": "A file on the server is damaged. Please tell its administrator.",
+    "MODEL_NOT_USABLE": "The server's model cannot be used. Please tell its administrator.",
+    "SERVICE_UNAVAILABLE": "The server does not answer. Trying again …",
+    "INTERNAL": "The server made a mistake. Nothing that you drew is lost.",
+}
+
+HINT = "Draw a little of the object and a little of what is not."
+READING = "Another tablet draws on this annotation. You can look, or choose “Draw here” in the menu."
+TABLET_FULL = "This tablet has no room left: strokes cannot be kept. Free some room to go on drawing."
+
+
+def sentence(error: LinkError) -> str:
+    """A sentence for a failed call; the server's own where it says more than the reason."""
+    if error.reason.startswith(("FILE_", "SLICES_", "GEOMETRY_", "SEVERAL_", "REQUEST_")) and error.message:
+        return error.message
+    return _SENTENCES.get(error.reason) or error.message or "Something went wrong. Please try again."
+
+
+def safety(status: Status) -> tuple[str, str]:
+    """Whether the work is safe: the sign of `TopBar` and the words beside it."""
+    n = status.waiting
+    strokes = "1 stroke waits" if n == 1 else f"{n} strokes wait"
+    if status.tablet_full:
+        return "offline", "Not saved: this tablet is full"
+    if n > status.saved_on_tablet:
+        return "tablet", "Saving …"
+    if status.connection is Connection.CONNECTED:
+        return ("tablet", "Saved on this tablet") if n else ("saved", "Saved on server")
+    if status.connection is Connection.OTHER_WRITER:
+        return "reading", "Another tablet draws"
+    if status.connection is Connection.CONNECTING:
+        return "tablet", f"Connecting … {strokes}" if n else "Connecting …"
+    return "offline", f"Offline, {strokes}" if n else "Offline"
+
+
+def millilitres(volume_ml: float | None) -> str:
+    """An object's volume: ``"182 mL"``, ``"8.4 mL"``, or a dash."""
+    if volume_ml is None:
+        return "–"
+    return f"{volume_ml:.1f} mL" if volume_ml < 10 else f"{volume_ml:.0f} mL"
+
+
+def number(value: float, digits: int = 1) -> str:
+    """With a true minus sign."""
+    return f"{value:.{digits}f}".replace("-", "\u2212")

@@ -1,0 +1,162 @@
+"""What is seen of an open annotation: plane, slice, greys, ink, probability, and what the rails say of it."""
+
+from __future__ import annotations
+
+from calque.v1.segmentation_pb2 import Annotation
+
+from tablet_client.state.geometry import Plane
+from tablet_client.state.tools import Window
+from tablet_client.view import sentences, theme
+from tablet_client.view.pen import Pen
+from tablet_client.view.viewer import Viewer
+from tablet_client.view.work import Work
+
+_DEFAULT_NAMES = ["Object", "Background"]
+
+
+class Showing:
+    """Shows one annotation on the viewer.
+
+    Args:
+        viewer: the screen.
+        work: what is open.
+        pen: takes the place that is shown.
+        before: what was shown before; its place is kept when it was of the same volume.
+
+    Attributes:
+        plane: which plane; `index` is its slice.
+        entries: entries of the log that the shown probability takes into account; 0 while none is shown.
+    """
+
+    def __init__(self, viewer: Viewer, work: Work, pen: Pen, before: Showing | None) -> None:
+        self._viewer, self._work, self._pen = viewer, work, pen
+        volume = work.volume
+        same = before is not None and before._work.volume.volume_id == volume.volume_id
+        self.plane = before.plane if same and before is not None else volume.acquisition
+        self._indices = {plane: info.slices // 2 for plane, info in volume.planes.items()}
+        if same and before is not None:
+            self._indices = dict(before._indices)
+        self.entries = 0
+        self._name(work.annotation)
+        self.contrast(before._pen.window if same and before is not None else pen.window)
+        self.look_at_plane(self.plane)
+        self.volume_ml()
+
+    @property
+    def index(self) -> int:
+        """The slice that is shown."""
+        return self._indices[self.plane]
+
+    def look_at_plane(self, plane: Plane) -> None:
+        """Another plane, fitted; not while the pen is down."""
+        if self._pen.busy:
+            return
+        info = self._work.volume.planes[plane]
+        self.plane = plane
+        self._viewer.side.plane = plane.name.lower()
+        self._viewer.slices.count = info.slices
+        self._viewer.image.show_plane(info)
+        self._look()
+
+    def look_at_slice(self, index: int) -> None:
+        """Another slice; not while the pen is down."""
+        index = min(self._work.volume.planes[self.plane].slices - 1, max(0, index))
+        if index != self.index and not self._pen.busy:
+            self._indices[self.plane] = index
+            self._look()
+
+    def _look(self) -> None:
+        info = self._work.volume.planes[self.plane]
+        self._pen.place = (self.plane, self.index)
+        slices = self._viewer.slices
+        slices.index = self.index
+        x, y, z = info.to_mm((info.columns - 1) / 2, (info.rows - 1) / 2, self.index)
+        along = {Plane.AXIAL: z, Plane.CORONAL: y, Plane.SAGITTAL: x}[self.plane]
+        slices.position_text = f"{sentences.number(along)} mm"
+        if not self.greys(self.plane, self.index):
+            self._viewer.image.picture.blank(info.shape)
+        self._work.loader.look_at(self.plane, self.index)
+        self._work.keeper.look_at(self.plane, self.index)
+        self.ink()
+        self.pointed(-1e9, -1e9)
+
+    def greys(self, plane: Plane, index: int) -> bool:
+        """Greys came; shown if they are looked at. Returns: they are shown."""
+        greys = self._work.greys.get(plane, index) if (plane, index) == (self.plane, self.index) else None
+        if greys is not None:
+            self._viewer.image.picture.show_greys(greys)
+        return greys is not None
+
+    def ink(self) -> None:
+        """The document changed: ink, marks, buttons, and what hangs on them."""
+        document = self._work.document
+        if not document.running:
+            self._pen.show_ink()
+        self._viewer.slices.strokes = document.marks(self.plane)
+        self._viewer.bar.can_undo, self._viewer.bar.can_redo = document.can_undo, document.can_redo
+        self.levels(self.plane, self.index)
+
+    @property
+    def segmentable(self) -> bool:
+        """At least two labels are drawn somewhere."""
+        return len(self._work.document.labels()) > 1
+
+    def levels(self, plane: Plane, index: int) -> None:
+        """A probability came or went. With less than two labels none is shown: it would be of nothing."""
+        if (plane, index) != (self.plane, self.index):
+            return
+        levels = self._work.probabilities.get(plane, index) if self.segmentable else None
+        self._viewer.image.picture.show_levels(levels)
+        self.entries = self._work.probabilities.entries(plane, index) if levels is not None else 0
+        self._viewer.image.hint = "" if self.segmentable else sentences.HINT
+        self.band()
+
+    def band(self) -> None:
+        """Where the mask is, for the picture of the volume."""
+        pixels = self._work.band.pixels(self.plane, int(self._viewer.side.threshold))
+        self._viewer.slices.mask = pixels if self.segmentable else None
+
+    def volume_ml(self) -> None:
+        """The object's volume at the threshold."""
+        side, probabilities = self._viewer.side, self._work.probabilities
+        ml = probabilities.object_ml(int(side.threshold), self._work.volume.voxel_ml) if self.segmentable else None
+        side.volume_text = sentences.millilitres(ml)
+        side.volume_note = "volume" if ml is None or probabilities.complete else "so far"
+
+    def threshold(self, threshold: int) -> None:
+        """Another threshold: a uniform and two look-ups, nothing that anyone must be asked for."""
+        self._viewer.side.threshold = threshold
+        self._viewer.image.picture.uniforms(threshold=threshold)
+        self.band()
+        self.volume_ml()
+
+    def contrast(self, window: Window) -> None:
+        """Another contrast."""
+        self._pen.window = window
+        volume = self._work.volume
+        self._viewer.image.picture.window(*window.greys(volume.grey_slope, volume.grey_intercept))
+
+    def first_contrast(self) -> None:
+        """The contrast that the volume came with."""
+        self.contrast(Window.of(self._work.volume.window_low, self._work.volume.window_high))
+
+    def pointed(self, column: float, row: float) -> None:
+        """The pointer is here: its place in the patient and the value under it."""
+        info = self._work.volume.planes[self.plane]
+        greys = self._work.greys.get(self.plane, self.index)
+        if not info.holds(column, row) or greys is None:
+            self._viewer.image.pointer_text = ""
+            return
+        place = "  ".join(sentences.number(mm) for mm in info.to_mm(column, row, self.index))
+        value = self._work.volume.intensity(int(greys[round(row), round(column)]))
+        digits = 0 if self._work.volume.grey_slope == 1 else 2
+        self._viewer.image.pointer_text = f"{place} mm\nvalue {sentences.number(value, digits)}"
+
+    def _name(self, annotation: Annotation) -> None:
+        bar, rail = self._viewer.bar, self._viewer.rail
+        bar.title, bar.subtitle, bar.progress = self._work.volume.name, annotation.name, 0.0
+        colours = [label.colour for label in annotation.labels] or list(theme.LABEL_COLOURS)
+        names = [label.name for label in annotation.labels] or _DEFAULT_NAMES
+        self._viewer.image.picture.palette(colours)
+        rail.object_name, rail.background_name = names[0], names[1]
+        rail.object_color, rail.background_color = theme.rgba(colours[0]), theme.rgba(colours[1])

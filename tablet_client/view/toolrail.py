@@ -1,0 +1,40 @@
+# mypy: disallow-subclassing-any=False
+"""The rail at the thumb: object, background, eraser, contrast, and the size of the brush."""
+
+from __future__ import annotations
+
+from kivy.properties import ColorProperty, NumericProperty, OptionProperty, StringProperty
+from kivy.uix.boxlayout import BoxLayout
+
+from tablet_client.state.tools import BRUSHES_MM
+from tablet_client.view import controls, theme  # noqa: F401  (controls: its rules are used in the kv)
+
+
+class ToolRail(BoxLayout):
+    """Which tool is in the hand.
+
+    Attributes:
+        tool: "object", "background", "eraser" or "contrast".
+        brush_mm: width of the line, between `least_mm` and `most_mm`.
+        object_name, background_name: the words under the two pens, from the annotation's labels.
+    """
+
+    __events__ = ("on_choose", "on_brush")
+
+    tool = OptionProperty("object", options=["object", "background", "eraser", "contrast"])
+    brush_mm = NumericProperty(2.0)
+    least_mm = NumericProperty(BRUSHES_MM[0])
+    most_mm = NumericProperty(BRUSHES_MM[-1])
+    object_name = StringProperty("Object")
+    background_name = StringProperty("Background")
+    object_color = ColorProperty(theme.OBJECT)
+    background_color = ColorProperty(theme.BACKGROUND)
+
+    def on_choose(self, tool: str) -> None:
+        """A tool was pressed."""
+
+    def on_brush(self, steps: int) -> None:
+        """A wider (1) or narrower (-1) brush was asked for."""
+
+
+theme.load_kv(__file__)

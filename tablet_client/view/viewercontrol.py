@@ -1,0 +1,299 @@
+"""The viewer's life: opens an annotation, takes what the session brings and what the hand does, saves."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from pathlib import Path
+
+from calque.v1.segmentation_pb2 import Annotation, Mask
+from calque.v1.volumes_pb2 import Volume
+
+from tablet_client.link.listener import Connection, Listener, Status
+from tablet_client.link.port import Link, LinkError, Step
+from tablet_client.state.document import Event
+from tablet_client.state.geometry import GeometryError, Plane, VolumeInfo
+from tablet_client.state.journal import JournalError
+from tablet_client.state.tools import Tool, Toolbox, Window
+from tablet_client.view import sentences
+from tablet_client.view.menu import Entry
+from tablet_client.view.pen import Pen
+from tablet_client.view.showing import Showing
+from tablet_client.view.slicecanvas import STYLES
+from tablet_client.view.viewer import Viewer
+from tablet_client.view.work import Work
+
+Say = Callable[[str, str], None]
+"""Shows a sentence, as "done" or "error"."""
+
+TOOLS = {"object": Tool.OBJECT, "background": Tool.BACKGROUND, "eraser": Tool.ERASER, "contrast": Tool.WINDOW}
+
+
+class ViewerControl(Listener):
+    """Connects the viewer with an open annotation.
+
+    Args:
+        link: the services.
+        viewer: the screen.
+        folder: where journals lie.
+        say: shows a sentence.
+
+    Attributes:
+        work, showing, pen: of the open annotation, or None.
+        last_mask: what was saved last, of this annotation.
+    """
+
+    def __init__(self, link: Link, viewer: Viewer, folder: Path, say: Say) -> None:
+        self._link, self._viewer, self._folder, self._say = link, viewer, folder, say
+        self.work: Work | None = None
+        self.showing: Showing | None = None
+        self.pen: Pen | None = None
+        self.last_mask: Mask | None = None
+        self.saving = False
+        self._annotations: list[Annotation] = []
+        self._toolbox = Toolbox()
+        self._changed = asyncio.Event()
+
+    # --- opening and closing -----------------------------------------------------------------------------------------
+
+    async def open(self, volume: Volume) -> bool:
+        """Go on with the newest annotation of a volume, or begin the first. Returns: it is open."""
+        try:
+            info = VolumeInfo.from_message(volume)
+            self._annotations = await self._link.list_annotations(volume.volume_id)
+            newest = self._annotations[0] if self._annotations else await self._create(volume.volume_id, "")
+        except GeometryError:
+            self._say("The server describes this volume in a way that cannot be shown.", "error")
+            return False
+        except LinkError as error:
+            self._say(sentences.sentence(error), "error")
+            return False
+        return await self._start(info, newest)
+
+    async def new_annotation(self, name: str) -> None:
+        """Begin another annotation of the open volume."""
+        if self.work is None:
+            return
+        try:
+            created = await self._create(self.work.volume.volume_id, name)
+        except LinkError as error:
+            self._say(sentences.sentence(error), "error")
+            return
+        await self._start(self.work.volume, created)
+
+    async def switch(self, annotation_id: str) -> None:
+        """Another annotation of the open volume."""
+        chosen = next((a for a in self._annotations if a.annotation_id == annotation_id), None)
+        if self.work is not None and chosen is not None and annotation_id != self.work.annotation.annotation_id:
+            await self._start(self.work.volume, chosen)
+
+    async def close(self) -> None:
+        """Hang up; what was drawn is in the journal afterwards."""
+        work, self.work = self.work, None
+        if self.pen is not None:
+            self.pen.cancel()
+        if work is not None:
+            await work.end()
+
+    async def menu(self) -> None:
+        """Open the menu with the annotations as they are now, or as they were known when there is no server."""
+        if self.work is None:
+            return
+        try:
+            self._annotations = await self._link.list_annotations(self.work.volume.volume_id)
+        except LinkError:
+            pass
+        open_id = self.work.annotation.annotation_id
+        self._viewer.menu.reading = self.work.keeper.status.connection is Connection.OTHER_WRITER
+        self._viewer.menu.show(
+            [Entry(a.annotation_id, a.name, _note(a), a.annotation_id == open_id) for a in self._annotations]
+        )
+
+    async def _create(self, volume_id: str, name: str) -> Annotation:
+        created = await self._link.create_annotation(volume_id, name)
+        self._annotations.insert(0, created)
+        return created
+
+    async def _start(self, volume: VolumeInfo, annotation: Annotation) -> bool:
+        before, shown = self.work, self.showing
+        await self.close()
+        same = before is not None and before.volume.volume_id == volume.volume_id
+        greys = before.greys if same and before is not None else None
+        try:
+            work = Work(
+                self._link, volume, annotation, self._folder, greys, self, self._greys_came, self._trouble, self.broken
+            )
+        except JournalError:
+            self._say(sentences.TABLET_FULL, "error")
+            return False
+        self.work, self.last_mask = work, None
+        self.pen = Pen(
+            self._viewer.image, volume, work.document, self._toolbox, self._submit, self._may_draw, self.contrast
+        )
+        self.showing = Showing(self._viewer, work, self.pen, shown if same else None)
+        self.choose_tool(self._viewer.rail.tool)
+        work.keeper.configure(live=self._viewer.side.live)
+        self.status_changed(work.keeper.status)
+        work.start()
+        return True
+
+    # --- what the hand does ------------------------------------------------------------------------------------------
+
+    def choose_tool(self, tool: str) -> None:
+        """Another tool."""
+        self._set_toolbox(self._toolbox.chosen(TOOLS[tool]))
+        self._viewer.rail.tool = tool
+
+    def step_brush(self, steps: int) -> None:
+        """A wider or narrower brush."""
+        self._set_toolbox(self._toolbox.stepped(steps))
+
+    def contrast(self, window: Window) -> None:
+        """Another contrast."""
+        if self.showing is not None:
+            self.showing.contrast(window)
+
+    def undo(self) -> None:
+        """Take the last action back."""
+        if self.work is not None and self.work.document.can_undo and self._may_draw() and not self._drawing:
+            self._submit(self.work.document.undo())
+
+    def redo(self) -> None:
+        """Do again what was taken back last."""
+        if self.work is not None and self.work.document.can_redo and self._may_draw() and not self._drawing:
+            self._submit(self.work.document.redo())
+
+    def clear(self) -> None:
+        """Remove all strokes."""
+        if self.work is not None and self.work.document.labels() and self._may_draw() and not self._drawing:
+            self._submit(self.work.document.clear())
+
+    def live(self, live: bool) -> None:
+        """Compute after each stroke, or only when asked."""
+        self._viewer.side.live = live
+        if self.work is not None:
+            self.work.keeper.configure(live=live)
+
+    def style(self, style: str) -> None:
+        """Another way of drawing the answer."""
+        self._viewer.side.style = style
+        self._viewer.image.picture.uniforms(style=STYLES[style])
+
+    def fill(self, fill: float) -> None:
+        """Another opacity of the mask."""
+        self._viewer.side.fill = fill
+        self._viewer.image.picture.uniforms(fill=fill)
+
+    def segment(self) -> None:
+        """Compute now."""
+        if self.work is not None:
+            self.work.keeper.segment()
+
+    async def save(self) -> None:
+        """Keep the mask at the threshold that is shown, once the server has every stroke."""
+        work = self.work
+        if work is None or self.saving:
+            return
+        threshold = int(self._viewer.side.threshold)
+        self.saving = True
+        self._buttons()
+        try:
+            while work.document.waiting and work is self.work:
+                if work.keeper.status.connection is Connection.OFFLINE:
+                    self._say("There is no connection: the mask can be saved when the server answers again.", "error")
+                    return
+                self._changed.clear()
+                await self._changed.wait()
+            mask = await self._link.save_mask(work.annotation.annotation_id, threshold, self._saved_step)
+            self.last_mask = mask
+            self._say(f"Mask saved: {sentences.millilitres(mask.object_ml)}", "done")
+        except LinkError as error:
+            self._say(sentences.sentence(error), "error")
+        finally:
+            self.saving = False
+            self._viewer.bar.progress = 0.0
+            self._buttons()
+
+    @property
+    def _drawing(self) -> bool:
+        return self.pen is not None and self.pen.busy
+
+    def _set_toolbox(self, toolbox: Toolbox) -> None:
+        self._toolbox = toolbox
+        self._viewer.rail.brush_mm = toolbox.width_mm
+        if self.pen is not None:
+            self.pen.toolbox = toolbox
+
+    def _may_draw(self) -> bool:
+        status = self.work.keeper.status if self.work is not None else None
+        if status is None or status.connection is Connection.OTHER_WRITER or status.tablet_full:
+            self._say(sentences.TABLET_FULL if status and status.tablet_full else sentences.READING, "error")
+            return False
+        return True
+
+    def _submit(self, event: Event) -> None:
+        if self.work is not None:
+            self.work.keeper.submit(event)
+            self.ink_changed()
+
+    def _saved_step(self, step: Step) -> None:
+        self._viewer.bar.progress = step.done / step.total if step.total else 0.0
+
+    def _buttons(self) -> None:
+        enough = self.showing is not None and self.showing.segmentable
+        self._viewer.slices.can_segment = enough
+        self._viewer.slices.can_save = enough and not self.saving
+
+    # --- what comes (see Listener) -----------------------------------------------------------------------------------
+
+    def status_changed(self, status: Status) -> None:
+        bar = self._viewer.bar
+        bar.safety, bar.safety_text = sentences.safety(status)
+        self._changed.set()
+        if status.tablet_full:
+            self._say(sentences.TABLET_FULL, "error")
+        elif status.connection is Connection.REFUSED and status.error is not None:
+            self._say(sentences.sentence(status.error), "error")
+
+    def ink_changed(self) -> None:
+        if self.showing is not None and self.work is not None:
+            self.showing.ink()
+            self.showing.volume_ml()
+            self._buttons()
+
+    def probability(self, plane: Plane, index: int) -> None:
+        levels = self.work.probabilities.get(plane, index) if self.work is not None else None
+        if self.work is not None and self.showing is not None and levels is not None:
+            self.work.band.put(plane, index, levels)
+            self.showing.levels(plane, index)
+            if plane is self.showing.plane:
+                self.showing.band()
+
+    def histogram(self, complete: bool) -> None:
+        if self.showing is not None:
+            self.showing.volume_ml()
+
+    def progress(self, done: int, total: int) -> None:
+        self._viewer.bar.progress = done / total if total else 0.0
+
+    def computing_failed(self, reason: str, message: str) -> None:
+        self._say(sentences.sentence(LinkError(reason, message)), "error")
+
+    def event_refused(self, error: LinkError) -> None:
+        self._say(sentences.sentence(error), "error")
+
+    def broken(self, error: BaseException) -> None:
+        """A fault of ours ended a background task."""
+        self._say("Something went wrong in this application. Go back and open the volume again.", "error")
+
+    def _greys_came(self, plane: Plane, index: int) -> None:
+        if self.showing is not None and self.work is not None:
+            self.showing.greys(plane, index)
+
+    def _trouble(self, error: LinkError) -> None:
+        self._say(sentences.sentence(error), "error")
+
+
+def _note(annotation: Annotation) -> str:
+    masks = {0: "", 1: " · 1 mask"}.get(annotation.masks, f" · {annotation.masks} masks")
+    return ("nothing drawn" if not annotation.log_length else "in work") + masks

@@ -1,0 +1,72 @@
+"""An open annotation: everything that lives as long as it is open, made and ended together."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+from calque.v1.segmentation_pb2 import Annotation
+
+from tablet_client.link.listener import Listener
+from tablet_client.link.port import Link, LinkError
+from tablet_client.link.sync import SessionKeeper, open_document
+from tablet_client.state.geometry import Plane, VolumeInfo
+from tablet_client.state.journal import Journal
+from tablet_client.state.probabilities import Probabilities, SliceCache
+from tablet_client.view.sliceband import SliceBand
+from tablet_client.view.sliceloader import SliceLoader
+from tablet_client.view.tasks import Tasks
+
+_GREY_BYTES = 256 << 20
+
+
+class Work:
+    """Document, journal, session and caches of one annotation of one volume.
+
+    Args:
+        link: the services.
+        volume: what is drawn on.
+        annotation: what is drawn into.
+        folder: where journals lie.
+        greys: slices that are here already, of the same volume; None: none.
+        listener: told of what the session brings.
+        arrived, failed: told of slices that came, or could not be had.
+        broken: told when a background task ends by a fault of ours.
+
+    Raises:
+        JournalError: the tablet's disk cannot be written.
+    """
+
+    def __init__(
+        self,
+        link: Link,
+        volume: VolumeInfo,
+        annotation: Annotation,
+        folder: Path,
+        greys: SliceCache | None,
+        listener: Listener,
+        arrived: Callable[[Plane, int], None],
+        failed: Callable[[LinkError], None],
+        broken: Callable[[BaseException], None],
+    ) -> None:
+        self.volume, self.annotation = volume, annotation
+        self.greys = greys or SliceCache(_GREY_BYTES)
+        self.probabilities = Probabilities()
+        self.band = SliceBand(volume.planes)
+        self.journal = Journal(folder, annotation.annotation_id)
+        self.document = open_document(volume.planes, self.journal)
+        self.keeper = SessionKeeper(
+            link, annotation.annotation_id, self.document, self.journal, self.probabilities, listener
+        )
+        self.loader = SliceLoader(link, volume, self.greys, arrived, failed)
+        self.tasks = Tasks(broken)
+
+    def start(self) -> None:
+        """Connect and fetch."""
+        self.tasks.start(self.keeper.run())
+        self.tasks.start(self.loader.run())
+
+    async def end(self) -> None:
+        """Hang up; what was drawn is in the journal afterwards."""
+        await self.tasks.end()
+        self.journal.close()

@@ -6,6 +6,7 @@ of 1 costs a millisecond a slice). Decoding checks the size before it inflates m
 
 from __future__ import annotations
 
+import math
 import zlib
 from typing import Any
 
@@ -15,6 +16,7 @@ from numpy.typing import NDArray
 GREY = "<u2"  # slices of a volume
 LEVEL = "|u1"  # probability × 255; window × 255
 FEATURE = "<f2"  # dense features
+_MOST_INFLATION = 1032  # DEFLATE's own limit: bytes that one compressed byte can stand for
 
 
 class WireError(ValueError):
@@ -38,12 +40,15 @@ def unpack(data: bytes, layout: str, shape: tuple[int, ...]) -> NDArray[Any]:
         WireError: damaged bytes, or bytes of another size.
     """
     dtype = np.dtype(layout)
-    size = int(np.prod(shape)) * dtype.itemsize
+    size = math.prod(shape) * dtype.itemsize
+    if size > len(data) * _MOST_INFLATION:
+        raise WireError(f"An array of shape {shape} has {size} bytes; {len(data)} compressed ones cannot hold it.")
     inflate = zlib.decompressobj()
     try:
         raw = inflate.decompress(data, size + 1)
     except zlib.error as error:
         raise WireError(f"An array of shape {shape} is damaged: {error}") from error
-    if len(raw) != size or not (inflate.eof or size == 0):
-        raise WireError(f"An array of shape {shape} has {len(raw)} bytes instead of {size}.")
+    if len(raw) != size or not inflate.eof or inflate.unused_data:
+        found = f"{len(raw)} bytes" if len(raw) != size else "cut or overlong bytes"
+        raise WireError(f"An array of shape {shape} has {found} instead of {size}.")
     return np.frombuffer(raw, dtype=dtype).reshape(shape)

@@ -94,6 +94,20 @@ class PlaneGeometry:
         image: NDArray[Scalar] = self._oriented(array)[index]
         return image
 
+    def image_of_cut(self, cut: NDArray[Scalar]) -> NDArray[Scalar]:
+        """The image ``(rows, columns)`` of one cut through the volume: a view.
+
+        Args:
+            cut: the volume's array at one index of `slice_axis`, the two other axes in their order.
+        """
+        image: NDArray[Scalar] = self._oriented(np.expand_dims(cut, self.slice_axis))[0]
+        return image
+
+    def voxel_index(self, index: int) -> int:
+        """Index along `slice_axis` of the voxels of slice ``index``."""
+        step, first = (int(self.pixel_to_voxel[self.slice_axis, k]) for k in (2, 3))
+        return first + step * index
+
     def put(self, array: NDArray[Scalar], index: int, image: NDArray[Scalar]) -> None:
         """Write an image ``(rows, columns)`` into slice ``index`` of an array shaped like the volume."""
         self._oriented(array)[index] = image

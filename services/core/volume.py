@@ -96,12 +96,14 @@ class Volume:
 
 def check_affine(affine: Affine) -> None:
     """Refuse an affine that is not 4×4, finite and invertible with sane spacing. Raises: InvalidInput."""
-    if affine.shape != (4, 4) or not np.isfinite(affine).all():
+    if affine.shape != (4, 4) or not np.isfinite(affine).all() or not np.array_equal(affine[3], (0.0, 0.0, 0.0, 1.0)):
         raise InvalidInput("The image's position in the patient is missing or not a number.", Reason.GEOMETRY_INVALID)
-    spacing = np.linalg.norm(affine[:3, :3], axis=0)
+    axes = affine[:3, :3]
+    # The largest number first: the square of a huge one is not finite.
+    spacing = np.linalg.norm(axes, axis=0) if np.abs(axes).max() <= 1e6 else np.zeros(3)
     if (spacing <= 1e-6).any() or (spacing > 1e6).any():
         raise InvalidInput("The distance between voxels is zero or not plausible.", Reason.GEOMETRY_INVALID)
-    if abs(np.linalg.det(affine[:3, :3] / spacing)) < 1e-3:
+    if abs(np.linalg.det(axes / spacing)) < 1e-3:
         raise InvalidInput("The image's axes lie in one plane; its geometry cannot be right.", Reason.GEOMETRY_INVALID)
 
 
@@ -122,8 +124,10 @@ def intensity_window(volume: Volume) -> tuple[float, float]:
     lowest = float(values.min())
     air = lowest + 0.1 * (float(np.percentile(values, 99.9)) - lowest)
     body = values[values > air]
-    low, high = np.percentile(body if body.size else values, (0.5, 99.5))
-    return (float(low), float(high)) if high > low else (float(low), float(low) + 1.0)
+    low, high = map(float, np.percentile(body if body.size else values, (0.5, 99.5)))
+    # An even image, or one that differs by no more than float32 can tell, gets a window that it lies at the low end of.
+    even = high - low <= max(1e-6 * max(abs(low), abs(high)), 1e-30)
+    return (low, low + max(1.0, 1e-6 * abs(low))) if even else (low, high)
 
 
 def to_window(intensity: NDArray[np.float32], window: tuple[float, float]) -> NDArray[np.float32]:
@@ -131,3 +135,37 @@ def to_window(intensity: NDArray[np.float32], window: tuple[float, float]) -> ND
     low, high = window
     scaled: NDArray[np.float32] = (intensity - np.float32(low)) * np.float32(255.0 / (high - low))
     return np.clip(np.nan_to_num(scaled, nan=0.0), np.float32(0.0), np.float32(255.0))
+
+
+@dataclass(frozen=True)
+class GreyMap:
+    """16-bit greys for display: intensity = grey × slope + intercept.
+
+    ``exact`` when greys hold the stored integers; else intensities are kept to 1/65535 of the volume's range.
+    """
+
+    slope: float
+    intercept: float
+    exact: bool
+
+    def greys(self, intensity: NDArray[np.floating]) -> NDArray[np.uint16]:
+        """Intensities of any shape → uint16; not-a-number becomes 0."""
+        scaled = (intensity.astype(np.float64) - self.intercept) / self.slope
+        return np.clip(np.rint(np.nan_to_num(scaled, nan=0.0)), 0, 65535).astype(np.uint16)
+
+
+def grey_map(volume: Volume) -> GreyMap:
+    """The grey map of a volume: exact where one rescale holds for all slices and the integers span at most 16 bits."""
+    if volume.voxels.dtype.kind in "iu" and np.ptp(volume.slope) == 0 and np.ptp(volume.intercept) == 0:
+        lowest, highest = int(volume.voxels.min()), int(volume.voxels.max())
+        if highest - lowest <= 65535:
+            slope, intercept = float(volume.slope[0]), float(volume.intercept[0])
+            return GreyMap(slope, lowest * slope + intercept, True)
+    ranges = [_finite_range(volume.intensity(index)) for index in range(volume.shape[0])]
+    low, high = min(r[0] for r in ranges), max(r[1] for r in ranges)
+    return GreyMap((high - low) / 65535 if high > low else 1.0, low, False)
+
+
+def _finite_range(values: NDArray[np.float32]) -> tuple[float, float]:
+    finite = values[np.isfinite(values)]
+    return (float(finite.min()), float(finite.max())) if finite.size else (0.0, 0.0)

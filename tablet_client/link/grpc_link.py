@@ -36,7 +36,7 @@ SLICES_AT_ONCE = 512
 TRIES = 3
 """Attempts of an upload that get no byte farther, before it fails."""
 
-_FIELDS = {
+_FIELDS: dict[type, str] = {
     segmentation_pb2.Event: "event",
     segmentation_pb2.AnnotateView: "view",
     segmentation_pb2.AnnotateSettings: "settings",
@@ -127,19 +127,22 @@ class GrpcLink:
         for file in files:
             size, digest = await asyncio.to_thread(_measure, file.path)
             announced.append(volumes_pb2.UploadFile(name=file.name, size_bytes=size, sha256=digest))
+        failure = LinkError("UPLOAD_OUT_OF_STEP", "A file changed while it was sent.")
         farthest, tries = -1, 0
-        while True:
+        while tries < TRIES:
             arrived = await self._arrived(upload_id)
             if all(arrived.get(a.name) == a.size_bytes for a in announced):
                 return
             sent = sum(arrived.values())
-            tries = 0 if sent > farthest else tries + 1
+            tries = 1 if sent > farthest else tries + 1
             farthest = max(farthest, sent)
             try:
                 await self._send_files(files, announced, upload_id, arrived, watch)
             except LinkError as error:
-                if not (error.retry or error.reason == "UPLOAD_OUT_OF_STEP") or tries + 1 >= TRIES:
+                if not (error.retry or error.reason == "UPLOAD_OUT_OF_STEP"):
                     raise
+                failure = error
+        raise failure
 
     async def _arrived(self, upload_id: str) -> dict[str, int]:
         response = await _ask(self._volumes.GetUpload, volumes_pb2.GetUploadRequest(upload_id=upload_id))
@@ -248,8 +251,8 @@ class GrpcLink:
         """See `Link`."""
         request = segmentation_pb2.ExportRequest(
             annotation_id=annotation_id,
-            kind=segmentation_pb2.ExportKind.Name(kind),  # type: ignore[arg-type]
-            format=segmentation_pb2.ExportFormat.Name(format),  # type: ignore[arg-type]
+            kind=segmentation_pb2.ExportKind.Name(kind),
+            format=segmentation_pb2.ExportFormat.Name(format),
             mask_number=mask_number,
         )
         name, data, digest = "", bytearray(), ""
@@ -270,7 +273,8 @@ class _GrpcSession:
     async def send(self, message: Outgoing) -> None:
         """See `Session`."""
         with translated():
-            await self._stream.send_message(segmentation_pb2.AnnotateRequest(**{_FIELDS[type(message)]: message}))
+            fields: dict[str, Any] = {_FIELDS[type(message)]: message}
+            await self._stream.send_message(segmentation_pb2.AnnotateRequest(**fields))
 
     def __aiter__(self) -> AsyncIterator[segmentation_pb2.AnnotateResponse]:
         messages: AsyncIterator[segmentation_pb2.AnnotateResponse] = aiter(self._stream)

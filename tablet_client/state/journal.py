@@ -6,22 +6,22 @@ One file an annotation. It begins with a head, and each record is framed so that
     record  frame(sequence, u64 · body)
     frame   length, u32 · CRC-32 of the payload, u32 · payload                                    all little-endian
 
-A later record with a number that is there already takes the earlier one's place. A torn tail is cut when the file is
-opened; what was torn was never sent, since an event is sent only after it was written. Forgetting what was acknowledged
-rewrites the file beside itself and renames it, so at any moment one whole file stands.
+A later record with a number that is there already takes the earlier one's place. A torn tail is not read, and the next
+record cuts it; what was torn was never sent, since an event is sent only after it was written. Forgetting what was
+acknowledged rewrites the file beside itself and renames it, so at any moment one whole file stands.
 """
 
 from __future__ import annotations
 
 import os
 import struct
+import threading
 import uuid
 import zlib
 from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 from types import TracebackType
-from typing import BinaryIO
 from urllib.parse import quote, unquote
 
 from tablet_client.state.document import Event
@@ -63,7 +63,7 @@ class Journal:
         self._bodies: dict[int, bytes] = {}
         self._base = 0  # number of the last event that was forgotten, or that the file has forgotten
         self._size = 0
-        self._handle: BinaryIO | None = None
+        self._lock = threading.Lock()  # a thread appends; the loop flushes when the application is stopped
         try:
             folder.mkdir(parents=True, exist_ok=True)
             found = _read(self.path)
@@ -72,7 +72,6 @@ class Journal:
                 self._rewrite()
             else:
                 self._session, self._base, self._bodies, self._size = found
-                self._open()
         except OSError as error:
             raise JournalError(f"The journal cannot be opened: {error.strerror}.") from error
         self._next = max([self._base, *self._bodies]) + 1
@@ -99,16 +98,21 @@ class Journal:
             JournalError: it is not; what was there before still is.
             ValueError: the number is neither the next one nor of one that waits.
         """
+        with self._lock:
+            self._append(event)
+
+    def _append(self, event: Event) -> None:
         if event.sequence != self._next and event.sequence not in self._bodies:
             raise ValueError(f"Event {event.sequence} is not the next one, {self._next}.")
         record = _framed(_SEQUENCE.pack(event.sequence) + event.body)
         try:
-            file = self._handle or self._open()
-            file.write(record)
-            file.flush()
-            os.fsync(file.fileno())
+            with open(self.path, "r+b") as file:
+                file.truncate(self._size)  # whatever was torn, or a failed write left
+                file.seek(self._size)
+                file.write(record)
+                file.flush()
+                os.fsync(file.fileno())
         except OSError as error:
-            self._take_back()
             raise JournalError(f"The tablet's disk did not take the stroke: {error.strerror}.") from error
         self._size += len(record)
         self._bodies[event.sequence] = event.body
@@ -124,11 +128,12 @@ class Journal:
         Raises:
             JournalError: the disk did not take it; the old file stands.
         """
-        if self._bodies or self._size <= least_bytes:
-            return False
-        self._base = self._next - 1
-        self._replace()
-        return True
+        with self._lock:
+            if self._bodies or self._size <= least_bytes:
+                return False
+            self._base = self._next - 1
+            self._replace()
+            return True
 
     def restart(self) -> str:
         """Go on as a new session: what waits is numbered anew from 1. Returns: the new session's UUID.
@@ -136,28 +141,25 @@ class Journal:
         Raises:
             JournalError: the disk did not take it; the old session stands.
         """
-        old = self._session, self._base, self._bodies, self._next
-        self._session, self._base = self._new_session(), 0
-        self._bodies = {number: event.body for number, event in enumerate(self.waiting, start=1)}
-        self._next = len(self._bodies) + 1
-        try:
-            self._replace()
-        except JournalError:
-            self._session, self._base, self._bodies, self._next = old
-            raise
-        return self.session_id
+        with self._lock:
+            old = self._session, self._base, self._bodies, self._next
+            self._session, self._base = self._new_session(), 0
+            self._bodies = {number: event.body for number, event in enumerate(self.waiting, start=1)}
+            self._next = len(self._bodies) + 1
+            try:
+                self._replace()
+            except JournalError:
+                self._session, self._base, self._bodies, self._next = old
+                raise
+            return self.session_id
 
     def close(self) -> None:
-        """Close the file, without what was forgotten."""
-        if self._handle is None:
-            return
+        """Leave the file without what was forgotten."""
         with suppress(JournalError):  # then the old file stands, and is as good
             self.compact(least_bytes=_EMPTY_BYTES)
-        self._hang_up()
 
     def delete(self) -> None:
         """The annotation is gone: so is its journal."""
-        self._hang_up()
         self.path.unlink(missing_ok=True)
 
     def __enter__(self) -> Journal:
@@ -165,25 +167,6 @@ class Journal:
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
         self.close()
-
-    def _open(self) -> BinaryIO:
-        """The file, cut after its last whole record."""
-        self._handle = open(self.path, "r+b")  # noqa: SIM115
-        self._handle.truncate(self._size)
-        self._handle.seek(self._size)
-        return self._handle
-
-    def _hang_up(self) -> None:
-        handle, self._handle = self._handle, None
-        if handle is not None:
-            with suppress(OSError):  # what could not be written is not counted in `_size`
-                handle.close()
-
-    def _take_back(self) -> None:
-        """Cut what a failed write left, so that the next record follows the last whole one."""
-        self._hang_up()
-        with suppress(OSError):  # else the next append tries again
-            self._open()
 
     def _replace(self) -> None:
         try:
@@ -202,9 +185,7 @@ class Journal:
             os.fsync(file.fileno())
         os.replace(beside, self.path)
         _sync_folder(self.path.parent)
-        self._hang_up()
         self._size = len(content)
-        self._open()
 
 
 def waiting_annotations(folder: Path) -> dict[str, int]:

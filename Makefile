@@ -1,0 +1,39 @@
+# Everything sets itself up: a machine with git, make and Python 3.11 to 3.13 is enough (see deploy/setup).
+# `make` lists what there is.
+.DEFAULT_GOAL := help
+.PHONY: help run test lint proto locks setup clean
+BIN := .venv/bin
+# Two by default, as on a small machine; `make test WORKERS=8` for a large one.
+WORKERS ?= 2
+
+help: ## list these targets
+	@sed -n 's/^\([a-z]*\):.*## /\1: /p' Makefile | while IFS=: read -r name text; do printf '  make %-7s%s\n' "$$name" "$$text"; done
+
+run: ## the tablet on the sample MRI, or on your own: make run VOLUME=path
+	@sh deploy/setup/environment.sh run
+	@[ -n "$$DISPLAY$$WAYLAND_DISPLAY" ] || sh deploy/setup/display.sh
+	@exec $(BIN)/calque run $(if $(VOLUME),'$(subst ','\'',$(VOLUME))')
+
+test: lint ## every check and every test, on a virtual screen where there is none
+	@sh deploy/setup/display.sh
+	@echo "Tests …"
+	@exec $(BIN)/python -m pytest -n $(WORKERS) --dist loadfile --durations=15 $(TESTS)
+
+lint: setup ## generated code, ruff and mypy
+	@echo "Contract …" && $(BIN)/python proto/generate.py --check
+	@echo "Style …" && $(BIN)/ruff check && $(BIN)/ruff format --check
+	@echo "Types …" && $(BIN)/mypy
+
+setup: ## the environment for the tests in .venv, without running them
+	@sh deploy/setup/environment.sh test
+
+proto: setup ## generate the contract's code from proto/calque/v1/*.proto
+	@$(BIN)/python proto/generate.py
+
+locks: ## resolve deploy/locks from pyproject.toml: make locks UPGRADE=1 takes the newest versions
+	@uv="$$(sh deploy/setup/uv.sh)" && "$$uv" run --quiet --no-project --no-python-downloads --python '>=3.11' \
+		deploy/setup/locks.py $(if $(UPGRADE),--upgrade)
+
+clean: ## remove the environment and the caches, never your data
+	@rm -rf .venv .tools .mypy_cache .pytest_cache .ruff_cache .hypothesis
+	@find . -name __pycache__ -type d -prune -exec rm -rf {} +

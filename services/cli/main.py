@@ -1,0 +1,118 @@
+"""The command ``calque``. The one place that may import every room, each only where it is needed."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import Annotated, Literal
+
+import typer
+
+app = typer.Typer(
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    help="Segment a medical image volume from a few pen strokes. Research software, not a medical device.",
+)
+
+
+def main() -> None:
+    """Entry point. An error of ours is one sentence and exit status 2, never a traceback."""
+    from services.core.errors import CalqueError
+
+    try:
+        app()
+    except CalqueError as error:
+        print(f"calque: {error}", file=sys.stderr)
+        sys.exit(2)
+
+
+@app.command()
+def serve(
+    services: Annotated[list[str] | None, typer.Argument(help="volumes, segmentation, embedding; none: all.")] = None,
+    listen: Annotated[str | None, typer.Option(help="Address and port; port 0 takes a free one.")] = None,
+    store: Annotated[Path | None, typer.Option(help="Folder of the directory store.")] = None,
+    log: Annotated[Literal["people", "json"] | None, typer.Option(help="Form of the log lines.")] = None,
+    upload_limit_bytes: Annotated[int | None, typer.Option(help="Largest upload.")] = None,
+    parser_memory_bytes: Annotated[int | None, typer.Option(help="Most memory for reading a file.")] = None,
+    parser_seconds: Annotated[int | None, typer.Option(help="Longest time for reading the files of an import.")] = None,
+    compute_threads: Annotated[int | None, typer.Option(help="Threads that compute; 0: one a core.")] = None,
+    workspaces: Annotated[int | None, typer.Option(help="Annotations kept warm when nobody works on them.")] = None,
+    model: Annotated[Path | None, typer.Option(help="ONNX file of the encoder.")] = None,
+    model_sha256: Annotated[str | None, typer.Option(help="Digest that the encoder's file must have.")] = None,
+    with_parent: Annotated[bool, typer.Option(hidden=True, help="End when standard input closes.")] = False,
+) -> None:
+    """Run services, all of them or the named ones, until interrupted."""
+    from services.cli.serve import SERVICES, load_settings, run_services
+
+    flags = {
+        "listen": listen,
+        "store": store,
+        "log": log,
+        "upload_limit_bytes": upload_limit_bytes,
+        "parser_memory_bytes": parser_memory_bytes,
+        "parser_seconds": parser_seconds,
+        "compute_threads": compute_threads,
+        "workspaces": workspaces,
+        "model": model,
+        "model_sha256": model_sha256,
+    }
+    settings = load_settings(**{name: value for name, value in flags.items() if value is not None})
+    unknown = sorted(set(services or ()) - set(SERVICES))
+    if unknown:
+        raise typer.BadParameter(f"{', '.join(unknown)}: the services are {', '.join(SERVICES)}.")
+    chosen = tuple(name for name in SERVICES if not services or name in services)
+    run_services(settings, chosen, with_parent=with_parent)
+
+
+@app.command()
+def run(
+    volume: Annotated[Path | None, typer.Argument(help="DICOM folder, NIfTI or TIFF; none: a sample MRI.")] = None,
+    reference: Annotated[Path | None, typer.Option(help="Mask of the object, to compare with, in scripted runs.")] = None,
+    out: Annotated[Path, typer.Option(help="Where a scripted run leaves its files.")] = Path("out"),
+    store: Annotated[Path | None, typer.Option(help="Folder of the store; scripted runs use a temporary one.")] = None,
+    scripted: Annotated[
+        bool | None, typer.Option(help="Let the scripted hand work; the default where there is no display.")
+    ] = None,
+    size: Annotated[str, typer.Option(help="Size of the tablet's window.")] = "1280x800",
+) -> None:
+    """Start the services and the tablet on this machine, with a volume or a sample MRI."""
+    from services.cli.run import Options, run_all
+
+    run_all(Options(volume=volume, reference=reference, out=out, store=store, scripted=scripted, size=size))
+
+
+@app.command()
+def tablet(
+    server: Annotated[str, typer.Option(help="Address and port of the services.")] = "127.0.0.1:50051",
+    journal: Annotated[Path | None, typer.Option(help="Folder for strokes that the server does not have yet.")] = None,
+    size: Annotated[str, typer.Option(help="Size of the window.")] = "1280x800",
+) -> None:
+    """Open the tablet client on services that run already."""
+    from tablet_client.main import main as tablet_main
+
+    arguments = ["--server", server, "--size", size]
+    sys.exit(tablet_main(arguments + (["--journal", str(journal)] if journal else [])))
+
+
+@app.command()
+def bench(
+    strokes: Annotated[int, typer.Option(min=3, help="Strokes to draw.")] = 15,
+    json: Annotated[Path | None, typer.Option(help="Write the figures to this file as well.")] = None,
+) -> None:
+    """Measure the time from a stroke to its mask on the sample MRI, beside scikit-image's trainable segmentation."""
+    from services.cli.bench import run_bench
+
+    run_bench(strokes, json)
+
+
+@app.command()
+def train(
+    run: Annotated[Path, typer.Argument(help="Folder of the run, made new: configuration, curve, encoder.onnx.")],
+    volumes: Annotated[list[Path] | None, typer.Argument(help="Volumes to learn from; none: the sample MRI.")] = None,
+    config: Annotated[Path | None, typer.Option(help="TOML or JSON file; what it leaves out keeps the default.")] = None,
+) -> None:
+    """Train an encoder on patches of volumes, without labels, and export it to ONNX."""
+    from services.cli.train import train_encoder
+
+    train_encoder(run, volumes or [], config)

@@ -1,0 +1,281 @@
+"""The main job by the scripted hand: a simulated clinician says what to draw, the hand draws it on the real tablet.
+
+The clinician knows the truth and never touches the tablet; the hand touches it and never sees the truth. What is printed is
+computed from the files that the services wrote, as another program would read them.
+"""
+
+from __future__ import annotations
+
+import json
+import queue
+import subprocess
+import threading
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from calque.v1 import volumes_pb2
+from numpy.typing import NDArray
+from rich.console import Console
+from rich.table import Table
+from skimage.filters import threshold_otsu
+from skimage.measure import label as connected
+
+from services.bench.client import Client
+from services.bench.clinician import Labelling, PenStroke, best_intensity_threshold, corrections, first_strokes
+from services.cli.children import peak_mib
+from services.core.errors import Reason, Unavailable
+from services.core.labels import BACKGROUND, OBJECT
+from services.core.mask import at_threshold, best_threshold, dice
+from services.core.volume import Volume
+from services.formats.masks import read_mask
+from services.formats.read import read_volume
+from services.formats.sample import reference_mask, sample_volume
+from services.formats.source import SourceFile, source_files
+
+CORRECTIONS = 2
+_ANSWER_SECONDS = 300.0
+_PLANES = {1: "axial", 2: "coronal", 3: "sagittal"}
+
+
+@dataclass(frozen=True)
+class Desk:
+    """What the script works with: the services, the tablet's process, the volume on it, and where files go."""
+
+    console: Console
+    client: Client
+    server_pid: int
+    tablet: subprocess.Popen[str]
+    volume: volumes_pb2.Volume
+    out: Path
+
+
+@dataclass(frozen=True)
+class Task:
+    """One object to segment.
+
+    Attributes:
+        name: of the annotation and of the folder of its files.
+        truth: ``(slices, rows, columns)`` bool, what the clinician looks for.
+        known: the truth is a reference, so that Dice means something.
+        exchanged: the object is drawn with the background's label and the other way round.
+    """
+
+    name: str
+    truth: NDArray[np.bool_]
+    known: bool = True
+    exchanged: bool = False
+
+
+@dataclass
+class Outcome:
+    """What came of a task; times in milliseconds, volumes in millilitres."""
+
+    name: str
+    threshold: int = 0
+    dice: float | None = None
+    dice_first: float | None = None
+    dice_intensity: float | None = None
+    intensity_rule: str = ""
+    object_ml: float = 0.0
+    strokes: int = 0
+    steps_ms: dict[str, float] = field(default_factory=dict)
+
+
+class Hand:
+    """The scripted hand on the tablet: one JSON line each way."""
+
+    def __init__(self, tablet: subprocess.Popen[str]) -> None:
+        self._tablet = tablet
+        self._answers: queue.Queue[str] = queue.Queue()
+        threading.Thread(target=self._listen, daemon=True).start()
+
+    def do(self, what: str, **details: Any) -> dict[str, Any]:
+        """Have something done and wait for it. Raises: Unavailable, with what the hand says."""
+        assert self._tablet.stdin is not None
+        try:
+            self._tablet.stdin.write(json.dumps({"do": what, **details}) + "\n")
+            self._tablet.stdin.flush()
+            line = self._answers.get(timeout=_ANSWER_SECONDS)
+        except (BrokenPipeError, queue.Empty):
+            line = ""
+        if not line:
+            raise Unavailable(f"The tablet did not answer while the hand did “{what}”.", Reason.SERVICE_UNAVAILABLE)
+        answer: dict[str, Any] = json.loads(line)
+        if not answer["ok"]:
+            raise Unavailable(f"The hand could not do “{what}”: {answer['error']}", Reason.SERVICE_UNAVAILABLE)
+        return answer
+
+    def _listen(self) -> None:
+        assert self._tablet.stdout is not None
+        for line in self._tablet.stdout:
+            self._answers.put(line)
+        self._answers.put("")
+
+
+def run_script(desk: Desk, *, source: Path | None, reference: Path | None) -> None:
+    """Do the main job for each task and print what came of it. Raises: CalqueError."""
+    volume = read_volume(source_files(source or sample_volume()))
+    tasks = _tasks(volume, source, reference)
+    desk.out.mkdir(parents=True, exist_ok=True)
+    hand = Hand(desk.tablet)
+    hand.do("wait_library")
+    hand.do("screenshot", file=str(desk.out / "library.png"))
+    hand.do("open", volume=desk.volume.volume_id)
+    outcomes = [_segment(desk, hand, volume, task) for task in tasks]
+    hand.do("quit")
+    desk.tablet.wait()
+    _report(desk, outcomes)
+
+
+def _tasks(volume: Volume, source: Path | None, reference: Path | None) -> list[Task]:
+    if source is None:
+        white, grey = reference_mask("white"), reference_mask("grey")
+        return [
+            Task("White matter", white),
+            Task("Grey matter", grey),
+            Task("White matter, labels exchanged", white, exchanged=True),
+            Task("Grey matter, labels exchanged", grey, exchanged=True),
+        ]
+    if reference is not None:
+        files = source_files(reference)
+        mask = read_mask(files[0], shape=volume.shape, affine=volume.affine, source_axes=volume.source_axes)
+        return [Task("Object", mask), Task("Object, labels exchanged", mask, exchanged=True)]
+    return [Task("Brightest region", _bright_region(volume), known=False)]
+
+
+def _bright_region(volume: Volume) -> NDArray[np.bool_]:
+    """Something to draw on where nobody said what: the largest bright region of the middle slice."""
+    middle = volume.shape[0] // 2
+    image = np.nan_to_num(volume.intensity(middle))
+    bright = image > threshold_otsu(image) if np.ptp(image) else np.ones_like(image, dtype=bool)  # type: ignore[no-untyped-call]
+    regions = connected(bright)  # type: ignore[no-untyped-call]
+    found = np.zeros(volume.shape, dtype=bool)
+    found[middle] = regions == 1 + int(np.argmax(np.bincount(regions.ravel())[1:]))
+    return found
+
+
+def _segment(desk: Desk, hand: Hand, volume: Volume, task: Task) -> Outcome:
+    """One task from its first stroke to its files."""
+    desk.console.print(f"[bold]{task.name}[/bold]")
+    out = desk.out / task.name.lower().replace(",", "").replace(" ", "-")
+    out.mkdir(exist_ok=True)
+    result = Outcome(task.name)
+    labelling = Labelling(BACKGROUND, OBJECT) if task.exchanged else Labelling()
+    # With the labels exchanged the tablet's mask is what the clinician does not look for.
+    target = ~task.truth if task.exchanged else task.truth
+
+    def step(words: str, work: Callable[[], dict[str, Any]], picture: str) -> None:
+        took = work().get("ms", 0.0)
+        result.steps_ms[words] = took
+        desk.console.print(f"  {words}: {took / 1000:.2f} s")
+        hand.do("screenshot", file=str(out / f"{len(result.steps_ms):02d}-{picture}.png"))
+
+    def draw(strokes: tuple[PenStroke, ...]) -> dict[str, Any]:
+        result.strokes += len(strokes)
+        return {"ms": sum(_draw(hand, stroke) for stroke in strokes)}
+
+    hand.do("new_annotation", name=task.name)
+    first = first_strokes(task.truth, volume.affine, labelling=labelling)
+    step(f"{len(first)} strokes on one slice", lambda: draw(first), "strokes")
+    step("last stroke to mask of the visible slice", lambda: hand.do("wait_mask"), "mask")
+    step("last stroke to the whole volume", lambda: hand.do("wait_volume"), "volume")
+    away = first[0].slice + 8
+    step("scroll 8 slices on", lambda: hand.do("slice", slice=away), "scrolled")
+    levels = _probability(desk, volume)
+    threshold, result.dice_first = best_threshold(levels, target)
+    if task.known:
+        for number in range(1, CORRECTIONS + 1):
+            shown = at_threshold(levels, threshold)
+            more = corrections(task.truth, ~shown if task.exchanged else shown, volume.affine, labelling=labelling)
+            if not more:
+                break
+            words = f"correction {number}: {len(more)} strokes on another slice"
+            step(words, lambda strokes=more: draw(strokes), f"correct-{number}")  # type: ignore[misc]
+            step(f"correction {number} to its mask", lambda: hand.do("wait_mask"), f"corrected-{number}")
+            hand.do("wait_volume")
+            levels = _probability(desk, volume)
+            threshold = best_threshold(levels, target).threshold
+    else:
+        threshold, result.dice_first = 128, None
+    result.threshold = int(threshold)
+    step(f"threshold to {threshold}", lambda: hand.do("threshold", value=result.threshold), "threshold")
+    step("save", lambda: hand.do("save"), "saved")
+    _keep_files(desk, out)
+    _measure(result, volume, task, out)
+    return result
+
+
+def _draw(hand: Hand, stroke: PenStroke) -> float:
+    hand.do("plane", plane=_PLANES[int(stroke.plane)])
+    hand.do("slice", slice=stroke.slice)
+    hand.do("tool", tool="object" if stroke.label == OBJECT else "background")
+    hand.do("brush", mm=stroke.width_mm)
+    return float(hand.do("stroke", x=list(stroke.x), y=list(stroke.y))["ms"])
+
+
+def _probability(desk: Desk, volume: Volume) -> NDArray[np.uint8]:
+    """The probability as it is now, by the services' own export."""
+    annotation = desk.client.annotations(desk.volume.volume_id)[0]
+    _, data = desk.client.export(annotation.annotation_id, "probability", "tiff")
+    folder = desk.out / ".probability.tif"
+    folder.write_bytes(data)
+    try:
+        return read_volume([SourceFile("probability.tif", folder)]).voxels.astype(np.uint8)
+    finally:
+        folder.unlink()
+
+
+def _keep_files(desk: Desk, out: Path) -> None:
+    annotation = desk.client.annotations(desk.volume.volume_id)[0].annotation_id
+    for kind, form, name in (
+        ("annotation", "tiff", "annotation.tif"),
+        ("mask", "tiff", "mask.tif"),
+        ("mask", "nifti", "mask.nii.gz"),
+    ):
+        (out / name).write_bytes(desk.client.export(annotation, kind, form)[1])
+
+
+def _measure(result: Outcome, volume: Volume, task: Task, out: Path) -> None:
+    """Figures from the saved files alone."""
+    source = SourceFile("mask.nii.gz", out / "mask.nii.gz")
+    mask = read_mask(source, shape=volume.shape, affine=volume.affine, source_axes=volume.source_axes)
+    found = ~mask if task.exchanged else mask
+    result.object_ml = float(found.sum()) * volume.voxel_ml
+    if task.known:
+        result.dice = dice(found, task.truth)
+        intensities = np.stack([volume.intensity(index) for index in range(volume.shape[0])])
+        result.dice_intensity, result.intensity_rule = best_intensity_threshold(intensities, task.truth)
+
+
+def _report(desk: Desk, outcomes: list[Outcome]) -> None:
+    table = Table(title="From the saved files", title_justify="left")
+    columns = (
+        "object",
+        "threshold",
+        "Dice",
+        "Dice, best intensity alone",
+        "volume mL",
+        "strokes",
+        "visible mask s",
+        "save s",
+    )
+    for index, column in enumerate(columns):
+        table.add_column(column, justify="left" if index == 0 else "right")
+    for one in outcomes:
+        table.add_row(
+            one.name,
+            str(one.threshold),
+            "–" if one.dice is None else f"{one.dice:.3f}",
+            "–" if one.dice_intensity is None else f"{one.dice_intensity:.3f} ({one.intensity_rule})",
+            f"{one.object_ml:.0f}",
+            str(one.strokes),
+            f"{one.steps_ms['last stroke to mask of the visible slice'] / 1000:.2f}",
+            f"{one.steps_ms['save'] / 1000:.2f}",
+        )
+    desk.console.print(table)
+    desk.console.print(f"Peak memory of the services: {peak_mib(desk.server_pid) or 'unknown'} MiB")
+    (desk.out / "summary.json").write_text(json.dumps([vars(one) for one in outcomes], indent=1))
+    desk.console.print(f"Files and screenshots are in {desk.out}/.")

@@ -1,0 +1,80 @@
+"""``calque serve``: one process with one or several services, until a signal."""
+
+from __future__ import annotations
+
+import asyncio
+import signal
+import sys
+
+from pydantic import ValidationError
+
+from services.core.errors import InvalidInput
+from services.serving.settings import Service, Settings
+
+SERVICES: tuple[Service, ...] = ("volumes", "segmentation", "embedding")
+
+
+def load_settings(**flags: object) -> Settings:
+    """Settings from the environment with flags over them. Raises: InvalidInput, naming what is wrong."""
+    try:
+        return Settings(**flags)  # type: ignore[arg-type]
+    except ValidationError as error:
+        first = error.errors()[0]
+        name = str(first["loc"][0]) if first["loc"] else "?"
+        raise InvalidInput(f"The setting {name} (CALQUE_{name.upper()}) is not usable: {first['msg']}.") from error
+
+
+def run_services(settings: Settings, services: tuple[Service, ...], *, with_parent: bool = False) -> None:
+    """Serve until SIGINT or SIGTERM, or, ``with_parent``, until standard input closes."""
+    from services.serving.logs import configure
+
+    configure(settings.log)
+    asyncio.run(_serve(settings, services, with_parent))
+
+
+async def _serve(settings: Settings, services: tuple[Service, ...], with_parent: bool) -> None:
+    import structlog
+
+    from services.serving.server import Server, Servicer
+    from services.store.directory import DirectoryStore
+
+    log = structlog.get_logger()
+    store = DirectoryStore(settings.store)
+    store.check()
+    servicers: list[Servicer] = []
+    if "volumes" in services:
+        from services.volumes.servicer import VolumesServicer
+
+        servicers.append(VolumesServicer(store, settings))
+    if "segmentation" in services:
+        from services.segmentation.servicer import SegmentationServicer
+
+        servicers.append(SegmentationServicer(store, settings))
+    if "embedding" in services:
+        from services.embedding.servicer import EmbeddingServicer
+
+        servicers.append(EmbeddingServicer.from_file(settings.model, settings.model_sha256, settings.compute_threads))
+    server = Server(servicers, listen=settings.listen)
+    await server.start()
+    address = f"{settings.listen.rpartition(':')[0]}:{server.port}"
+    # The one line on standard output: who started us reads the address from it.
+    print(f"Calque serves {', '.join(services)} on {address}", flush=True)
+    log.info("serving", services=list(services), listen=address)
+    try:
+        await _until_told(with_parent)
+    finally:
+        log.info("stopping")
+        await server.stop()
+
+
+async def _until_told(with_parent: bool) -> None:
+    told = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        loop.add_signal_handler(number, told.set)
+    if with_parent:
+        reader = asyncio.StreamReader()
+        await loop.connect_read_pipe(lambda: asyncio.StreamReaderProtocol(reader), sys.stdin)
+        end = asyncio.create_task(reader.read())
+        end.add_done_callback(lambda _: told.set())
+    await told.wait()

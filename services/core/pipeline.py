@@ -1,0 +1,157 @@
+"""The flow on one page: labels and a volume in, probabilities out.
+
+Service and tests share these steps. The service calls them slice by slice, the visible one first, and keeps features; the
+bytes are the same in whatever order slices are visited, and whichever part of a slice is computed first:
+
+* features of a slice depend on that slice and the volume's window alone;
+* samples are gathered in the order of the voxels in the volume, not in the order of drawing or computing;
+* the forest depends on the samples and the seed alone, and a pixel's probability on the forest and its features.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from services.core.features import PAPER, Feature, compute
+from services.core.forest import Forest, fit, predict_levels
+from services.core.volume import Volume, intensity_window, to_window
+
+Level = NDArray[np.uint8]
+
+
+@dataclass(frozen=True)
+class Segmentation:
+    """What a forest says of a volume.
+
+    Attributes:
+        levels: ``(slices, rows, columns)`` uint8, probability of the shown label × 255.
+        forest: that said it.
+    """
+
+    levels: Level
+    forest: Forest
+
+
+def segment(
+    volume: Volume,
+    labels: Level,
+    *,
+    seed: int = 0,
+    label: int = 1,
+    features: tuple[Feature, ...] = PAPER,
+    order: Iterable[int] | None = None,
+) -> Segmentation:
+    """Segment a volume from its labelled voxels.
+
+    Args:
+        volume: the image.
+        labels: ``(slices, rows, columns)`` uint8, 0 where nothing is drawn (`services.core.labels.Labels.array`).
+        seed: of the forest.
+        label: whose probability is wanted.
+        features: what the forest sees.
+        order: in which slices are visited; None: from the first to the last.
+
+    Raises:
+        ChoiceNeeded: fewer than two labels are drawn.
+    """
+    window = intensity_window(volume)
+
+    def features_of(index: int) -> Level:
+        return slice_features(volume, window, index, features)
+
+    samples, targets = gather(features_of, labels)
+    forest = fit(samples, targets, seed=seed)
+    levels = np.zeros(volume.shape, dtype=np.uint8)
+    for index in range(volume.shape[0]) if order is None else order:
+        levels[index] = predict_levels(forest, features_of(index), label)
+    return Segmentation(levels, forest)
+
+
+def slice_features(
+    volume: Volume,
+    window: tuple[float, float],
+    index: int,
+    features: tuple[Feature, ...] = PAPER,
+    rows: slice | None = None,
+    columns: slice | None = None,
+) -> Level:
+    """Features of a rectangle of acquisition slice ``index``: ``(len(features), rows, columns)`` uint8."""
+    return compute(to_window(volume.intensity(index), window), features, rows, columns)
+
+
+def gather(features_of: Callable[[int], Level], labels: Level) -> tuple[Level, Level]:
+    """The labelled voxels as samples, in the order of their flat index.
+
+    Args:
+        features_of: acquisition slice → ``(features, rows, columns)`` uint8; asked once for each slice with labels.
+        labels: ``(slices, rows, columns)`` uint8, 0 where nothing is drawn.
+
+    Returns:
+        Samples ``(n, features)`` uint8 and their labels ``(n,)`` uint8.
+    """
+    parts = [slice_samples(features_of(int(index)), labels[index]) for index in np.flatnonzero(labels.any(axis=(1, 2)))]
+    if not parts:
+        return np.zeros((0, 0), dtype=np.uint8), np.zeros(0, dtype=np.uint8)
+    return join(parts)
+
+
+def slice_samples(features: Level, labels: Level) -> tuple[Level, Level]:
+    """The labelled pixels of one slice, row by row.
+
+    Args:
+        features: ``(features, rows, columns)`` uint8.
+        labels: ``(rows, columns)`` uint8.
+
+    Returns:
+        Samples ``(n, features)`` uint8 and their labels ``(n,)`` uint8.
+    """
+    drawn = labels > 0
+    return np.ascontiguousarray(features[:, drawn].T), labels[drawn]
+
+
+def join(parts: Iterable[tuple[Level, Level]]) -> tuple[Level, Level]:
+    """Samples of several slices, given in ascending order of the slices, as one."""
+    samples, labels = zip(*parts)
+    return np.concatenate(samples), np.concatenate(labels)
+
+
+def plane_levels(
+    volume: Volume,
+    window: tuple[float, float],
+    forest: Forest,
+    label: int,
+    axis: int,
+    index: int,
+    features: tuple[Feature, ...] = PAPER,
+) -> Level:
+    """Probability levels of one slice across any axis of the volume, without the rest of the volume.
+
+    Of each acquisition slice only the row (axis 1) or column (axis 2) that the slice crosses is computed.
+
+    Returns:
+        ``volume.take(index, axis)``'s shape, uint8.
+    """
+    if axis == 0:
+        return predict_levels(forest, slice_features(volume, window, index, features), label)
+    cut = slice(index, index + 1)
+    rows, columns = (cut, None) if axis == 1 else (None, cut)
+    lines = [
+        predict_levels(forest, slice_features(volume, window, s, features, rows, columns), label).ravel()
+        for s in range(volume.shape[0])
+    ]
+    return np.stack(lines)
+
+
+def warm_up() -> None:
+    """Do the whole flow once on a tiny volume, so that what is compiled or imported late is ready for the first user."""
+    generator = np.random.default_rng(0)
+    voxels = generator.integers(0, 255, (2, 24, 24), dtype=np.int16)
+    volume = Volume(voxels=voxels, affine=np.eye(4), slope=np.ones(2), intercept=np.zeros(2))
+    labels = np.zeros(voxels.shape, dtype=np.uint8)
+    labels[0, 4:8, 4:20], labels[0, 12:16, 4:20] = 1, 2
+    segment(volume, labels)
+    slice_features(volume, (0.0, 255.0), 1, PAPER, slice(3, 4), slice(None))

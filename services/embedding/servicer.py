@@ -1,0 +1,141 @@
+"""The contract's embedding service (``calque/v1/embedding.proto``): translates messages, runs the encoder in a thread."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import AsyncIterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+import grpc
+import structlog
+from calque import wire
+from calque.v1 import embedding_pb2, embedding_pb2_grpc
+
+from services.core.errors import CalqueError, ChoiceNeeded, InvalidInput, Reason, TooLarge
+from services.embedding.encoder import Encoder
+from services.serving.server import MESSAGE_LIMIT_BYTES
+
+log = structlog.get_logger()
+
+# The first layers keep tens of float32 maps of the slice's own size: a gigabyte or two at this size.
+LARGEST_SLICE_PIXELS = 2048 * 2048
+# An answer is one message; some of it is left for the other fields and for what zlib adds.
+LARGEST_ANSWER_BYTES = MESSAGE_LIMIT_BYTES - (64 << 10)
+
+
+class EmbeddingServicer(embedding_pb2_grpc.EmbeddingServicer):
+    """Answers with one encoder, or says of every call why there is none.
+
+    One thread runs the network for all streams, which uses the cores itself; the event loop never waits for it.
+
+    Args:
+        encoder: the model; None: no call can be answered.
+        why_not: a sentence that says why there is none.
+    """
+
+    name = embedding_pb2.DESCRIPTOR.services_by_name["Embedding"].full_name
+
+    def __init__(self, encoder: Encoder | None, why_not: str = "No model is configured for embedding.") -> None:
+        self._encoder = encoder
+        self._why_not = why_not
+        self._thread = ThreadPoolExecutor(1, thread_name_prefix="embedding")
+
+    @classmethod
+    def from_file(cls, model: Path | None, digest: str = "", threads: int = 0) -> EmbeddingServicer:
+        """A servicer with the configured model. One that is not usable is logged and told to callers, and stops nothing."""
+        if model is None:
+            log.info("embedding without a model")
+            return cls(None)
+        try:
+            encoder = Encoder.load(model, digest=digest, threads=threads)
+        except CalqueError as error:
+            log.error("model not usable", why=str(error))
+            return cls(None, str(error))
+        log.info("model loaded", name=encoder.name, sha256=encoder.digest, provider=encoder.provider)
+        return cls(encoder)
+
+    @property
+    def serving(self) -> bool:
+        """Whether there is a model; what health reports."""
+        return self._encoder is not None
+
+    def register(self, server: grpc.aio.Server) -> None:
+        """Add the service to a server."""
+        embedding_pb2_grpc.add_EmbeddingServicer_to_server(self, server)
+
+    async def close(self) -> None:
+        """Let the thread end after the slice that it works on."""
+        await asyncio.to_thread(self._thread.shutdown, wait=True, cancel_futures=True)
+
+    async def Embed(  # noqa: N802 - the contract's name
+        self, request_iterator: AsyncIterator[embedding_pb2.EmbedRequest], context: Any
+    ) -> AsyncIterator[embedding_pb2.EmbedResponse]:
+        """See the contract."""
+        encoder = self._usable()
+        loop = asyncio.get_running_loop()
+        async for request in request_iterator:
+            yield await loop.run_in_executor(self._thread, embed, encoder, request)
+
+    async def GetModel(  # noqa: N802 - the contract's name
+        self, request: embedding_pb2.GetModelRequest, context: Any
+    ) -> embedding_pb2.GetModelResponse:
+        """See the contract."""
+        encoder = self._usable()
+        return embedding_pb2.GetModelResponse(
+            name=encoder.name,
+            digest=encoder.digest,
+            channels=encoder.channels,
+            stride=encoder.stride,
+            provider=encoder.provider,
+            size_bytes=encoder.size_bytes,
+        )
+
+    def _usable(self) -> Encoder:
+        if self._encoder is None:
+            raise ChoiceNeeded(self._why_not, Reason.MODEL_NOT_USABLE)
+        return self._encoder
+
+
+def embed(encoder: Encoder, request: embedding_pb2.EmbedRequest) -> embedding_pb2.EmbedResponse:
+    """Answer one request.
+
+    Raises:
+        InvalidInput: the pixels are not rows × columns values.
+        TooLarge: the slice or its answer is over the limit.
+        ChoiceNeeded: the request asks for another model, or the model answers not-a-number.
+    """
+    if request.model_digest and request.model_digest.lower() != encoder.digest:
+        raise ChoiceNeeded(f"The model “{encoder.name}” is loaded, and another one was asked for.", Reason.MODEL_NOT_USABLE)
+    rows, columns = request.rows, request.columns
+    if not rows or not columns:
+        raise InvalidInput("A slice to embed has no pixels.")
+    _check_size(encoder, rows, columns)
+    try:
+        image = wire.unpack(request.pixels, wire.LEVEL, (rows, columns))
+    except wire.WireError as error:
+        raise InvalidInput(f"A slice to embed of {rows} × {columns} pixels does not have that many bytes.") from error
+    start = time.perf_counter()
+    features = encoder.features(image)
+    elapsed_ms = (time.perf_counter() - start) * 1000.0
+    return embedding_pb2.EmbedResponse(
+        request_id=request.request_id,
+        grid_rows=features.shape[0],
+        grid_columns=features.shape[1],
+        channels=features.shape[2],
+        features=wire.pack(features, wire.FEATURE),
+        model_digest=encoder.digest,
+        elapsed_ms=elapsed_ms,
+    )
+
+
+def _check_size(encoder: Encoder, rows: int, columns: int) -> None:
+    grid_rows, grid_columns = encoder.grid(rows, columns)
+    answer_bytes = grid_rows * grid_columns * encoder.channels * 2
+    if rows * columns > LARGEST_SLICE_PIXELS or answer_bytes > LARGEST_ANSWER_BYTES:
+        raise TooLarge(
+            f"A slice of {rows} × {columns} pixels is too large to embed at once with the model “{encoder.name}”; "
+            "send it in parts."
+        )

@@ -1,0 +1,212 @@
+"""DICOM: a folder of classic images, or an enhanced multi-frame object, → one volume.
+
+In the order of the flow: headers of all files are read (without pixels), images are told from other objects and grouped
+into series that make one stack, one series is chosen, its slices are ordered by position, and only then are pixels decoded.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+import pydicom
+from numpy.typing import NDArray
+
+from services.core.errors import ChoiceNeeded, InvalidInput, Reason
+from services.core.volume import VOXEL_DTYPES, Affine, Volume
+from services.formats.dicom_geometry import Placed, check_orientation, stack
+from services.formats.dicom_header import Image, read_images
+from services.formats.dicom_pixels import stored_frames
+from services.formats.source import Progress, SourceFile, bad_header, check_size, refusing, short_name, truncated
+
+_LISTED = 20
+
+
+@dataclass
+class Series:
+    """Images that make one stack: same series, frame of reference, size, orientation, pixel size and kind."""
+
+    id: str
+    images: list[Image] = field(default_factory=list)
+
+    def told(self) -> str:
+        """One line for people: identifier, description, modality, size, count."""
+        one = self.images[0]
+        words = [one.description or "no description", one.modality or "unknown modality"]
+        words += [f"{one.columns} × {one.rows}", f"{len(self.images)} image" + ("s" if len(self.images) != 1 else "")]
+        words += ["localizer"] if one.kind == "LOCALIZER" else ["derived"] if one.kind == "DERIVED" else []
+        return f"{self.id} ({', '.join(words)})"
+
+
+def read_dicom(
+    files: Sequence[SourceFile], series: str = "", frame: int | None = None, progress: Progress | None = None
+) -> Volume:
+    """Read one series.
+
+    Args:
+        files: DICOM files, in any order; objects that are no images are skipped, and counted in a warning.
+        series: identifier from a SEVERAL_SERIES refusal, or empty where there is only one.
+        frame: which image where several lie at each place (times, echoes), from 0.
+        progress: called with files done and files in all; headers and pixels each count as one.
+
+    Returns:
+        Voxels as stored, a slope and intercept a slice, slices ordered along the stack's normal. `Volume.source_axes` is
+        that of a NIfTI file of the same image, ``(columns, rows, slices)``: a series has no array of its own.
+
+    Raises:
+        InvalidInput, ChoiceNeeded, TooLarge: see ``services.core.errors.Reason``.
+    """
+    images: list[Image] = []
+    skipped: list[str] = []
+    warnings: set[str] = set()
+    for done, file in enumerate(files, 1):
+        with refusing(file.name):
+            found = read_images(file, done - 1)
+        images += found.images
+        warnings |= set(found.warnings)
+        if not found.images:
+            skipped.append(found.what)
+        if progress:
+            progress(done, 2 * len(files))
+    if not images:
+        raise InvalidInput(
+            f"There is no image among the files, only: {', '.join(sorted(set(skipped))[:5])}.", Reason.FILE_NOT_AN_IMAGE
+        )
+    if skipped:
+        warnings.add(f"Objects that are no images were skipped: {len(skipped)} ({', '.join(sorted(set(skipped))[:5])}).")
+
+    chosen = _choose(group(images), series)
+    for image in chosen.images:
+        _check_grey(files[image.file], image)
+    placed = [_place(files[image.file], image) for image in chosen.images]
+    check_orientation(placed[0].orientation)
+    slices, affine = stack(placed, frame, chosen.images[0].thickness_mm or 1.0)
+    if len(slices) == 1:
+        warnings.add("There is one slice only; its thickness is taken for the distance of slices.")
+    by_source = {(image.file, image.frame): image for image in chosen.images}
+    ordered = [by_source[s.source] for s in slices]
+    if any(image.inverted for image in ordered):
+        warnings.add("High values are meant to look dark (MONOCHROME1); they are shown bright.")
+    return _volume(files, ordered, affine, sorted(warnings), progress)
+
+
+def group(images: Sequence[Image]) -> list[Series]:
+    """Images → series that make one stack each, in the order of the files. Identifiers hold nothing of the patient."""
+    groups: dict[tuple[Any, ...], list[tuple[NDArray[np.float64] | None, Series]]] = {}
+    for image in images:
+        key = (image.series, image.frame_of_reference, image.rows, image.columns, image.kind, _rounded(image.pixel_mm))
+        alike = groups.setdefault(key, [])
+        for orientation, series in alike:
+            if _parallel(orientation, image.orientation):
+                series.images.append(image)
+                break
+        else:
+            text = repr((*key, len(alike))).encode()
+            alike.append((image.orientation, Series(hashlib.sha256(text).hexdigest()[:8], [image])))
+    return sorted((s for alike in groups.values() for _, s in alike), key=lambda s: s.images[0].file)
+
+
+def _rounded(pixel_mm: tuple[float, float] | None) -> tuple[float, float] | None:
+    return None if pixel_mm is None else (round(pixel_mm[0], 4), round(pixel_mm[1], 4))
+
+
+def _parallel(one: NDArray[np.float64] | None, other: NDArray[np.float64] | None) -> bool:
+    if one is None or other is None:
+        return one is other
+    return bool(np.allclose(one, other, rtol=0, atol=2e-3))
+
+
+def _choose(candidates: list[Series], wanted: str) -> Series:
+    if wanted:
+        for candidate in candidates:
+            if candidate.id == wanted:
+                return candidate
+    elif len(candidates) == 1:
+        return candidates[0]
+    told = "; ".join(c.told() for c in candidates[:_LISTED]) + (" …" if len(candidates) > _LISTED else "")
+    start = "There is no such series" if wanted else f"The files hold {len(candidates)} series"
+    raise ChoiceNeeded(f"{start}; choose one: {told}.", Reason.SEVERAL_SERIES)
+
+
+def _check_grey(file: SourceFile, image: Image) -> None:
+    if image.colour:
+        raise ChoiceNeeded(
+            f"The file {short_name(file.name)} is a colour image (for example a screenshot or ultrasound); "
+            "choose the series of grey images that it was made from.",
+            Reason.COLOUR_IMAGE,
+        )
+    if image.mosaic:
+        raise ChoiceNeeded(
+            f"The file {short_name(file.name)} is a mosaic of many slices; export the series as single slices.",
+            Reason.GEOMETRY_INVALID,
+        )
+
+
+def _place(file: SourceFile, image: Image) -> Placed:
+    if image.position is None or image.orientation is None or image.pixel_mm is None:
+        raise ChoiceNeeded(
+            f"The file {short_name(file.name)} does not say where its image lies in the patient "
+            "(position, orientation or pixel spacing); choose a series that does.",
+            Reason.GEOMETRY_INVALID,
+        )
+    numbers = np.concatenate([image.position, image.orientation, image.pixel_mm])
+    if not np.isfinite(numbers).all() or min(image.pixel_mm) <= 0:
+        raise InvalidInput(
+            f"The file {short_name(file.name)} has a position or a pixel spacing that is zero or not a number.",
+            Reason.GEOMETRY_INVALID,
+        )
+    return Placed((image.file, image.frame), image.position, image.orientation, image.pixel_mm, image.order, image.instance)
+
+
+def _volume(
+    files: Sequence[SourceFile],
+    ordered: list[Image],
+    affine: Affine,
+    warnings: list[str],
+    progress: Progress | None,
+) -> Volume:
+    """Decode the pixels of ordered images, file by file."""
+    first = ordered[0]
+    check_size(files[first.file].name, len(ordered), first.rows, first.columns)
+    by_file: dict[int, list[tuple[int, int]]] = {}  # file → (frame, slice), ascending
+    for index, image in enumerate(ordered):
+        by_file.setdefault(image.file, []).append((image.frame, index))
+    voxels: NDArray[Any] | None = None
+    for done, (number, wanted) in enumerate(sorted(by_file.items()), 1):
+        file = files[number]
+        wanted.sort()
+        with refusing(file.name):
+            dataset = pydicom.dcmread(file.path, force=True)
+            frames = [frame for frame, _ in wanted]
+            for (_, index), pixels in zip(wanted, stored_frames(dataset, file.name, frames, ordered[wanted[0][1]].frames)):
+                if voxels is None:  # only now is it known that the sizes are true
+                    voxels = np.empty((len(ordered), *pixels.shape), dtype=pixels.dtype)
+                voxels = _fitting(file, voxels, pixels.dtype)
+                voxels[index] = pixels
+        if progress:
+            progress(len(files) + done * len(files) // len(by_file), 2 * len(files))
+    if voxels is None:
+        raise truncated(files[first.file].name)
+    return Volume(
+        voxels=voxels,
+        affine=affine,
+        slope=np.array([image.slope for image in ordered]),
+        intercept=np.array([image.intercept for image in ordered]),
+        source_axes=(2, 1, 0),
+        modality=first.modality,
+        description=first.description,
+        warnings=tuple(warnings),
+    )
+
+
+def _fitting(file: SourceFile, voxels: NDArray[Any], dtype: np.dtype[Any]) -> NDArray[Any]:
+    """The array, widened when a slice is stored in another type than those before it."""
+    if voxels.dtype == dtype:
+        return voxels
+    both = np.result_type(voxels.dtype, dtype)
+    if both.name not in VOXEL_DTYPES:
+        raise bad_header(file.name, "stores its pixels in another way than the other slices")
+    return voxels.astype(both, copy=False)

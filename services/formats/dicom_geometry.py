@@ -1,0 +1,161 @@
+"""Slices of a DICOM series → the order, the spacing and the affine of their stack.
+
+Terms of DICOM PS3.3 C.7.6.2: an image's orientation is the unit vectors along which its columns and its rows are counted,
+its position the centre of its first pixel; both LPS, mm. The stack is ordered along the normal, the cross product of the
+two. Spacing comes from positions, never from SliceThickness.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from services.core.errors import ChoiceNeeded, InvalidInput, Reason
+from services.core.volume import Affine
+
+_ORTHONORMAL = 1e-3  # headers round direction cosines to as few as four digits
+_SAME_PLACE_MM = 0.01
+_UNEVEN = 0.02  # part of the spacing
+_TILT = 0.01  # drift within the plane, a part of the spacing
+_LISTED = 6
+
+
+@dataclass(frozen=True)
+class Placed:
+    """One image and where it lies.
+
+    Attributes:
+        source: index of the file, and the frame in it from 0.
+        position: ``(3,)`` mm.
+        orientation: ``(6,)``, unit vector along a row (towards higher columns), then along a column (towards higher rows).
+        pixel_mm: distance of rows, then of columns.
+        order: sorts images at the same place: temporal position, acquisition, trigger, instance.
+        instance: SOPInstanceUID with the frame number, to tell a copy from another time.
+    """
+
+    source: tuple[int, int]
+    position: NDArray[np.float64]
+    orientation: NDArray[np.float64]
+    pixel_mm: tuple[float, float]
+    order: tuple[float, ...]
+    instance: str
+
+
+def check_orientation(orientation: NDArray[np.float64]) -> None:
+    """Refuse directions that are not two orthogonal unit vectors. Raises: ChoiceNeeded."""
+    along, down = orientation[:3], orientation[3:]
+    apart = [abs(float(along @ along) - 1), abs(float(down @ down) - 1), abs(float(along @ down))]
+    if not max(apart) <= _ORTHONORMAL:
+        raise ChoiceNeeded(
+            "The directions of the images (ImageOrientationPatient) are not at right angles; export the series again.",
+            Reason.GEOMETRY_INVALID,
+        )
+
+
+def stack(images: Sequence[Placed], frame: int | None, single_mm: float) -> tuple[list[Placed], Affine]:
+    """Order images into one volume.
+
+    Args:
+        images: of one series, all of the same orientation and pixel size.
+        frame: which of the images at each place, from 0; ``None`` where there is only one.
+        single_mm: the spacing of a stack of one slice, which has no neighbours.
+
+    Returns:
+        The slices in order, and the ``(4, 4)`` affine from ``(slice, row, column)`` to mm, LPS.
+
+    Raises:
+        ChoiceNeeded: SEVERAL_FRAMES, SLICES_UNEVEN or GEOMETRY_INVALID (gantry tilt).
+        InvalidInput: there is no such frame.
+    """
+    along, down = images[0].orientation[:3], images[0].orientation[3:]
+    normal = np.cross(along, down)
+    normal /= np.linalg.norm(normal)
+
+    def height(image: Placed) -> float:
+        return float(image.position @ normal)
+
+    slices = _one_a_place(sorted(images, key=height), height, frame)
+    step = normal * single_mm
+    if len(slices) > 1:
+        step = (slices[-1].position - slices[0].position) / (len(slices) - 1)
+        _check_even([height(s) for s in slices])
+        _check_straight(slices, step, normal)
+    affine = np.eye(4)
+    affine[:3, 0] = step
+    affine[:3, 1] = down / np.linalg.norm(down) * images[0].pixel_mm[0]
+    affine[:3, 2] = along / np.linalg.norm(along) * images[0].pixel_mm[1]
+    affine[:3, 3] = slices[0].position
+    return slices, affine
+
+
+def _one_a_place(images: list[Placed], height: Callable[[Placed], float], frame: int | None) -> list[Placed]:
+    """Images sorted by height → one at each height: the only one, or the chosen frame."""
+    places: list[list[Placed]] = []
+    for image in images:
+        if places and height(image) - height(places[-1][0]) <= _SAME_PLACE_MM:
+            places[-1].append(image)
+        else:
+            places.append([image])
+    copies = [n for n, place in enumerate(places, 1) if len({i.instance for i in place}) < len(place)]
+    if copies:
+        raise ChoiceNeeded(
+            f"The same image is there more than once, at slices {_listed(copies)}; remove the copies.", Reason.SLICES_UNEVEN
+        )
+    counts = {len(place) for place in places}
+    if len(counts) > 1:
+        usual = min(counts)
+        more = [n for n, place in enumerate(places, 1) if len(place) > usual]
+        raise ChoiceNeeded(
+            f"Some places hold more images than others: slices {_listed(more)} of {len(places)}. "
+            "Remove the extra images or export the series again.",
+            Reason.SLICES_UNEVEN,
+        )
+    frames = counts.pop()
+    if frame is None and frames > 1:
+        raise ChoiceNeeded(
+            f"The series holds {frames} images (times, echoes …) at each of {len(places)} places; "
+            f"choose a frame from 1 to {frames}.",
+            Reason.SEVERAL_FRAMES,
+        )
+    chosen = frame or 0
+    if not 0 <= chosen < frames:
+        raise InvalidInput(f"There is no frame {chosen + 1}; the series holds {frames}.")
+    return [sorted(place, key=lambda image: image.order)[chosen] for place in places]
+
+
+def _check_even(heights: list[float]) -> None:
+    gaps = np.diff(heights)
+    usual = float(np.median(gaps))
+    uneven = [n for n, gap in enumerate(gaps, 1) if abs(gap - usual) > max(_UNEVEN * usual, _SAME_PLACE_MM)]
+    if not uneven:
+        return
+    told = [f"{gaps[n - 1]:.3g} mm between {n} and {n + 1}" for n in uneven[:_LISTED]]
+    raise ChoiceNeeded(
+        f"Slices are missing or unevenly spaced: {', '.join(told)}{' …' if len(uneven) > _LISTED else ''}, "
+        f"elsewhere {usual:.3g} mm. Import the complete series.",
+        Reason.SLICES_UNEVEN,
+    )
+
+
+def _check_straight(slices: list[Placed], step: NDArray[np.float64], normal: NDArray[np.float64]) -> None:
+    """Slices must lie on one line along the normal: no gantry tilt, nobody who moved between them."""
+    spacing = float(step @ normal)
+    tilt = float(np.linalg.norm(step - normal * spacing)) / spacing
+    if tilt > _TILT:
+        raise ChoiceNeeded(
+            f"The slices are tilted against their stack by {np.degrees(np.arctan(tilt)):.1f}° (gantry tilt); "
+            "straighten the series in the scanner's software.",
+            Reason.GEOMETRY_INVALID,
+        )
+    line = slices[0].position + np.arange(len(slices))[:, None] * step
+    off = np.linalg.norm(np.stack([s.position for s in slices]) - line, axis=1)
+    strays = [n for n, distance in enumerate(off, 1) if distance > max(0.1 * spacing, 0.1)]
+    if strays:
+        raise ChoiceNeeded(f"Slices {_listed(strays)} lie beside the line of the others.", Reason.SLICES_UNEVEN)
+
+
+def _listed(numbers: list[int]) -> str:
+    return ", ".join(str(n) for n in numbers[:_LISTED]) + (" …" if len(numbers) > _LISTED else "")

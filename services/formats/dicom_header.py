@@ -1,0 +1,234 @@
+"""Headers of DICOM files → plain records of the images in them. Only what voxels, geometry and a choice need is read."""
+
+from __future__ import annotations
+
+import zlib
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pydicom
+from numpy.typing import NDArray
+
+from services.core.errors import ChoiceNeeded, Reason, TooLarge
+from services.formats.source import MAX_SLICES, SourceFile, bad_header, check_size, short_name, truncated
+
+_DEFLATED = "1.2.840.10008.1.2.1.99"
+_MAX_INFLATED = 1 << 30
+_MAX_RATIO = 100  # pixels of scanners deflate to a half or a third
+# Storage classes that have rows and columns but are results, not images to draw on.
+_RESULTS = {
+    "1.2.840.10008.5.1.4.1.1.66.4": "segmentation",
+    "1.2.840.10008.5.1.4.1.1.66.7": "segmentation",
+    "1.2.840.10008.5.1.4.1.1.481.2": "radiotherapy dose",
+}
+_DIRECTORY = "1.2.840.10008.1.3.10"
+_TAGS = [
+    "SOPClassUID", "SOPInstanceUID", "Modality", "SeriesInstanceUID", "SeriesDescription", "FrameOfReferenceUID",
+    "ImageType", "Rows", "Columns", "NumberOfFrames", "SamplesPerPixel", "PhotometricInterpretation", "BitsAllocated",
+    "ImagePositionPatient", "ImageOrientationPatient", "PixelSpacing", "SliceThickness", "SpacingBetweenSlices",
+    "RescaleSlope", "RescaleIntercept", "TemporalPositionIdentifier", "AcquisitionNumber", "TriggerTime", "EchoNumbers",
+    "InstanceNumber", "SharedFunctionalGroupsSequence", "PerFrameFunctionalGroupsSequence",
+]  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Image:
+    """One image, or one frame of a multi-frame object. Positions and directions are LPS, mm; ``None`` where not given."""
+
+    file: int  # index into the files of the import
+    frame: int
+    frames: int  # in the object
+    series: str
+    frame_of_reference: str
+    kind: str  # LOCALIZER, DERIVED or empty
+    modality: str
+    description: str
+    rows: int
+    columns: int
+    position: NDArray[np.float64] | None
+    orientation: NDArray[np.float64] | None
+    pixel_mm: tuple[float, float] | None
+    thickness_mm: float
+    slope: float
+    intercept: float
+    order: tuple[float, ...]
+    instance: str
+    colour: bool
+    inverted: bool
+    mosaic: bool
+
+
+@dataclass(frozen=True)
+class Found:
+    """What a file holds: its images, or in ``what`` the kind of object that it is instead."""
+
+    images: tuple[Image, ...] = ()
+    what: str = ""
+    warnings: tuple[str, ...] = ()
+
+
+def is_dicom(head: bytes) -> bool:
+    """Whether these first bytes of a file (at least 132) are DICOM, with its preamble or, as in old files, without."""
+    if head[128:132] == b"DICM":
+        return True
+    # Without: the first element is of group 2 or 8 and has either a VR, or a length that is small.
+    if len(head) < 132 or head[:2] not in (b"\x02\x00", b"\x08\x00") or head[3:4] != b"\x00":
+        return False
+    return head[4:6] in (b"UL", b"CS", b"UI", b"DA", b"OB") or int.from_bytes(head[4:8], "little") <= 64
+
+
+def read_images(file: SourceFile, index: int) -> Found:
+    """The images of one file.
+
+    Args:
+        file: the file.
+        index: its number in the import.
+
+    Raises:
+        InvalidInput, TooLarge: the header is damaged or lies. Exceptions of pydicom go through; the caller turns them.
+    """
+    warnings: list[str] = []
+    _check_deflated(file)
+    dataset = pydicom.dcmread(file.path, stop_before_pixels=True, specific_tags=list(_TAGS), force=True)
+    meta = dataset.file_meta
+    if "TransferSyntaxUID" not in meta:
+        warnings.append("Some files lack their DICOM file meta information; their encoding was recognised.")
+    sop_class = str(dataset.get("SOPClassUID") or meta.get("MediaStorageSOPClassUID") or "")
+    name = pydicom.uid.UID(sop_class).name if sop_class else ""
+    if sop_class == _DIRECTORY:
+        return Found(what="directory of a disc (DICOMDIR)")
+    if sop_class in _RESULTS:
+        return Found(what=_RESULTS[sop_class])
+    if "Rows" not in dataset or "Columns" not in dataset:
+        if not sop_class or "Image Storage" in name:
+            raise truncated(file.name)
+        return Found(what=name if name != sop_class else "unknown object")
+
+    rows, columns = int(dataset.Rows), int(dataset.Columns)
+    frames = int(dataset.get("NumberOfFrames") or 1) if "NumberOfFrames" in dataset else 1
+    if "NumberOfFrames" in dataset and int(dataset.NumberOfFrames or 0) < 1:
+        raise bad_header(file.name, "says that it holds no images")
+    if frames > MAX_SLICES:
+        raise bad_header(file.name, f"says that it holds {frames} images")
+    check_size(file.name, frames, rows, columns)
+    groups = _functional_groups(file, dataset, frames)
+    return Found(tuple(_image(file, index, dataset, groups, frame, frames) for frame in range(frames)), "", tuple(warnings))
+
+
+def _check_deflated(file: SourceFile) -> None:
+    """Inflate a deflated file once, within a limit: pydicom would inflate it whole before it looks."""
+    with file.path.open("rb") as raw:
+        if raw.read(132)[128:] != b"DICM":
+            return
+        raw.seek(0)
+        meta = pydicom.filereader.read_file_meta_info(file.path)
+        if meta.get("TransferSyntaxUID") != _DEFLATED:
+            return
+        raw.seek(132 + 12 + int(meta.FileMetaInformationGroupLength))
+        inflate = zlib.decompressobj(-zlib.MAX_WBITS)
+        size, packed = 0, file.size_bytes
+        while not inflate.eof and (chunk := inflate.unconsumed_tail or raw.read(1 << 16)):
+            size += len(inflate.decompress(chunk, 1 << 20))
+            if size > _MAX_INFLATED or (size > 1 << 26 and size > packed * _MAX_RATIO):
+                raise TooLarge(f"The compressed file {short_name(file.name)} inflates to more than is allowed.")
+
+
+def _functional_groups(file: SourceFile, dataset: Any, frames: int) -> list[list[Any]]:
+    """For each frame of an enhanced object its functional groups, its own before the shared ones; else nothing."""
+    per_frame = dataset.get("PerFrameFunctionalGroupsSequence")
+    if per_frame is None:
+        if frames > 1:
+            raise ChoiceNeeded(
+                f"The file {short_name(file.name)} holds {frames} images without saying where they lie in the patient; "
+                "choose a series of slices.",
+                Reason.GEOMETRY_INVALID,
+            )
+        return [[]]
+    if len(per_frame) != frames:
+        raise bad_header(file.name, f"says that it holds {frames} images but describes {len(per_frame)}")
+    shared = list(dataset.get("SharedFunctionalGroupsSequence") or [])
+    return [[own, *shared] for own in per_frame]
+
+
+def _image(file: SourceFile, index: int, dataset: Any, groups: list[list[Any]], frame: int, frames: int) -> Image:
+    mine = groups[frame]
+    enhanced = bool(mine)
+
+    def value(keyword: str, sequence: str) -> Any:
+        if not enhanced:
+            return dataset.get(keyword)
+        for functional in mine:
+            items = functional.get(sequence)
+            if items:
+                return items[0].get(keyword)
+        return None
+
+    slope, intercept = (value(k, "PixelValueTransformationSequence") for k in ("RescaleSlope", "RescaleIntercept"))
+    slope, intercept = 1.0 if slope is None else float(slope), 0.0 if intercept is None else float(intercept)
+    if not np.isfinite([slope, intercept]).all() or slope == 0:
+        raise bad_header(file.name, "has a rescale slope that is zero or not a number")
+    spacing = _numbers(value("PixelSpacing", "PixelMeasuresSequence"), 2)
+    kinds = [str(k).upper() for k in _listed(dataset.get("ImageType"))]
+    photometric = str(dataset.get("PhotometricInterpretation") or "MONOCHROME2").strip()
+    return Image(
+        file=index,
+        frame=frame,
+        frames=frames,
+        series=str(dataset.get("SeriesInstanceUID") or ""),
+        frame_of_reference=str(dataset.get("FrameOfReferenceUID") or ""),
+        kind="LOCALIZER" if "LOCALIZER" in kinds else "DERIVED" if "DERIVED" in kinds else "",
+        modality=_text(dataset.get("Modality"), 16),
+        description=_text(dataset.get("SeriesDescription"), 64),
+        rows=int(dataset.Rows),
+        columns=int(dataset.Columns),
+        position=_numbers(value("ImagePositionPatient", "PlanePositionSequence"), 3),
+        orientation=_numbers(value("ImageOrientationPatient", "PlaneOrientationSequence"), 6),
+        pixel_mm=None if spacing is None else (float(spacing[0]), float(spacing[1])),
+        thickness_mm=_thickness(value("SliceThickness", "PixelMeasuresSequence")),
+        slope=slope,
+        intercept=intercept,
+        order=_order(dataset, mine, frame),
+        instance=f"{dataset.get('SOPInstanceUID') or file.name}/{frame}",
+        colour=int(dataset.get("SamplesPerPixel") or 1) != 1 or not photometric.startswith("MONOCHROME"),
+        inverted=photometric == "MONOCHROME1",
+        mosaic="MOSAIC" in kinds,
+    )
+
+
+def _order(dataset: Any, groups: list[Any], frame: int) -> tuple[float, ...]:
+    """What sorts images at one place: time, acquisition, echo, trigger, instance, frame."""
+    content = next((g.FrameContentSequence[0] for g in groups if g.get("FrameContentSequence")), dataset)
+    keys = ("TemporalPositionIndex", "TemporalPositionIdentifier", "AcquisitionNumber", "EchoNumbers", "TriggerTime")
+    first = (
+        [_number(content.get(key)) for key in keys]
+        if content is not dataset
+        else [0.0] + [_number(dataset.get(key)) for key in keys[1:]]
+    )
+    return (*first, _number(dataset.get("InstanceNumber")), float(frame))
+
+
+def _number(value: Any) -> float:
+    values = _listed(value)
+    return float(values[0]) if values and np.isfinite(float(values[0])) else 0.0
+
+
+def _thickness(value: Any) -> float:
+    number = _number(value)
+    return number if number > 0 else 0.0
+
+
+def _listed(value: Any) -> list[Any]:
+    if value is None or value == "":
+        return []
+    return [value] if isinstance(value, str | int | float) else list(value)
+
+
+def _numbers(value: Any, count: int) -> NDArray[np.float64] | None:
+    values = _listed(value)
+    return np.array([float(v) for v in values]) if len(values) == count else None
+
+
+def _text(value: Any, most: int) -> str:
+    """Text of a header as one printable line."""
+    return "".join(c for c in str(value or "") if c.isprintable()).strip()[:most]

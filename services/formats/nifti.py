@@ -1,0 +1,312 @@
+"""NIfTI-1 and NIfTI-2, plain or gzip: one file ↔ one volume.
+
+Inside this module, and in `services.formats.write`, directions are RAS as the format has them; a `Volume` is LPS. The
+header is read with nibabel; the voxels are read here, so that nothing is allocated or inflated beyond what a checked header
+announces.
+"""
+
+from __future__ import annotations
+
+import gzip
+import io
+import struct
+import zlib
+from dataclasses import dataclass
+from itertools import product
+from typing import Any
+
+import nibabel
+import numpy as np
+from numpy.typing import NDArray
+
+from services.core.errors import ChoiceNeeded, InvalidInput, Reason, TooLarge
+from services.core.geometry import acquisition_axis
+from services.core.volume import Affine, Volume, check_affine
+from services.formats.source import SourceFile, bad_header, check_size, refusing, short_name, truncated
+
+RAS_TO_LPS = np.diag([-1.0, -1.0, 1.0, 1.0])
+# Length of one spatial unit in mm, by the lower three bits of xyzt_units; 0 is "not said" and means mm.
+_UNIT_MM = {0: 1.0, 1: 1000.0, 2: 1.0, 3: 0.001}
+Stream = gzip.GzipFile | io.BufferedReader
+_GZIP = b"\x1f\x8b"
+_CHUNK = 1 << 20
+# Bytes that may follow the image; more than that is not a NIfTI with a forgotten tail but a bomb.
+_MAX_TAIL = 1 << 24
+_MAX_ALL_FRAMES = 2**34  # voxels
+_CODES_COLOUR = (128, 2304)
+
+
+@dataclass(frozen=True)
+class _Layout:
+    """What the header announces, checked."""
+
+    shape: tuple[int, int, int]
+    frames: int
+    dtype: np.dtype[Any]
+    offset: int
+    slope: float
+    intercept: float
+    affine: Affine  # file index (i, j, k) → mm, RAS
+    warnings: tuple[str, ...]
+
+
+def is_nifti(head: bytes) -> bool:
+    """Whether these first bytes of a file (at least 352), inflated, are a NIfTI header."""
+    if len(head) < 348:
+        return False
+    size = struct.unpack("<i", head[:4])[0], struct.unpack(">i", head[:4])[0]
+    if 348 in size:
+        return head[344:347] in (b"n+1", b"ni1")
+    return 540 in size and head[4:7] in (b"n+2", b"ni2")
+
+
+def head_of(file: SourceFile, count: int) -> bytes:
+    """The first ``count`` bytes of a file, inflated if it is a gzip file; fewer if it has fewer or is damaged."""
+    with file.path.open("rb") as raw:
+        head = raw.read(count)
+        if not head.startswith(_GZIP):
+            return head
+        head += raw.read(count)
+    try:
+        return zlib.decompressobj(zlib.MAX_WBITS | 16).decompress(head, count)
+    except zlib.error:
+        return b""
+
+
+def read_nifti(file: SourceFile, frame: int | None = None) -> Volume:
+    """Read a NIfTI file.
+
+    Args:
+        file: the file.
+        frame: which volume of a 4-D image, from 0; ``None`` where there is only one.
+
+    Returns:
+        Voxels as stored (64-bit numbers narrowed), acquisition axis first; the file's other axes follow in reverse order.
+
+    Raises:
+        InvalidInput: damaged or truncated, or a header or geometry that cannot be right.
+        ChoiceNeeded: several frames and none chosen, or colour.
+        TooLarge: the header announces more than is read.
+    """
+    with refusing(file.name):
+        packed = is_gzip(file)
+        with file.path.open("rb") as raw:
+            stream: Stream = gzip.GzipFile(fileobj=raw) if packed else raw
+            try:
+                layout = _read_layout(file, stream)
+                chosen = _choose_frame(file, layout, frame)
+                if not packed:
+                    _check_length(file, layout)
+                stored = _read_voxels(file, stream, layout, chosen)
+                if packed:
+                    _drain(file, stream, layout)
+            except (gzip.BadGzipFile, zlib.error):
+                raise InvalidInput(
+                    f"The compressed file {short_name(file.name)} is damaged; copy it again from its source.",
+                    Reason.FILE_NOT_READABLE,
+                ) from None
+        return _volume(file, layout, stored)
+
+
+def is_gzip(file: SourceFile) -> bool:
+    """Whether the file is a gzip file."""
+    with file.path.open("rb") as raw:
+        return raw.read(2) == _GZIP
+
+
+def _read_layout(file: SourceFile, stream: Stream) -> _Layout:
+    head = stream.read(540)
+    if not is_nifti(head):
+        raise truncated(file.name)
+    if head[344:347] == b"ni1" or head[4:7] == b"ni2":
+        raise InvalidInput(
+            f"The file {short_name(file.name)} is a header whose voxels lie in another file; save both as one .nii file.",
+            Reason.FILE_NOT_READABLE,
+        )
+    two = head[4:6] == b"n+"
+    if two and len(head) < 540:
+        raise truncated(file.name)
+    kind = nibabel.Nifti2Header if two else nibabel.Nifti1Header
+    header = kind.from_fileobj(io.BytesIO(head[: 540 if two else 348]), check=False)  # type: ignore[no-untyped-call]
+
+    shape, frames = _dimensions(file, header)
+    code = int(header["datatype"])
+    if code in _CODES_COLOUR:
+        raise ChoiceNeeded(
+            f"The file {short_name(file.name)} is a colour image; save it as grey values.", Reason.COLOUR_IMAGE
+        )
+    try:
+        dtype = header.get_data_dtype()
+    except nibabel.spatialimages.HeaderDataError:
+        raise bad_header(file.name, "has voxels of an unknown type") from None
+    if dtype.kind not in "iuf" or dtype.itemsize not in (1, 2, 4, 8) or int(header["bitpix"]) != 8 * dtype.itemsize:
+        raise bad_header(file.name, "has voxels of a type that is not read")
+    offset = float(header["vox_offset"])
+    if not np.isfinite(offset) or offset != int(offset) or not (544 if two else 352) <= offset < 2**62:
+        raise bad_header(file.name, "says that its voxels start where they cannot")
+    slope, intercept = float(header["scl_slope"]), float(header["scl_inter"])
+    if slope == 0.0:  # means: not scaled
+        slope, intercept = 1.0, 0.0
+    if not (np.isfinite(slope) and np.isfinite(intercept)):
+        raise bad_header(file.name, "has a rescale slope or intercept that is not a number")
+    affine, warnings = _affine(file, header, shape)
+    return _Layout(shape, frames, dtype, int(offset), slope, intercept, affine, warnings)
+
+
+def _dimensions(file: SourceFile, header: Any) -> tuple[tuple[int, int, int], int]:
+    """The three spatial sizes and the product of all others."""
+    dim = [int(n) for n in header["dim"]]
+    if not 1 <= dim[0] <= 7:
+        raise bad_header(file.name, f"says that it has {dim[0]} dimensions")
+    sizes = dim[1 : dim[0] + 1] + [1] * max(0, 3 - dim[0])
+    if min(sizes) < 1:
+        raise bad_header(file.name, "says that its image has no size")
+    frames = 1
+    for n in sizes[3:]:
+        frames *= n
+    check_size(file.name, sizes[2], sizes[1], sizes[0])
+    if frames * sizes[0] * sizes[1] * sizes[2] > _MAX_ALL_FRAMES:
+        raise TooLarge(f"The file {short_name(file.name)} says that it holds {frames} volumes, more than is read.")
+    return (sizes[0], sizes[1], sizes[2]), frames
+
+
+def _affine(file: SourceFile, header: Any, shape: tuple[int, int, int]) -> tuple[Affine, tuple[str, ...]]:
+    """The file's affine in mm, RAS: the sform when its code is set, else the qform."""
+    spacing = np.asarray(header["pixdim"][1:4], dtype=np.float64)
+    if not np.isfinite(spacing).all() or (spacing <= 0).any():
+        raise InvalidInput(
+            f"The file {short_name(file.name)} has a distance between voxels that is zero, negative or not a number.",
+            Reason.GEOMETRY_INVALID,
+        )
+    by_s = np.asarray(header.get_sform(), dtype=np.float64) if int(header["sform_code"]) > 0 else None
+    by_q = None
+    if int(header["qform_code"]) > 0:
+        try:
+            by_q = np.asarray(header.get_qform(), dtype=np.float64)
+        except ValueError:  # a quaternion longer than one
+            if by_s is None:
+                raise _no_position(file) from None
+    affine = by_s if by_s is not None else by_q
+    if affine is None:
+        raise _no_position(file)
+    scale = _UNIT_MM.get(int(header["xyzt_units"]) & 7)
+    if scale is None:
+        raise bad_header(file.name, "gives its distances in an unknown unit")
+    affine = np.diag([scale, scale, scale, 1.0]) @ affine
+    check_affine(affine)
+    warnings: list[str] = []
+    if by_s is not None and by_q is not None:
+        apart = corner_distance(by_s, by_q, shape) * scale
+        if not apart <= 0.1:
+            warnings.append(
+                f"The file gives two positions that lie up to {apart:.1f} mm apart; the one of its sform is used."
+            )
+    if scale != 1.0:
+        warnings.append("The file gives its distances in another unit than millimetres; they were converted.")
+    return affine, tuple(warnings)
+
+
+def _no_position(file: SourceFile) -> InvalidInput:
+    return InvalidInput(
+        f"The file {short_name(file.name)} does not say how its image lies in the patient (neither sform nor qform).",
+        Reason.GEOMETRY_INVALID,
+    )
+
+
+def corner_distance(one: Affine, other: Affine, shape: tuple[int, int, int]) -> float:
+    """The largest distance, in mm, between the corner voxels of a grid ``shape`` under two affines."""
+    corners = np.array([[*c, 1.0] for c in product(*[(0, n - 1) for n in shape])]).T
+    return float(np.linalg.norm(((one - other) @ corners)[:3], axis=0).max())
+
+
+def _choose_frame(file: SourceFile, layout: _Layout, frame: int | None) -> int:
+    if layout.frames == 1 and frame in (None, 0):
+        return 0
+    if frame is None:
+        raise ChoiceNeeded(
+            f"The file {short_name(file.name)} holds {layout.frames} volumes; choose a frame from 1 to {layout.frames}.",
+            Reason.SEVERAL_FRAMES,
+        )
+    if not 0 <= frame < layout.frames:
+        raise InvalidInput(f"There is no frame {frame + 1}; the file {short_name(file.name)} holds {layout.frames}.")
+    return frame
+
+
+def _check_length(file: SourceFile, layout: _Layout) -> None:
+    """Refuse a plain file that is too short for what its header announces, before anything is allocated."""
+    size = file.size_bytes
+    if layout.offset >= size:
+        raise bad_header(file.name, "says that its voxels start after its end")
+    if size - layout.offset < int(np.prod(layout.shape, dtype=object)) * layout.frames * layout.dtype.itemsize:
+        raise truncated(file.name)
+
+
+def _read_voxels(file: SourceFile, stream: Stream, layout: _Layout, frame: int) -> NDArray[Any]:
+    """One frame ``(i, j, k)`` as stored, in native byte order. Memory is touched only as bytes really come."""
+    count = int(np.prod(layout.shape, dtype=object)) * layout.dtype.itemsize
+    stream.seek(layout.offset + frame * count)
+    if stream.tell() != layout.offset + frame * count:
+        raise truncated(file.name)
+    buffer = np.empty(count, dtype=np.uint8)
+    view = memoryview(buffer)  # type: ignore[arg-type]  # numpy's stubs lack the buffer protocol
+    done = 0
+    while done < count:
+        got = stream.readinto(view[done : done + _CHUNK])
+        if not got:
+            raise truncated(file.name)
+        done += got
+    stored = buffer.view(layout.dtype).reshape(layout.shape, order="F")
+    return stored if layout.dtype.isnative else stored.astype(layout.dtype.newbyteorder("="))
+
+
+def _drain(file: SourceFile, stream: Stream, layout: _Layout) -> None:
+    """Read a compressed file to its end, where its checksum is."""
+    end = layout.offset + int(np.prod(layout.shape, dtype=object)) * layout.frames * layout.dtype.itemsize
+    while stream.read(_CHUNK):
+        if stream.tell() > end + _MAX_TAIL:
+            raise TooLarge(f"The compressed file {short_name(file.name)} inflates to far more than its image.")
+    if stream.tell() < end:
+        raise truncated(file.name)
+
+
+def _volume(file: SourceFile, layout: _Layout, stored: NDArray[Any]) -> Volume:
+    spacing = np.linalg.norm(layout.affine[:3, :3], axis=0)
+    first = acquisition_axis((float(spacing[0]), float(spacing[1]), float(spacing[2])))
+    rest = [axis for axis in (2, 1, 0) if axis != first]
+    axes = (first, rest[0], rest[1])
+    voxels = np.ascontiguousarray(_narrow(file, stored).transpose(axes))
+    warnings = list(layout.warnings)
+    if voxels.dtype.kind == "f":
+        broken = int(voxels.size - np.isfinite(voxels).sum())
+        if broken:
+            warnings.append(f"{broken} voxels are not a number; they count as the darkest.")
+    slices = len(voxels)
+    return Volume(
+        voxels=voxels,
+        affine=RAS_TO_LPS @ layout.affine @ axes_matrix(axes),
+        slope=np.full(slices, layout.slope),
+        intercept=np.full(slices, layout.intercept),
+        source_axes=axes,
+        warnings=tuple(warnings),
+    )
+
+
+def axes_matrix(axes: tuple[int, int, int]) -> Affine:
+    """``(4, 4)``: voxel index ``(s, r, c)`` → index in the file's array, whose axis ``axes[k]`` is our axis k."""
+    matrix = np.zeros((4, 4))
+    matrix[3, 3] = 1.0
+    for ours, theirs in enumerate(axes):
+        matrix[theirs, ours] = 1.0
+    return matrix
+
+
+def _narrow(file: SourceFile, stored: NDArray[Any]) -> NDArray[Any]:
+    """64-bit voxels as 32-bit ones; other types as they are."""
+    if stored.dtype.itemsize < 8:
+        return stored
+    if stored.dtype.kind == "f":
+        return stored.astype(np.float32)
+    low, high = int(stored.min()), int(stored.max())
+    if low >= -(2**31) and high < 2**31:
+        return stored.astype(np.int32)
+    raise bad_header(file.name, "has voxels above 32 bits, which are not read")

@@ -1,0 +1,96 @@
+"""Files → a volume. What a file is, its first bytes decide; its name does not."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import PurePosixPath
+
+from services.core.errors import ChoiceNeeded, InvalidInput, Reason
+from services.core.volume import Volume
+from services.formats.dicom import read_dicom
+from services.formats.dicom_header import is_dicom
+from services.formats.nifti import head_of, is_nifti, read_nifti
+from services.formats.source import Progress, SourceFile, check_names, refusing, short_name, source_files
+from services.formats.tiff import is_tiff, read_tiff
+
+__all__ = ["SourceFile", "read_volume", "source_files", "suggested_name"]
+
+_HEAD = 1024
+_LISTED = 20
+
+
+def read_volume(
+    files: Sequence[SourceFile], *, series: str = "", frame: int | None = None, progress: Progress | None = None
+) -> Volume:
+    """Read the volume that some files hold.
+
+    Args:
+        files: a DICOM series in any order and nesting, one NIfTI file, one TIFF stack or its single pages. Others among
+            them (notes, previews) are skipped, and counted in a warning.
+        series: which volume, where a SEVERAL_SERIES refusal listed several: its identifier there, or the name of a file.
+        frame: which time point, echo or channel, from 0, where a SEVERAL_FRAMES refusal asked.
+        progress: called with steps done and steps in all.
+
+    Raises:
+        InvalidInput: not readable, truncated, or geometry or header that cannot be right.
+        ChoiceNeeded: several series, several frames, uneven slices, colour, or no usable geometry.
+        TooLarge: over a limit on size.
+    """
+    check_names(list(files))
+    if named := [file for file in files if series and file.name == series]:
+        files, series = named, ""
+    dicom, nifti, tiff, other = _sorted_by_content(files)
+    kinds = [kind for kind in (dicom, nifti, tiff) if kind]
+    if not kinds:
+        shown = short_name(files[0].name) if files else "that was sent"
+        raise InvalidInput(f"The file {shown} is neither DICOM, NIfTI nor TIFF.", Reason.FILE_NOT_AN_IMAGE)
+    if len(kinds) > 1 or len(nifti) > 1:
+        several = [*nifti, *tiff]
+        shown = ", ".join(f"“{file.name}”" for file in several[:_LISTED]) + (" …" if len(several) > _LISTED else "")
+        also = f", beside {len(dicom)} DICOM files" if dicom else ""
+        raise ChoiceNeeded(f"The files hold several images; choose one: {shown}{also}.", Reason.SEVERAL_SERIES)
+    if dicom:
+        volume = read_dicom(dicom, series, frame, progress)
+    elif nifti:
+        volume = read_nifti(nifti[0], frame)
+    else:
+        volume = read_tiff(tiff, frame, progress)
+    if not other:
+        return volume
+    return replace(volume, warnings=(*volume.warnings, f"Files that are no images were skipped: {len(other)}."))
+
+
+def suggested_name(files: Sequence[SourceFile], volume: Volume) -> str:
+    """A name for the library, at most 256 characters: a single file's own, else the series', else the folder's."""
+    if len(files) == 1:
+        name = PurePosixPath(files[0].name).name
+        for ending in (".nii.gz", ".nii", ".ome.tiff", ".ome.tif", ".tiff", ".tif", ".dcm", ".ima"):
+            if name.lower().endswith(ending) and len(name) > len(ending):
+                name = name[: -len(ending)]
+                break
+        return name[:256]
+    folders = [PurePosixPath(file.name).parts[:-1] for file in files]
+    common: list[str] = []
+    for parts in zip(*folders):
+        if len(set(parts)) > 1:
+            break
+        common.append(parts[0])
+    return (volume.description or (common[-1] if common else "") or "volume")[:256]
+
+
+def _sorted_by_content(
+    files: Sequence[SourceFile],
+) -> tuple[list[SourceFile], list[SourceFile], list[SourceFile], list[SourceFile]]:
+    """DICOM, NIfTI, TIFF and other files."""
+    dicom: list[SourceFile] = []
+    nifti: list[SourceFile] = []
+    tiff: list[SourceFile] = []
+    other: list[SourceFile] = []
+    for file in files:
+        with refusing(file.name):
+            head = head_of(file, _HEAD)
+        # A DICOM file may carry a TIFF header in its preamble, so DICOM is asked first.
+        kind = dicom if is_dicom(head) else nifti if is_nifti(head) else tiff if is_tiff(head) else other
+        kind.append(file)
+    return dicom, nifti, tiff, other

@@ -1,0 +1,135 @@
+"""What the readers share: files as the user has them, limits, and the turning of foreign exceptions into our errors."""
+
+from __future__ import annotations
+
+import logging
+import os
+import unicodedata
+import warnings
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath
+
+from services.core.errors import CalqueError, InvalidInput, Reason, TooLarge
+
+MAX_VOXELS = 2**31
+MAX_SLICES = 20_000
+MAX_FILES = 50_000
+_MAX_NAME = 1024
+# Controls, surrogates, and the marks that turn the direction of writing: a name with them is not what it looks like.
+_TURNING = frozenset("\u061c\u200e\u200f\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069")
+
+Progress = Callable[[int, int], None]
+
+# The libraries' own messages quote what files contain; nothing of that may reach a log.
+for _name in ("pydicom", "nibabel", "nibabel.global", "tifffile", "imagecodecs"):
+    logging.getLogger(_name).setLevel(logging.CRITICAL + 1)
+
+
+@dataclass(frozen=True)
+class SourceFile:
+    """One file of an import.
+
+    Attributes:
+        name: the user's name for it, folders parted by ``/``; only shown, never opened.
+        path: where its bytes lie. They decide the format; neither name nor path does.
+    """
+
+    name: str
+    path: Path
+
+    @property
+    def size_bytes(self) -> int:
+        """Size of the file."""
+        return self.path.stat().st_size
+
+
+def source_files(path: Path) -> list[SourceFile]:
+    """The files of an import: ``path`` itself, or all files of the folder and the folders in it, sorted by name.
+
+    Hidden files and folders are left out, links to folders are not followed. Names start with the folder's own name.
+
+    Raises:
+        InvalidInput: there is nothing, or nothing that can be opened.
+        TooLarge: more than `MAX_FILES` files.
+    """
+    path = Path(path)
+    if path.is_file():
+        return [SourceFile(path.name, path)]
+    if not path.is_dir():
+        raise InvalidInput(f"There is no file or folder “{path.name}”.", Reason.FILE_NOT_READABLE)
+    root = path.resolve()
+    found: list[SourceFile] = []
+    for folder, folders, names in os.walk(root):
+        folders[:] = sorted(f for f in folders if not f.startswith("."))
+        for name in names:
+            file = Path(folder, name)
+            if not name.startswith(".") and file.is_file():
+                found.append(SourceFile((PurePosixPath(root.name) / file.relative_to(root).as_posix()).as_posix(), file))
+        if len(found) > MAX_FILES:
+            raise TooLarge(f"The folder “{root.name}” holds more than {MAX_FILES} files; choose one series.")
+    if not found:
+        raise InvalidInput(f"The folder “{root.name}” holds no files.", Reason.FILE_NOT_AN_IMAGE)
+    return sorted(found, key=lambda file: file.name)
+
+
+def check_names(files: list[SourceFile]) -> None:
+    """Refuse names that cannot be shown safely or that climb out of their folder. Raises: InvalidInput."""
+    for file in files:
+        name = file.name
+        if not 0 < len(name) <= _MAX_NAME:
+            raise InvalidInput(f"A file name is empty or longer than {_MAX_NAME} characters.")
+        if any(unicodedata.category(c) in ("Cc", "Cs") or c in _TURNING for c in name):
+            raise InvalidInput("A file name has characters that cannot be shown; rename the file.")
+        if name.startswith("/") or ".." in PurePosixPath(name).parts:
+            raise InvalidInput("A file name leads out of its folder; rename the file.")
+
+
+def short_name(name: str) -> str:
+    """A name in quotes, cut from the left to what fits into a sentence: its end tells most."""
+    return f"“{name if len(name) <= 60 else '…' + name[-59:]}”"
+
+
+@contextmanager
+def refusing(name: str) -> Iterator[None]:
+    """Turn whatever a library raises about the file ``name`` into one sentence of our tree.
+
+    The original exception is dropped on purpose: its text may quote the file, and files hold patient data.
+    """
+    shown = short_name(name)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        try:
+            yield
+        except CalqueError:
+            raise
+        except (MemoryError, RecursionError):
+            raise TooLarge(f"The file {shown} needs more memory than is allowed.") from None
+        except EOFError:
+            raise truncated(name) from None
+        except Exception:
+            raise InvalidInput(f"The file {shown} is damaged and could not be read.", Reason.FILE_NOT_READABLE) from None
+
+
+def truncated(name: str) -> InvalidInput:
+    """The error for a file that ends too early."""
+    return InvalidInput(
+        f"The file {short_name(name)} ends before its image does; copy it again from its source.", Reason.FILE_TRUNCATED
+    )
+
+
+def bad_header(name: str, what: str) -> InvalidInput:
+    """The error for a header that cannot be right; ``what`` continues “The file …”."""
+    return InvalidInput(f"The file {short_name(name)} {what}.", Reason.FILE_HEADER_INVALID)
+
+
+def check_size(name: str, slices: int, rows: int, columns: int) -> None:
+    """Refuse sizes that are not positive or above `MAX_VOXELS`. Raises: InvalidInput, TooLarge."""
+    if min(slices, rows, columns) < 1:
+        raise bad_header(name, "says that its image has no size")
+    if slices > MAX_SLICES or slices * rows * columns > MAX_VOXELS:
+        raise TooLarge(
+            f"The file {short_name(name)} says that its volume has {columns} × {rows} × {slices} voxels; "
+            f"at most {MAX_VOXELS} voxels and {MAX_SLICES} slices are read."
+        )

@@ -1,0 +1,355 @@
+"""TIFF stacks: one file of many pages, or a folder of single pages in the natural order of their names.
+
+A TIFF knows no patient. Pages are taken towards superior, rows towards posterior and columns towards the left, as in an
+axial stack that starts at the feet, with the first voxel at the origin. Distances are those that ImageJ or OME wrote;
+elsewhere a voxel counts as 1 mm, and a warning stays with the volume. (The resolution tags of other programs tell how to
+print.)
+
+Before tifffile sees a file, the chain of its pages is walked here: cycles, lying counts and a million pages end there. Its
+interpretation of series is not used, because that follows names of other files in the metadata.
+"""
+
+from __future__ import annotations
+
+import re
+import struct
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import IO, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from services.core.errors import ChoiceNeeded, InvalidInput, Reason, TooLarge
+from services.core.volume import Affine, Volume
+from services.formats.source import (
+    MAX_SLICES,
+    Progress,
+    SourceFile,
+    bad_header,
+    check_size,
+    refusing,
+    short_name,
+    truncated,
+)
+
+_MAGIC = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
+# Size in bytes of a value of each TIFF field type.
+_TYPE_BYTES = {1: 1, 2: 1, 3: 2, 4: 4, 5: 8, 6: 1, 7: 1, 8: 2, 9: 4, 10: 8, 11: 4, 12: 8, 13: 4, 16: 8, 17: 8, 18: 8}
+_MAX_TAGS = 4096
+_MM = {
+    "m": 1000.0, "meter": 1000.0, "metre": 1000.0, "cm": 10.0, "centimeter": 10.0, "mm": 1.0, "millimeter": 1.0,
+    "millimetre": 1.0, "um": 1e-3, "µm": 1e-3, "μm": 1e-3, "micron": 1e-3, "microns": 1e-3, "micrometer": 1e-3,
+    "nm": 1e-6, "nanometer": 1e-6, "inch": 25.4, "in": 25.4,
+}  # fmt: skip
+_WHITE_IS_ZERO, _PALETTE = 0, 3
+
+
+@dataclass(frozen=True)
+class _Stack:
+    """How the pages of a file make volumes, and their calibration."""
+
+    slices: int
+    pages_of: tuple[tuple[int, ...], ...]  # for each frame the page numbers of its slices
+    spacing_mm: tuple[float, float, float]
+    warnings: tuple[str, ...]
+
+
+def is_tiff(head: bytes) -> bool:
+    """Whether these first bytes of a file start a TIFF or a BigTIFF."""
+    return head[:4] in _MAGIC
+
+
+def natural_key(name: str) -> list[tuple[int, int, str]]:
+    """Sort key under which ``z2`` comes before ``z10``."""
+    parts = re.split(r"([0-9]{1,18})", name)
+    return [(1, int(part), "") if index % 2 else (0, 0, part) for index, part in enumerate(parts)]
+
+
+def read_tiff(files: Sequence[SourceFile], frame: int | None = None, progress: Progress | None = None) -> Volume:
+    """Read a stack.
+
+    Args:
+        files: one file of one or more pages, or several of one page each.
+        frame: which channel or time point, from 0 (channels vary fastest); ``None`` where there is only one.
+        progress: called with slices read and slices in all.
+
+    Returns:
+        Voxels as stored (64-bit floats narrowed), pages as slices. `Volume.source_axes` is that of a NIfTI file of the same
+        image, ``(columns, rows, slices)``: a TIFF has no such axes of its own.
+
+    Raises:
+        InvalidInput: damaged or truncated, or a header that cannot be right.
+        ChoiceNeeded: several channels or times and none chosen, files that are no single stack, or colour.
+        TooLarge: more pages or voxels than are read.
+    """
+    if len(files) == 1:
+        voxels, stack = _read_file(files[0], frame, progress)
+    else:
+        voxels, stack = _read_folder(sorted(files, key=lambda f: natural_key(f.name)), frame, progress)
+    slices = len(voxels)
+    return Volume(
+        voxels=voxels,
+        affine=stack_affine(stack.spacing_mm),
+        slope=np.ones(slices),
+        intercept=np.zeros(slices),
+        source_axes=(2, 1, 0),
+        warnings=stack.warnings,
+    )
+
+
+def stack_affine(spacing_mm: tuple[float, float, float]) -> Affine:
+    """The affine of a stack: slices to superior, rows to posterior, columns to the left (LPS)."""
+    affine = np.zeros((4, 4))
+    affine[2, 0], affine[1, 1], affine[0, 2] = spacing_mm
+    affine[3, 3] = 1.0
+    return affine
+
+
+def _read_folder(files: list[SourceFile], frame: int | None, progress: Progress | None) -> tuple[NDArray[Any], _Stack]:
+    check_size(files[0].name, len(files), 1, 1)
+    images: list[NDArray[Any]] = []
+    first: _Stack | None = None
+    for done, file in enumerate(files, 1):
+        voxels, stack = _read_file(file, frame, None)
+        if len(voxels) != 1 or (images and (voxels[0].shape, voxels.dtype) != (images[0].shape, images[0].dtype)):
+            raise _several(files)
+        first = first or stack
+        images.append(voxels[0])
+        check_size(file.name, len(files), *images[0].shape)
+        if progress:
+            progress(done, len(files))
+    assert first is not None
+    return np.stack(images), first
+
+
+def _several(files: list[SourceFile]) -> ChoiceNeeded:
+    shown = ", ".join(f"“{f.name}”" for f in files[:20]) + (" …" if len(files) > 20 else "")
+    return ChoiceNeeded(
+        f"The {len(files)} TIFF files are not the slices of one volume; choose one of {shown}.", Reason.SEVERAL_SERIES
+    )
+
+
+def _read_file(file: SourceFile, frame: int | None, progress: Progress | None) -> tuple[NDArray[Any], _Stack]:
+    import tifffile  # a third of a second, and not every import is a TIFF
+
+    with refusing(file.name):
+        with file.path.open("rb") as raw:
+            _walk(file, raw)
+        with tifffile.TiffFile(file.path, _multifile=False) as tif:
+            pages = list(tif.pages)
+            shape, dtype = _check_pages(file, pages, bool(tif.is_imagej))
+            stack = _interpret(file, tif, len(pages))
+            check_size(file.name, stack.slices, *shape)
+            numbers = stack.pages_of[_choose_frame(file, stack, frame)]
+            return _read_pages(file, tif, pages, numbers, _kept(dtype), progress), stack
+
+
+def _walk(file: SourceFile, raw: IO[bytes]) -> None:
+    """Follow the chain of pages and refuse what no honest file has, without allocating for it."""
+    size = file.size_bytes
+    head = raw.read(16)
+    if len(head) < 8:
+        raise truncated(file.name)
+    order = "<" if head[:2] == b"II" else ">"
+    big = head[2:4] in (b"+\0", b"\0+")
+    if big and len(head) < 16:
+        raise truncated(file.name)
+    count_form, entry_form, next_form = ("Q", "HHQQ", "Q") if big else ("H", "HHII", "I")
+    (offset,) = struct.unpack(order + next_form, head[8:16] if big else head[4:8])
+    seen: set[int] = set()
+    while offset:
+        if offset in seen:
+            raise bad_header(file.name, "has pages that lead back to themselves")
+        seen.add(offset)
+        if len(seen) > MAX_SLICES:
+            raise TooLarge(f"The file {short_name(file.name)} has more than {MAX_SLICES} pages.")
+        raw.seek(offset)
+        tags = _unpack(file, raw, order + count_form)[0]
+        if not 1 <= tags <= _MAX_TAGS:
+            raise bad_header(file.name, f"has a page with {tags} entries")
+        for _ in range(tags):
+            _, kind, count, _ = _unpack(file, raw, order + entry_form)
+            if count * _TYPE_BYTES.get(kind, 1) > size:
+                raise bad_header(file.name, "has an entry that is longer than the file")
+        (offset,) = _unpack(file, raw, order + next_form)
+    if not seen:
+        raise bad_header(file.name, "has no pages")
+
+
+def _unpack(file: SourceFile, raw: IO[bytes], form: str) -> tuple[int, ...]:
+    need = struct.calcsize(form)
+    data = raw.read(need)
+    if len(data) < need:
+        raise truncated(file.name)
+    return struct.unpack(form, data)
+
+
+def _check_pages(file: SourceFile, pages: list[Any], imagej: bool) -> tuple[tuple[int, int], np.dtype[Any]]:
+    """The shape and dtype that all pages share; colour, odd types and missing bytes are refused."""
+    first = pages[0]
+    size = file.size_bytes
+    for page in pages:
+        # Two sizes that lie are multiplied by nobody before this.
+        check_size(file.name, 1, page.imagelength, page.imagewidth)
+        if page.samplesperpixel != 1 or page.imagedepth != 1 or (page.photometric == _PALETTE and not imagej):
+            raise ChoiceNeeded(
+                f"The file {short_name(file.name)} is a colour image; save it as grey values.", Reason.COLOUR_IMAGE
+            )
+        if (page.imagelength, page.imagewidth, page.dtype) != (first.imagelength, first.imagewidth, first.dtype):
+            raise ChoiceNeeded(
+                f"The pages of {short_name(file.name)} differ in size or type; save one stack a file.",
+                Reason.SEVERAL_SERIES,
+            )
+        segments = list(zip(page.dataoffsets, page.databytecounts))
+        if not segments or any(offset <= 0 or count <= 0 or offset + count > size for offset, count in segments):
+            raise truncated(file.name)
+        if (
+            page.compression == 1
+            and not page.is_tiled
+            and sum(page.databytecounts) * 8 < (page.imagelength * page.imagewidth * page.bitspersample)
+        ):
+            raise truncated(file.name)
+    if first.dtype is None or first.dtype.kind not in "biuf" or (first.dtype.kind in "iu" and first.dtype.itemsize > 4):
+        raise bad_header(file.name, "has pixels of a type that is not read")
+    return (first.imagelength, first.imagewidth), first.dtype
+
+
+def _interpret(file: SourceFile, tif: Any, pages: int) -> _Stack:
+    """Slices, channels, times and calibration, from ImageJ's or OME's metadata where there are any that fit the pages."""
+    tags = tif.pages[0].tags
+    if tif.is_imagej:
+        meta = tif.imagej_metadata or {}
+        channels, slices, times = (int(meta.get(key, 1)) for key in ("channels", "slices", "frames"))
+        images = int(meta.get("images", 1))
+        if min(channels, slices, times) < 1:
+            raise bad_header(file.name, "says that it has no slices")
+        if channels * slices * times != images and images == max(pages, images):
+            channels, slices, times = 1, images, 1
+        total = max(pages, images)
+        order = "CZT"
+        spacing, warnings = _imagej_spacing(meta, tags, channels * slices * times)
+    elif tif.is_ome and (ome := _ome_pixels(tif.ome_metadata or "")):
+        channels, slices, times = (int(ome.get(key, "1")) for key in ("SizeC", "SizeZ", "SizeT"))
+        total = pages
+        order = ome.get("DimensionOrder", "XYCZT")[2:]
+        spacing, warnings = _ome_spacing(ome)
+    else:
+        channels, slices, times, total, order = 1, pages, 1, pages, "CZT"
+        spacing = (1.0, 1.0, 1.0)
+        warnings = ("The file does not say how large its voxels are; 1 mm is assumed in each direction.",)
+    if channels * slices * times != total or sorted(order) != ["C", "T", "Z"]:
+        channels, slices, times, order = 1, total, 1, "CZT"
+        warnings = (*warnings, "The file's count of slices does not fit its pages; each page counts as a slice.")
+    check_size(file.name, total, 1, 1)
+    sizes = {"C": channels, "Z": slices, "T": times}
+    # The first letter of the order varies fastest from page to page.
+    numbers = np.arange(total).reshape([sizes[axis] for axis in reversed(order)])
+    by_frame = numbers.transpose([order[::-1].index(axis) for axis in "TCZ"]).reshape(times * channels, slices)
+    return _Stack(slices, tuple(tuple(int(n) for n in row) for row in by_frame), spacing, warnings)
+
+
+def _imagej_spacing(meta: dict[str, Any], tags: Any, images: int) -> tuple[tuple[float, float, float], tuple[str, ...]]:
+    """Distances of slices, rows and columns in mm. ImageJ leaves out a slice distance of one unit."""
+    unit = str(meta.get("unit", "")).replace("\\u00B5", "µ").strip().lower()
+    scale = _MM.get(unit)
+    if scale is None:
+        return (1.0, 1.0, 1.0), ("The file does not say how large its voxels are; 1 mm is assumed in each direction.",)
+    column, row = (_per_unit(tags, key) for key in ("XResolution", "YResolution"))
+    depth = abs(float(meta.get("spacing", 1.0)))
+    warnings: tuple[str, ...] = ()
+    if "spacing" not in meta and images > 1:
+        warnings = (f"The file does not say how far apart its slices are; {scale:g} mm is assumed.",)
+    if column is None or row is None:
+        warnings = (*warnings, f"The file does not say how large its pixels are; {scale:g} mm is assumed.")
+    return (depth * scale, (row or 1.0) * scale, (column or 1.0) * scale), warnings
+
+
+def _per_unit(tags: Any, key: str) -> float | None:
+    """The size of a pixel, in units, from a resolution tag in pixels a unit."""
+    tag = tags.get(key)
+    if tag is None:
+        return None
+    pixels, units = tag.value
+    return float(units) / float(pixels) if pixels and units else None
+
+
+def _ome_pixels(xml: str) -> dict[str, str]:
+    """The attributes of the first ``Pixels`` element. Found by pattern: a parser would expand what the XML defines."""
+    found = re.search(r"<(?:\w+:)?Pixels\b([^>]*)>", xml)
+    return dict(re.findall(r"""(\w+)\s*=\s*["']([^"']*)["']""", found.group(1))) if found else {}
+
+
+def _ome_spacing(ome: dict[str, str]) -> tuple[tuple[float, float, float], tuple[str, ...]]:
+    sizes: list[float] = []
+    missing = False
+    for axis in "ZYX":
+        value = ome.get(f"PhysicalSize{axis}")
+        scale = _MM.get(ome.get(f"PhysicalSize{axis}Unit", "µm").lower())
+        missing |= value is None or scale is None
+        sizes.append(float(value) * scale if value is not None and scale is not None else 0.0)
+    if not missing:
+        return (sizes[0], sizes[1], sizes[2]), ()
+    if sizes[1] > 0 and sizes[2] > 0:
+        return (sizes[1], sizes[1], sizes[2]), (
+            "The file does not say how far apart its slices are; as far as its rows is assumed.",
+        )
+    return (1.0, 1.0, 1.0), ("The file does not say how large its voxels are; 1 mm is assumed in each direction.",)
+
+
+def _choose_frame(file: SourceFile, stack: _Stack, frame: int | None) -> int:
+    frames = len(stack.pages_of)
+    if frame is None and frames > 1:
+        raise ChoiceNeeded(
+            f"The file {short_name(file.name)} holds {frames} channels or time points; choose a frame from 1 to {frames}.",
+            Reason.SEVERAL_FRAMES,
+        )
+    if not 0 <= (frame or 0) < frames:
+        raise InvalidInput(f"There is no frame {(frame or 0) + 1}; the file {short_name(file.name)} holds {frames}.")
+    return frame or 0
+
+
+def _kept(dtype: np.dtype[Any]) -> np.dtype[Any]:
+    """The type that pixels of a type are kept in: native byte order, bits as bytes, floats of 32 bits."""
+    if dtype.kind == "b":
+        return np.dtype(np.uint8)
+    return np.dtype(np.float32) if dtype.kind == "f" else dtype.newbyteorder("=")
+
+
+def _read_pages(
+    file: SourceFile,
+    tif: Any,
+    pages: list[Any],
+    numbers: Sequence[int],
+    kept: np.dtype[Any],
+    progress: Progress | None,
+) -> NDArray[Any]:
+    """The pixels of the pages ``numbers`` as ``(slices, rows, columns)``."""
+    if max(numbers) >= len(pages):  # ImageJ writes large stacks as one page, the others' pixels just follow
+        whole = _contiguous(file, tif, pages[0], max(numbers) + 1)
+        some: NDArray[Any] = whole[list(numbers)].astype(kept, copy=False)
+        return some
+    voxels: NDArray[Any] | None = None
+    for done, number in enumerate(numbers):
+        image = pages[number].asarray(maxworkers=1)
+        if image.shape != (pages[0].imagelength, pages[0].imagewidth):
+            raise bad_header(file.name, "has a page of another size than it says")
+        if voxels is None:  # only now is it known that the sizes are true
+            voxels = np.empty((len(numbers), *image.shape), dtype=kept)
+        voxels[done] = image
+        if progress:
+            progress(done + 1, len(numbers))
+    assert voxels is not None
+    return voxels
+
+
+def _contiguous(file: SourceFile, tif: Any, page: Any, images: int) -> NDArray[Any]:
+    count = images * page.imagelength * page.imagewidth
+    offset = page.dataoffsets[0]
+    if page.compression != 1 or offset + count * page.dtype.itemsize > file.size_bytes:
+        raise truncated(file.name)
+    with file.path.open("rb") as raw:
+        raw.seek(offset)
+        data = np.fromfile(raw, dtype=page.dtype.newbyteorder(tif.byteorder), count=count)
+    stack: NDArray[Any] = data.reshape(images, page.imagelength, page.imagewidth)
+    return stack

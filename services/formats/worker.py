@@ -1,0 +1,184 @@
+"""Reading in a process of its own: foreign bytes can exhaust, hang or crash only that.
+
+The worker is forked from a clean server process that has the readers loaded (never from the caller, which may hold gRPC's
+threads and locks), limits itself before it touches a byte, and leaves the voxels as a file. Nothing that it says is
+unpickled: it answers in JSON, and the volume is validated again on this side.
+"""
+
+from __future__ import annotations
+
+import json
+import multiprocessing
+import resource
+import tempfile
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from multiprocessing.connection import Connection
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from services.core import errors
+from services.core.errors import CalqueError, InvalidInput, Reason, TooLarge
+from services.core.volume import Volume
+from services.formats.read import read_volume
+from services.formats.source import Progress, SourceFile
+
+_MAX_MESSAGE = 1 << 20
+_VOXELS, _RESCALE, _AFFINE = "voxels.npy", "rescale.npy", "affine.npy"
+# What a worker may say, by the name of the class.
+_SAYABLE: dict[str, type[CalqueError]] = {
+    kind.__name__: kind for kind in (errors.InvalidInput, errors.ChoiceNeeded, errors.TooLarge, errors.Unavailable)
+}
+_CONTEXT = multiprocessing.get_context("forkserver")
+
+
+@dataclass(frozen=True)
+class Limits:
+    """What one import may use.
+
+    Attributes:
+        memory_bytes: address space of the worker, the libraries' own few hundred MiB included.
+        seconds: of wall clock, start to end.
+    """
+
+    memory_bytes: int = 6 << 30
+    seconds: float = 600.0
+
+
+def read_in_worker(
+    files: Sequence[SourceFile],
+    *,
+    series: str = "",
+    frame: int | None = None,
+    progress: Progress | None = None,
+    limits: Limits | None = None,
+) -> Volume:
+    """`services.formats.read.read_volume` in a limited process. Blocks: call it from a thread.
+
+    Args:
+        files, series, frame: as there.
+        progress: called in the calling thread.
+        limits: what the worker may use; ``None`` means `Limits()`.
+
+    Raises:
+        InvalidInput, ChoiceNeeded, TooLarge: as there, and when the worker breaks, or reaches a limit.
+    """
+    limits = limits or Limits()
+    deadline = time.monotonic() + limits.seconds
+    _CONTEXT.set_forkserver_preload([__name__])
+    with tempfile.TemporaryDirectory(prefix="calque-import-") as folder:
+        ours, theirs = _CONTEXT.Pipe(duplex=False)
+        process = _CONTEXT.Process(
+            target=_work, args=(theirs, folder, list(files), series, frame, limits), name="calque-import", daemon=True
+        )
+        with ours:
+            try:
+                process.start()
+                theirs.close()
+                answer = _listen(ours, progress, deadline, limits)
+                if answer is None:
+                    process.join(max(0.0, deadline - time.monotonic()))
+                    raise _broken(process.exitcode)
+            finally:
+                theirs.close()
+                if process.pid is not None:
+                    process.kill()
+                    process.join()
+                process.close()
+        return _collect(Path(folder), answer)
+
+
+def _listen(
+    ours: Connection[Any, Any], progress: Progress | None, deadline: float, limits: Limits
+) -> dict[str, Any] | None:
+    """Messages of the worker until its answer; ``None`` when it ended without one."""
+    while ours.poll(max(0.0, deadline - time.monotonic())):
+        try:
+            message = json.loads(ours.recv_bytes(_MAX_MESSAGE))
+        except (EOFError, OSError, ValueError):
+            return None
+        if "progress" not in message:
+            return dict(message)
+        if progress:
+            done, total = message["progress"]
+            progress(int(done), int(total))
+    raise TooLarge(f"Reading the files took longer than {limits.seconds:g} seconds and was stopped.")
+
+
+def _broken(exitcode: int | None) -> CalqueError:
+    """The error for a worker that ended without an answer: killed for its limits, or crashed by the file."""
+    if exitcode is not None and -exitcode in (9, 24, 25):  # SIGKILL of the memory killer, SIGXCPU, SIGXFSZ
+        return TooLarge("Reading the files needed more memory or time than is allowed and was stopped.")
+    return InvalidInput("The files are damaged in a way that stopped their reader.", Reason.FILE_NOT_READABLE)
+
+
+def _collect(folder: Path, answer: dict[str, Any]) -> Volume:
+    if "error" in answer:
+        kind, reason, message = answer["error"]
+        raise _SAYABLE.get(kind, InvalidInput)(str(message), Reason(reason))
+    voxels, rescale, affine = (np.load(folder / name, allow_pickle=False) for name in (_VOXELS, _RESCALE, _AFFINE))
+    told = answer["volume"]
+    first, second, third = told["source_axes"]
+    return Volume(
+        voxels=voxels,
+        affine=affine,
+        slope=rescale[0],
+        intercept=rescale[1],
+        source_axes=(int(first), int(second), int(third)),
+        modality=str(told["modality"]),
+        description=str(told["description"]),
+        warnings=tuple(str(w) for w in told["warnings"]),
+    )
+
+
+def _work(
+    theirs: Connection[Any, Any],
+    folder: str,
+    files: list[SourceFile],
+    series: str,
+    frame: int | None,
+    limits: Limits,
+) -> None:
+    """The worker: limit itself, read, leave the arrays in ``folder``, answer."""
+    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))  # a core dump would hold a patient's image
+    resource.setrlimit(resource.RLIMIT_CPU, (int(limits.seconds) + 2, int(limits.seconds) + 2))
+    resource.setrlimit(resource.RLIMIT_AS, (limits.memory_bytes, limits.memory_bytes))
+
+    def say(message: dict[str, Any]) -> None:
+        theirs.send_bytes(json.dumps(message).encode())
+
+    said = 0.0
+
+    def progress(done: int, total: int) -> None:
+        nonlocal said
+        if done == total or time.monotonic() - said > 0.05:
+            said = time.monotonic()
+            say({"progress": [done, total]})
+
+    try:
+        volume = read_volume(files, series=series, frame=frame, progress=progress)
+        np.save(Path(folder, _VOXELS), volume.voxels)
+        np.save(Path(folder, _RESCALE), np.stack([volume.slope, volume.intercept]))
+        np.save(Path(folder, _AFFINE), volume.affine)
+        say(
+            {
+                "volume": {
+                    "source_axes": list(volume.source_axes),
+                    "modality": volume.modality,
+                    "description": volume.description,
+                    "warnings": list(volume.warnings),
+                }
+            }
+        )
+    except CalqueError as error:
+        say({"error": [type(error).__name__, error.reason.value, str(error)]})
+    except MemoryError:
+        say({"error": ["TooLarge", Reason.FILE_TOO_LARGE.value, "Reading the files needs more memory than is allowed."]})
+    except OSError:
+        say({"error": ["TooLarge", Reason.STORE_FULL.value, "The server has no room to read the files; nothing was kept."]})
+    except Exception:
+        # Not its text: that may quote the file.
+        say({"error": ["InvalidInput", Reason.FILE_NOT_READABLE.value, "The files are damaged and could not be read."]})

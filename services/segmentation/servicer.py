@@ -1,0 +1,253 @@
+"""The contract's Segmentation service: translates, and leaves the work to the rooms below."""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import os
+import time
+from collections.abc import AsyncIterator
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+import grpc
+import numpy as np
+import structlog
+from calque.v1 import segmentation_pb2, segmentation_pb2_grpc
+from numpy.typing import NDArray
+
+from services.core import pipeline
+from services.core.errors import CalqueError, InvalidInput, Reason, TooLarge
+from services.segmentation import masks
+from services.segmentation.computation import Computation
+from services.segmentation.messages import annotation_message, check_name, label_records, mask_message
+from services.segmentation.session import Session
+from services.segmentation.workspace import View, Workspace, Workspaces
+from services.serving.settings import Settings
+from services.store.annotations import PAPER_LABELS, AnnotationRecord, Annotations
+from services.store.catalogue import Catalogue, VolumeRecord
+from services.store.log import Log
+from services.store.port import Store
+
+log = structlog.get_logger()
+
+MASK_LIMIT_BYTES = 1 << 30
+EXPORT_CHUNK_BYTES = 256 << 10
+
+Context = grpc.aio.ServicerContext[Any, Any]
+_KINDS: dict[int, masks.Kind] = {
+    segmentation_pb2.EXPORT_KIND_ANNOTATION: "annotation",
+    segmentation_pb2.EXPORT_KIND_MASK: "mask",
+    segmentation_pb2.EXPORT_KIND_PROBABILITY: "probability",
+}
+_FORMATS: dict[int, masks.Format] = {
+    segmentation_pb2.EXPORT_FORMAT_TIFF: "tiff",
+    segmentation_pb2.EXPORT_FORMAT_NIFTI: "nifti",
+}
+
+
+class SegmentationServicer(segmentation_pb2_grpc.SegmentationServicer):
+    """Annotations over a store. Computing runs in a pool of threads of its own, storing in another."""
+
+    name = segmentation_pb2.DESCRIPTOR.services_by_name["Segmentation"].full_name
+    serving = True
+
+    def __init__(self, store: Store, settings: Settings) -> None:
+        self._threads = settings.compute_threads or os.cpu_count() or 1
+        self._catalogue = Catalogue(store)
+        self._annotations = Annotations(store)
+        self._pool = ThreadPoolExecutor(self._threads, thread_name_prefix="compute")
+        self._pool.submit(pipeline.warm_up)
+        self._workspaces = Workspaces(
+            self._open, self._annotations, self._pool, threads=self._threads, kept=settings.workspaces
+        )
+
+    def register(self, server: grpc.aio.Server) -> None:
+        """Add this service to a server."""
+        segmentation_pb2_grpc.add_SegmentationServicer_to_server(self, server)
+
+    async def close(self) -> None:
+        """Stop computing."""
+        await self._workspaces.close()
+        self._pool.shutdown(cancel_futures=True)
+
+    async def CreateAnnotation(  # noqa: N802 – names of rpcs
+        self, request: segmentation_pb2.CreateAnnotationRequest, context: Context
+    ) -> segmentation_pb2.CreateAnnotationResponse:
+        name = check_name(request.name or "Annotation")
+        labels = label_records(list(request.labels)) if request.labels else PAPER_LABELS
+        volume = await asyncio.to_thread(self._catalogue.get, request.volume_id)
+        record = await asyncio.to_thread(
+            self._annotations.create, volume.volume_id, name=name, labels=labels, created_ms=time.time_ns() // 1_000_000
+        )
+        log.info("annotation begun", annotation=record.annotation_id)
+        return segmentation_pb2.CreateAnnotationResponse(annotation=annotation_message(record, 0, 0))
+
+    async def ListAnnotations(  # noqa: N802
+        self, request: segmentation_pb2.ListAnnotationsRequest, context: Context
+    ) -> segmentation_pb2.ListAnnotationsResponse:
+        volume = await asyncio.to_thread(self._catalogue.get, request.volume_id)
+        records = await asyncio.to_thread(self._annotations.of_volume, volume.volume_id)
+        messages = [await asyncio.to_thread(self._message, record) for record in records]
+        return segmentation_pb2.ListAnnotationsResponse(annotations=messages)
+
+    async def RenameAnnotation(  # noqa: N802
+        self, request: segmentation_pb2.RenameAnnotationRequest, context: Context
+    ) -> segmentation_pb2.RenameAnnotationResponse:
+        known = await asyncio.to_thread(self._annotations.get, request.annotation_id)
+        name = check_name(request.name) if request.name else known.name
+        given = {label.value: label for label in request.labels}
+        kept = [label for label in annotation_message(known, 0, 0).labels if label.value not in given]
+        labels = label_records(sorted([*kept, *given.values()], key=lambda label: label.value))
+        record = await asyncio.to_thread(self._annotations.rename, request.annotation_id, name=name, labels=labels)
+        return segmentation_pb2.RenameAnnotationResponse(annotation=await asyncio.to_thread(self._message, record))
+
+    async def DeleteAnnotation(  # noqa: N802
+        self, request: segmentation_pb2.DeleteAnnotationRequest, context: Context
+    ) -> segmentation_pb2.DeleteAnnotationResponse:
+        await asyncio.to_thread(self._annotations.delete, request.annotation_id)
+        await self._workspaces.drop(request.annotation_id)
+        log.info("annotation deleted", annotation=request.annotation_id)
+        return segmentation_pb2.DeleteAnnotationResponse()
+
+    async def Annotate(  # noqa: N802
+        self, request_iterator: AsyncIterator[segmentation_pb2.AnnotateRequest], context: Context
+    ) -> AsyncIterator[segmentation_pb2.AnnotateResponse]:
+        requests = aiter(request_iterator)
+        first = await anext(requests, None)
+        if first is None or first.WhichOneof("what") != "open":
+            raise InvalidInput("A stream begins by opening an annotation.")
+        workspace = await self._workspaces.get(first.open.annotation_id)
+        session = Session(workspace, first.open)
+        await session.start()
+        reading = asyncio.create_task(session.read(requests))
+        responses = aiter(session.responses())
+        following = asyncio.ensure_future(anext(responses))
+        try:
+            while True:
+                await asyncio.wait({reading, following}, return_when=asyncio.FIRST_COMPLETED)
+                if following.done():
+                    yield following.result()
+                    following = asyncio.ensure_future(anext(responses))
+                elif reading.done():
+                    break
+            for response in session.rest():
+                yield response
+            await reading
+        finally:
+            session.stop()
+            reading.cancel()
+            following.cancel()
+
+    async def SaveMask(  # noqa: N802
+        self, request: segmentation_pb2.SaveMaskRequest, context: Context
+    ) -> AsyncIterator[segmentation_pb2.SaveMaskResponse]:
+        if not 1 <= request.threshold <= 255:
+            raise InvalidInput("A threshold is a number from 1 to 255.")
+        workspace = await self._workspaces.get(request.annotation_id)
+        waiting = asyncio.ensure_future(workspace.snapshot())
+        async for progress in _follow(workspace, waiting):
+            yield segmentation_pb2.SaveMaskResponse(progress=progress)
+        kept = await waiting
+        record = await asyncio.to_thread(
+            masks.save, self._annotations, request.annotation_id, workspace.volume, kept, request.threshold
+        )
+        log.info("mask saved", annotation=request.annotation_id, number=record.number)
+        yield segmentation_pb2.SaveMaskResponse(mask=mask_message(record))
+
+    async def ListMasks(  # noqa: N802
+        self, request: segmentation_pb2.ListMasksRequest, context: Context
+    ) -> segmentation_pb2.ListMasksResponse:
+        await asyncio.to_thread(self._annotations.get, request.annotation_id)
+        records = await asyncio.to_thread(self._annotations.masks, request.annotation_id)
+        return segmentation_pb2.ListMasksResponse(masks=[mask_message(record) for record in records])
+
+    async def UploadMask(  # noqa: N802
+        self, request_iterator: AsyncIterator[segmentation_pb2.UploadMaskRequest], context: Context
+    ) -> segmentation_pb2.UploadMaskResponse:
+        annotation_id, name, data = "", "", bytearray()
+        async for request in request_iterator:
+            annotation_id, name = annotation_id or request.annotation_id, name or request.name
+            data += request.data
+            if len(data) > MASK_LIMIT_BYTES:
+                raise TooLarge("The mask file is too large.")
+        record, volume = await asyncio.to_thread(self._records, annotation_id)
+        mask = await asyncio.to_thread(masks.take, name, bytes(data), volume)
+        digest = await asyncio.to_thread(self._annotations.put_blob, record.annotation_id, mask)
+        return segmentation_pb2.UploadMaskResponse(mask_digest=digest, voxels=int(mask.sum()))
+
+    async def Export(  # noqa: N802
+        self, request: segmentation_pb2.ExportRequest, context: Context
+    ) -> AsyncIterator[segmentation_pb2.ExportResponse]:
+        if request.kind not in _KINDS or request.format not in _FORMATS:
+            raise InvalidInput("An export needs a kind and a format.", Reason.REQUEST_INVALID)
+        kind, form = _KINDS[request.kind], _FORMATS[request.format]
+        record, volume = await asyncio.to_thread(self._records, request.annotation_id)
+        array = await self._array(record, volume, kind, request.mask_number)
+        file = await asyncio.to_thread(masks.write, array, volume, record, kind=kind, form=form)
+        for start in range(0, len(file.data), EXPORT_CHUNK_BYTES):
+            response = segmentation_pb2.ExportResponse(data=file.data[start : start + EXPORT_CHUNK_BYTES])
+            if start == 0:
+                response.name = file.name
+            if start + EXPORT_CHUNK_BYTES >= len(file.data):
+                response.sha256 = hashlib.sha256(file.data).hexdigest()
+            yield response
+
+    async def _array(
+        self, record: AnnotationRecord, volume: VolumeRecord, kind: masks.Kind, number: int
+    ) -> NDArray[np.uint8]:
+        if kind == "mask":
+            mask = await asyncio.to_thread(masks.saved, self._annotations, record.annotation_id, number)
+            content = await asyncio.to_thread(self._annotations.get_blob, record.annotation_id, mask.digest, volume.shape)
+            return content.astype(np.uint8) * 255
+        workspace = await self._workspaces.get(record.annotation_id)
+        if kind == "annotation":
+            return await workspace.drawn()
+        return (await workspace.snapshot()).levels
+
+    def _open(self, annotation_id: str) -> tuple[AnnotationRecord, VolumeRecord, Computation, Log]:
+        record, volume = self._records(annotation_id)
+        entries = self._annotations.log(annotation_id)
+        return record, volume, Computation(self._catalogue.load(volume), volume.window, self._threads), entries
+
+    def _records(self, annotation_id: str) -> tuple[AnnotationRecord, VolumeRecord]:
+        record = self._annotations.get(annotation_id)
+        return record, self._catalogue.get(record.volume_id)
+
+    def _message(self, record: AnnotationRecord) -> segmentation_pb2.Annotation:
+        length = self._annotations.log_length(record.annotation_id)
+        return annotation_message(record, length, len(self._annotations.masks(record.annotation_id)))
+
+
+class _Follower:
+    """A listener that only wants to know that something is new."""
+
+    view: View | None = None
+
+    def __init__(self) -> None:
+        self.news = asyncio.Event()
+
+    def changed(self) -> None:
+        self.news.set()
+
+    def failed(self, error: CalqueError) -> None:
+        self.news.set()
+
+
+async def _follow(workspace: Workspace, waiting: asyncio.Future[Any]) -> AsyncIterator[segmentation_pb2.Progress]:
+    """Progress of the computation until ``waiting`` is done."""
+    follower = _Follower()
+    workspace.listeners.add(follower)
+    waiting.add_done_callback(lambda _: follower.news.set())
+    told = (-1, -1)
+    try:
+        while not waiting.done():
+            await follower.news.wait()
+            follower.news.clear()
+            computation = workspace.computation
+            now = (computation.generation, computation.done)
+            if now != told and not waiting.done():
+                told = now
+                yield segmentation_pb2.Progress(generation=now[0], done=now[1], total=len(computation.current))
+    finally:
+        workspace.listeners.discard(follower)

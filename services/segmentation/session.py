@@ -1,0 +1,232 @@
+"""One stream of ``Annotate``: what a tablet sends goes to the workspace, what is new comes back, the most wanted first.
+
+What is sent is decided when the wire has room for it, from the newest state, so a slow connection gets fewer messages,
+never late ones: what must not be lost (acknowledgements, entries of the log), then the visible slice, then progress, then,
+when the volume is done, the other slices of the plane outward.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import resource
+from collections import deque
+from collections.abc import AsyncIterator
+from uuid import UUID
+
+import numpy as np
+from calque import wire
+from calque.v1 import common_pb2, segmentation_pb2
+
+from services.core.errors import CalqueError, Conflict, InvalidInput, NotFound
+from services.core.geometry import Plane
+from services.segmentation.events import slice_exists
+from services.segmentation.messages import PRESETS, annotation_message
+from services.segmentation.workspace import Settings, View, Workspace
+from services.serving.status import error_info
+
+Request = segmentation_pb2.AnnotateRequest
+Response = segmentation_pb2.AnnotateResponse
+
+
+class Session:
+    """A tablet at an annotation. A listener of its workspace."""
+
+    def __init__(self, workspace: Workspace, opening: segmentation_pb2.AnnotateOpen) -> None:
+        """Raises: InvalidInput when the session is not named by a UUID."""
+        try:
+            self.session_id = str(UUID(opening.session_id))
+        except ValueError as error:
+            raise InvalidInput("A session is named by a UUID.") from error
+        self.view: View | None = None
+        self._workspace = workspace
+        self._opening = opening
+        self._writer = False
+        self._outbox: deque[Response] = deque()
+        self._error: CalqueError | None = None
+        self._news = asyncio.Event()
+        self._logged = min(opening.have_entries, workspace.log.length)  # entries that the tablet has
+        self._joined = workspace.log.length
+        self._sent: dict[View, int] = {}
+        self._told = (0, -1)  # generation and slices of the last progress
+        self._measured = (0, 0.0, 0.0)  # generation and times of the last statistics
+
+    async def start(self) -> None:
+        """Join the workspace: as the writer when nobody else writes, or when taking over was asked for."""
+        log = self._workspace.log
+        writers = {other.session_id for other in self._workspace.listeners if isinstance(other, Session) and other._writer}
+        free = not (writers - {self.session_id})
+        if (free or self._opening.take_over) and not self._opening.read_only:
+            await self._workspace.begin(self.session_id)
+        self._writer = log.writer == self.session_id and not self._opening.read_only
+        annotation = self._workspace.annotation
+        self._outbox.append(
+            Response(
+                opened=segmentation_pb2.AnnotateOpened(
+                    annotation=annotation_message(annotation, log.length, 0),
+                    writer=self._writer,
+                    next_sequence=log.next_sequence(self.session_id),
+                    log_length=log.length,
+                )
+            )
+        )
+        self._workspace.listeners.add(self)
+        self.changed()
+
+    def stop(self) -> None:
+        """Leave the workspace."""
+        self._workspace.listeners.discard(self)
+
+    async def read(self, requests: AsyncIterator[Request]) -> None:
+        """Take what the tablet sends until it ends. Errors are those of ``Annotate``."""
+        async for request in requests:
+            kind = request.WhichOneof("what")
+            if kind == "event":
+                await self._take(request.event)
+            elif kind == "view":
+                self._look(request.view)
+            elif kind == "settings":
+                self._set(request.settings)
+            elif kind == "segment":
+                self._workspace.segment()
+            else:
+                raise InvalidInput("A stream opens one annotation, once.")
+
+    async def responses(self) -> AsyncIterator[Response]:
+        """What the tablet is to get, without end. Raises what made the workspace give up."""
+        while True:
+            self._news.clear()
+            response = await self._next()
+            if response is not None:
+                yield response
+            elif self._error is not None:
+                raise self._error
+            else:
+                await self._news.wait()
+
+    def rest(self) -> list[Response]:
+        """What must not be lost and was not sent yet."""
+        rest, self._outbox = list(self._outbox), deque()
+        return rest
+
+    # Listener
+
+    def changed(self) -> None:
+        log = self._workspace.log
+        for entry in log.entries[self._logged :]:
+            self._logged = entry.position
+            if entry.session_id == self.session_id and entry.position > self._joined:
+                continue  # acknowledged instead
+            logged = segmentation_pb2.LoggedEvent(
+                position=entry.position, session_id=entry.session_id, sequence=entry.sequence, body=entry.body
+            )
+            self._outbox.append(Response(logged=logged))
+        writer = log.writer == self.session_id and not self._opening.read_only
+        if writer != self._writer:
+            self._writer = writer
+            self._outbox.append(Response(writer=segmentation_pb2.WriterChanged(writer=writer)))
+        self._news.set()
+
+    def failed(self, error: CalqueError) -> None:
+        if isinstance(error, NotFound):
+            self._error = error  # the annotation is gone: the stream ends
+        else:
+            self._outbox.append(Response(error=error_info(error)))
+        self._news.set()
+
+    # From the tablet
+
+    async def _take(self, event: segmentation_pb2.Event) -> None:
+        if self._opening.read_only:
+            raise Conflict("This tablet only looks at the annotation.")
+        position = await self._workspace.append(self.session_id, event.sequence, event.body, event.sha256)
+        self._outbox.append(Response(ack=segmentation_pb2.Ack(sequence=event.sequence, position=position)))
+        self._news.set()
+
+    def _look(self, view: segmentation_pb2.AnnotateView) -> None:
+        if not slice_exists(view.plane, view.slice, self._workspace.planes):
+            raise InvalidInput("There is no such slice.")
+        self.view = (Plane(view.plane), view.slice)
+        self._workspace.look()
+        self._news.set()
+
+    def _set(self, settings: segmentation_pb2.AnnotateSettings) -> None:
+        if not self._writer:
+            return
+        labels = [label.value for label in self._workspace.annotation.labels]
+        shown = settings.shown_label or labels[0]
+        if shown not in labels or settings.preset not in PRESETS:
+            raise InvalidInput("There is no such label or preset.")
+        self._workspace.set_settings(Settings(PRESETS[settings.preset], settings.live, settings.seed, shown))
+
+    # To the tablet
+
+    async def _next(self) -> Response | None:
+        if self._outbox:
+            return self._outbox.popleft()
+        return await self._visible() or self._progress() or self._statistics() or await self._neighbour()
+
+    async def _visible(self) -> Response | None:
+        return await self._slice(self.view) if self.view else None
+
+    async def _neighbour(self) -> Response | None:
+        """The slice nearest to the visible one that the tablet does not have, when the whole volume is up to date."""
+        if self.view is None or not self._workspace.computation.complete:
+            return None
+        plane, centre = self.view
+        generation = self._workspace.computation.generation
+        slices = range(self._workspace.planes[plane].slices)
+        missing = [index for index in slices if self._sent.get((plane, index)) != generation]
+        if not missing:
+            return None
+        return await self._slice((plane, min(missing, key=lambda index: abs(index - centre))))
+
+    async def _slice(self, view: View) -> Response | None:
+        computation, generation = self._workspace.computation, self._workspace.computation.generation
+        if self._sent.get(view) == generation:
+            return None
+        plane, index = view
+        image = computation.image(self._workspace.planes[plane], index)
+        if image is None:
+            return None
+        self._sent[view] = generation
+        probability = segmentation_pb2.Probability(
+            plane=common_pb2.Plane.Name(plane),
+            slice=index,
+            generation=generation,
+            log_length=self._workspace.fitted_length,
+            levels=await asyncio.to_thread(wire.pack, image, wire.LEVEL),
+        )
+        return Response(probability=probability)
+
+    def _progress(self) -> Response | None:
+        """How far the volume is; a histogram with the visible slice, and with the whole volume."""
+        computation = self._workspace.computation
+        now = (computation.generation, computation.done)
+        if now == self._told or not computation.generation:
+            return None
+        first, self._told = self._told[0] != now[0], now
+        total = len(computation.current)
+        if first or computation.complete:
+            counts = computation.counts.sum(axis=0) if computation.forest is not None else np.array([], dtype=np.int64)
+            histogram = segmentation_pb2.Histogram(generation=now[0], counts=counts.tolist(), complete=computation.complete)
+            self._outbox.append(Response(histogram=histogram))
+        return Response(progress=segmentation_pb2.Progress(generation=now[0], done=now[1], total=total))
+
+    def _statistics(self) -> Response | None:
+        measured = self._workspace.measured
+        now = (measured.generation, measured.visible_ms, measured.volume_ms)
+        if now == self._measured or not (measured.visible_ms or measured.volume_ms):
+            return None
+        self._measured = now
+        statistics = segmentation_pb2.Statistics(
+            generation=measured.generation,
+            out_of_bag=measured.out_of_bag,
+            labelled_voxels=measured.labelled,
+            gather_ms=measured.gather_ms,
+            fit_ms=measured.fit_ms,
+            visible_ms=measured.visible_ms,
+            volume_ms=measured.volume_ms,
+            workspace_bytes=self._workspace.computation.size_bytes,
+            peak_bytes=resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024,
+        )
+        return Response(statistics=statistics)

@@ -1,0 +1,77 @@
+"""One gRPC server for one or several services, with health for each."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Protocol
+
+import grpc
+from grpc_health.v1 import health, health_pb2, health_pb2_grpc
+
+from services.core.errors import Reason, Unavailable
+from services.serving.status import ErrorInterceptor
+
+MESSAGE_LIMIT_BYTES = 8 << 20
+
+_OPTIONS = [
+    ("grpc.max_receive_message_length", MESSAGE_LIMIT_BYTES),
+    ("grpc.max_send_message_length", MESSAGE_LIMIT_BYTES),
+    # A tablet that sleeps and wakes may ping every 20 s; without this the server would punish it.
+    ("grpc.http2.min_recv_ping_interval_without_data_ms", 20_000),
+    ("grpc.keepalive_time_ms", 60_000),
+    ("grpc.keepalive_timeout_ms", 20_000),
+    # One port, one server: without this a second server on the same port would silently share its calls.
+    ("grpc.so_reuseport", 0),
+]
+
+
+class Servicer(Protocol):
+    """What a room gives to be served."""
+
+    name: str
+    """Full name of the service: ``calque.v1.Volumes``."""
+
+    @property
+    def serving(self) -> bool:
+        """Whether it can answer now; health says so."""
+        ...
+
+    def register(self, server: grpc.aio.Server) -> None:
+        """Add itself to a server."""
+        ...
+
+    async def close(self) -> None:
+        """Let go of threads and caches."""
+        ...
+
+
+class Server:
+    """A gRPC server on ``listen`` (``host:port``). Raises: Unavailable when the address cannot be had."""
+
+    def __init__(self, servicers: Sequence[Servicer], *, listen: str) -> None:
+        self._server = grpc.aio.server(interceptors=[ErrorInterceptor()], options=_OPTIONS)
+        self._servicers = servicers
+        self._health = health.aio.HealthServicer()
+        for servicer in servicers:
+            servicer.register(self._server)
+        health_pb2_grpc.add_HealthServicer_to_server(self._health, self._server)
+        try:
+            self.port = self._server.add_insecure_port(listen)
+        except RuntimeError as error:
+            message = f"The address {listen} cannot be served on; is it in use?"
+            raise Unavailable(message, Reason.SERVICE_UNAVAILABLE) from error
+
+    async def start(self) -> None:
+        """Begin to answer. Health: each service as it says, and the server as a whole, the empty name, SERVING."""
+        await self._server.start()
+        states = health_pb2.HealthCheckResponse
+        await self._health.set("", states.SERVING)
+        for servicer in self._servicers:
+            await self._health.set(servicer.name, states.SERVING if servicer.serving else states.NOT_SERVING)
+
+    async def stop(self, grace_s: float = 2.0) -> None:
+        """Report NOT_SERVING, let running calls end for a while, then close everything."""
+        await self._health.enter_graceful_shutdown()
+        await self._server.stop(grace_s)
+        for servicer in self._servicers:
+            await servicer.close()

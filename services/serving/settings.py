@@ -1,0 +1,32 @@
+"""Settings of the services: from the environment (``CALQUE_…``), over them the flags of the command line."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Literal
+
+from platformdirs import user_data_path
+from pydantic import Field
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+Service = Literal["volumes", "segmentation", "embedding"]
+
+
+class Settings(BaseSettings):
+    """Every setting, with its default; the README has a table of them."""
+
+    model_config = SettingsConfigDict(env_prefix="CALQUE_", extra="forbid")
+
+    listen: str = Field("127.0.0.1:50051", description="Address and port to serve on; port 0 takes a free one.")
+    store: Path = Field(
+        default_factory=lambda: user_data_path("calque", appauthor=False) / "store",
+        description="Folder of the directory store.",
+    )
+    log: Literal["people", "json"] = Field("people", description="Form of the log lines on standard error.")
+    upload_limit_bytes: int = Field(8 << 30, gt=0, description="Largest upload, all files together.")
+    parser_memory_bytes: int = Field(8 << 30, gt=0, description="Most memory for the process that reads a file.")
+    parser_seconds: int = Field(600, gt=0, description="Longest time for reading the files of one import.")
+    compute_threads: int = Field(0, ge=0, description="Threads that compute; 0: one for each core.")
+    workspaces: int = Field(4, ge=1, description="Annotations whose features are kept when nobody works on them.")
+    model: Path | None = Field(None, description="ONNX file of the encoder that the embedding service serves.")
+    model_sha256: str = Field("", description="Digest that the encoder's file must have; empty: any.")

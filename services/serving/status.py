@@ -1,0 +1,124 @@
+"""From the tree of errors to gRPC statuses: the only place where this is done.
+
+A failed call gets the status of its class in the tree and, in ``google.rpc.Status.details``, a ``calque.v1.ErrorInfo``.
+What is not in the tree is a fault of ours: INTERNAL, with the traceback in the log and none of it on the wire.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Awaitable, Callable
+from typing import Any
+
+import grpc
+import structlog
+from calque.v1 import common_pb2
+from google.protobuf import any_pb2
+from google.rpc import status_pb2
+from grpc_status import rpc_status
+
+from services.core import errors
+
+log = structlog.get_logger()
+
+CODES: dict[type[errors.CalqueError], grpc.StatusCode] = {
+    errors.InvalidInput: grpc.StatusCode.INVALID_ARGUMENT,
+    errors.ChoiceNeeded: grpc.StatusCode.FAILED_PRECONDITION,
+    errors.OutOfSequence: grpc.StatusCode.FAILED_PRECONDITION,
+    errors.TooLarge: grpc.StatusCode.RESOURCE_EXHAUSTED,
+    errors.NotFound: grpc.StatusCode.NOT_FOUND,
+    errors.Conflict: grpc.StatusCode.ABORTED,
+    errors.Corrupt: grpc.StatusCode.DATA_LOSS,
+    errors.Unavailable: grpc.StatusCode.UNAVAILABLE,
+}
+# An upload's chunk out of step and a refused stroke are the sender's fault, though they name what is expected.
+_SENDERS_FAULT = {errors.Reason.UPLOAD_OUT_OF_STEP, errors.Reason.STROKE_INVALID, errors.Reason.LABEL_UNKNOWN}
+
+
+def status_code(error: errors.CalqueError) -> grpc.StatusCode:
+    """The gRPC status of an error of the tree."""
+    if isinstance(error, errors.OutOfSequence) and error.reason in _SENDERS_FAULT:
+        return grpc.StatusCode.INVALID_ARGUMENT
+    return next((CODES[kind] for kind in type(error).__mro__ if kind in CODES), grpc.StatusCode.INTERNAL)
+
+
+def error_info(error: errors.CalqueError) -> common_pb2.ErrorInfo:
+    """The error as the contract has it."""
+    return common_pb2.ErrorInfo(
+        reason=error.reason.value,
+        message=str(error),
+        expected=error.expected if isinstance(error, errors.OutOfSequence) else 0,
+    )
+
+
+async def abort(context: grpc.aio.ServicerContext[Any, Any], error: errors.CalqueError) -> None:
+    """End a call with the error's status and details."""
+    detail = any_pb2.Any()
+    detail.Pack(error_info(error))
+    status = status_pb2.Status(code=status_code(error).value[0], message=str(error), details=[detail])
+    rich = rpc_status.to_status(status)
+    await context.abort(rich.code, rich.details, rich.trailing_metadata)
+
+
+class ErrorInterceptor(grpc.aio.ServerInterceptor):
+    """Ends every call that raises, as this module says. Servicers only raise."""
+
+    async def intercept_service(
+        self,
+        continuation: Callable[[grpc.HandlerCallDetails], Awaitable[grpc.RpcMethodHandler[Any, Any] | None]],
+        handler_call_details: grpc.HandlerCallDetails,
+    ) -> grpc.RpcMethodHandler[Any, Any] | None:
+        handler: Any = await continuation(handler_call_details)
+        if handler is None:
+            return None
+        method = handler_call_details.method
+        make: Any = {
+            (False, False): grpc.unary_unary_rpc_method_handler,
+            (False, True): grpc.unary_stream_rpc_method_handler,
+            (True, False): grpc.stream_unary_rpc_method_handler,
+            (True, True): grpc.stream_stream_rpc_method_handler,
+        }[handler.request_streaming, handler.response_streaming]
+        name = "_".join("stream" if s else "unary" for s in (handler.request_streaming, handler.response_streaming))
+        wrap = _streaming if handler.response_streaming else _unary
+        wrapped: grpc.RpcMethodHandler[Any, Any] = make(
+            wrap(getattr(handler, name), method), handler.request_deserializer, handler.response_serializer
+        )
+        return wrapped
+
+
+def _unary(behaviour: Callable[[Any, Any], Awaitable[Any]], method: str) -> Callable[[Any, Any], Awaitable[Any]]:
+    async def call(request: Any, context: Any) -> Any:
+        try:
+            return await behaviour(request, context)
+        except errors.CalqueError as error:
+            await _refuse(context, method, error)
+        except Exception as error:  # a fault of ours: the client gets a sentence, the log gets the rest
+            await _fail(context, method, error)
+
+    return call
+
+
+def _streaming(
+    behaviour: Callable[[Any, Any], AsyncIterator[Any]], method: str
+) -> Callable[[Any, Any], AsyncIterator[Any]]:
+    async def call(request: Any, context: Any) -> AsyncIterator[Any]:
+        try:
+            async for response in behaviour(request, context):
+                yield response
+        except errors.CalqueError as error:
+            await _refuse(context, method, error)
+        except Exception as error:  # a fault of ours: the client gets a sentence, the log gets the rest
+            await _fail(context, method, error)
+
+    return call
+
+
+async def _refuse(context: Any, method: str, error: errors.CalqueError) -> None:
+    log.info("refused", method=method, reason=error.reason.value)
+    await abort(context, error)
+
+
+async def _fail(context: Any, method: str, error: Exception) -> None:
+    if isinstance(error, grpc.aio.AbortError):
+        raise error
+    log.error("failed", method=method, exc_info=error)
+    await abort(context, errors.CalqueError("The server met a fault of its own; its log has the details."))

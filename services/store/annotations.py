@@ -1,0 +1,180 @@
+"""Annotations in a store: name and labels, the log, masks.
+
+::
+
+    annotations/<volume>/<annotation>/heads/<number>     name and labels as JSON; the highest number counts
+    annotations/<volume>/<annotation>/log/<position>     one entry of the log (see services.store.log)
+    annotations/<volume>/<annotation>/masks/<number>     what a saved mask is, as JSON
+    annotations/<volume>/<annotation>/blobs/<sha256>     content of masks, saved or uploaded
+
+Everything is create-only. An annotation's identifier begins with its volume's.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import zlib
+from dataclasses import asdict, dataclass, replace
+from uuid import uuid4
+
+import numpy as np
+from numpy.typing import NDArray
+
+from services.core.errors import Corrupt, NotFound, Reason
+from services.store.log import Log
+from services.store.port import Store
+
+
+@dataclass(frozen=True)
+class LabelRecord:
+    """A label: its value from 1, its name, its colour as 0xRRGGBB."""
+
+    value: int
+    name: str
+    colour: int
+
+
+PAPER_LABELS = (LabelRecord(1, "Object", 0xD08A4E), LabelRecord(2, "Background", 0x4C8DD9))
+
+
+@dataclass(frozen=True)
+class AnnotationRecord:
+    """Name and labels of an annotation; ``created_ms`` in milliseconds since 1970, UTC."""
+
+    annotation_id: str
+    volume_id: str
+    name: str
+    created_ms: int
+    labels: tuple[LabelRecord, ...]
+
+
+@dataclass(frozen=True)
+class MaskRecord:
+    """A saved mask; fields as in ``calque.v1.Mask``."""
+
+    number: int
+    digest: str
+    threshold: int
+    saved_ms: int
+    log_length: int
+    preset: str
+    seed: int
+    engine: str
+    object_ml: float
+
+
+class Annotations:
+    """The annotations of a store."""
+
+    def __init__(self, store: Store) -> None:
+        self._store = store
+
+    def create(self, volume_id: str, *, name: str, labels: tuple[LabelRecord, ...], created_ms: int) -> AnnotationRecord:
+        """Begin an annotation."""
+        record = AnnotationRecord(f"{volume_id}-{uuid4().hex}", volume_id, name, created_ms, labels)
+        self._put_head(record, 1)
+        return record
+
+    def of_volume(self, volume_id: str) -> list[AnnotationRecord]:
+        """The annotations of a volume, the newest first."""
+        records = []
+        for name in self._store.folders(f"annotations/{volume_id}"):
+            try:
+                records.append(self.get(f"{volume_id}-{name}"))
+            except NotFound:  # being deleted
+                continue
+        return sorted(records, key=lambda record: (-record.created_ms, record.annotation_id))
+
+    def get(self, annotation_id: str) -> AnnotationRecord:
+        """An annotation as it is named now. Raises: NotFound, Corrupt."""
+        heads = list(self._store.list(f"{_folder(annotation_id)}/heads"))
+        if not heads:
+            raise NotFound("There is no such annotation.", Reason.ANNOTATION_NOT_FOUND)
+        try:
+            fields = json.loads(self._store.read(heads[-1]))
+            labels = tuple(LabelRecord(**label) for label in fields.pop("labels"))
+            return AnnotationRecord(labels=labels, **fields)
+        except (ValueError, KeyError, TypeError) as error:
+            raise Corrupt("The record of this annotation is damaged.") from error
+
+    def rename(self, annotation_id: str, *, name: str, labels: tuple[LabelRecord, ...]) -> AnnotationRecord:
+        """Give other names. When two do so at once, the later one counts."""
+        record = replace(self.get(annotation_id), name=name, labels=labels)
+        number = len(list(self._store.list(f"{_folder(annotation_id)}/heads"))) + 1
+        while not self._put_head(record, number):
+            number += 1
+        return record
+
+    def delete(self, annotation_id: str) -> None:
+        """Remove an annotation with its log and masks; its name goes first. Raises: NotFound."""
+        self.get(annotation_id)
+        for part in ("heads", "log", "masks", "blobs"):
+            for key in list(self._store.list(f"{_folder(annotation_id)}/{part}")):
+                self._store.delete(key)
+
+    def log(self, annotation_id: str) -> Log:
+        """The annotation's log, read from the store. Raises: NotFound, Corrupt."""
+        self.get(annotation_id)
+        return Log(self._store, f"{_folder(annotation_id)}/log")
+
+    def log_length(self, annotation_id: str) -> int:
+        """Entries of the log, without reading them."""
+        return sum(1 for _ in self._store.list(f"{_folder(annotation_id)}/log"))
+
+    def put_blob(self, annotation_id: str, content: NDArray[np.bool_]) -> str:
+        """Keep a mask's content, shape ``(slices, rows, columns)``. Returns its SHA-256, hexadecimal."""
+        digest = mask_digest(content)
+        self._store.create(f"{_folder(annotation_id)}/blobs/{digest}", zlib.compress(np.packbits(content).tobytes(), 6))
+        return digest
+
+    def get_blob(self, annotation_id: str, digest: str, shape: tuple[int, int, int]) -> NDArray[np.bool_]:
+        """A mask's content. Raises: NotFound, Corrupt."""
+        if not digest.isalnum():
+            raise NotFound("There is no such mask.", Reason.MASK_NOT_FOUND)
+        try:
+            data = self._store.read(f"{_folder(annotation_id)}/blobs/{digest}")
+        except NotFound as error:
+            raise NotFound("There is no such mask.", Reason.MASK_NOT_FOUND) from error
+        try:
+            bits = np.frombuffer(zlib.decompress(data), dtype=np.uint8)
+            content = np.unpackbits(bits, count=int(np.prod(shape))).astype(bool).reshape(shape)
+        except (zlib.error, ValueError) as error:
+            raise Corrupt("A stored mask is damaged; the strokes are kept, save the mask again.") from error
+        if mask_digest(content) != digest:
+            raise Corrupt("A stored mask is damaged; the strokes are kept, save the mask again.")
+        return content
+
+    def publish_mask(self, annotation_id: str, mask: MaskRecord) -> MaskRecord:
+        """Make a mask whose content is kept the newest one; its number is given here."""
+        number = len(self.masks(annotation_id)) + 1
+        while True:
+            mask = replace(mask, number=number)
+            if self._store.create(f"{_folder(annotation_id)}/masks/{number:06d}", json.dumps(asdict(mask)).encode()):
+                return mask
+            number += 1
+
+    def masks(self, annotation_id: str) -> list[MaskRecord]:
+        """Saved masks, the newest first. Raises: Corrupt."""
+        keys = reversed(list(self._store.list(f"{_folder(annotation_id)}/masks")))
+        try:
+            return [MaskRecord(**json.loads(self._store.read(key))) for key in keys]
+        except (ValueError, TypeError) as error:
+            raise Corrupt("The record of a stored mask is damaged.") from error
+
+    def _put_head(self, record: AnnotationRecord, number: int) -> bool:
+        key = f"{_folder(record.annotation_id)}/heads/{number:06d}"
+        return self._store.create(key, json.dumps(asdict(record)).encode())
+
+
+def mask_digest(content: NDArray[np.bool_]) -> str:
+    """SHA-256 of a mask's shape and voxels, hexadecimal."""
+    head = "x".join(str(n) for n in content.shape).encode()
+    return hashlib.sha256(head + b"\n" + np.packbits(content).tobytes()).hexdigest()
+
+
+def _folder(annotation_id: str) -> str:
+    volume, _, name = annotation_id.partition("-")
+    if not (volume.isalnum() and name.isalnum()):
+        raise NotFound("There is no such annotation.", Reason.ANNOTATION_NOT_FOUND)
+    return f"annotations/{volume}/{name}"

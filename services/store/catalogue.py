@@ -1,0 +1,178 @@
+"""Volumes in a store: ``volumes/<id>/voxels`` (raw, little-endian, slice after slice), then ``volumes/<id>/volume.json``.
+
+A volume is visible once its JSON is there, which is written last. Its identifier is made from its content, so the same
+volume imported twice is one.
+"""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import json
+import zlib
+from dataclasses import asdict, dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from services.core.errors import Corrupt, NotFound, Reason
+from services.core.volume import GreyMap, Volume
+from services.store.port import Store
+
+
+@dataclass(frozen=True)
+class VolumeRecord:
+    """What the catalogue knows of a volume without its voxels; units and axes as in `Volume`.
+
+    ``window`` is the volume's intensity window, ``digest`` the SHA-256 of the voxels, ``slice_crc32`` one CRC-32 a slice,
+    ``imported_ms`` milliseconds since 1970 (UTC), ``thumbnail`` a JPEG, ``grey`` how 16-bit greys are shown.
+    """
+
+    volume_id: str
+    name: str
+    imported_ms: int
+    shape: tuple[int, int, int]
+    dtype: str
+    affine: tuple[tuple[float, ...], ...]
+    slope: tuple[float, ...]
+    intercept: tuple[float, ...]
+    source_axes: tuple[int, int, int]
+    modality: str
+    description: str
+    warnings: tuple[str, ...]
+    window: tuple[float, float]
+    grey: GreyMap
+    digest: str
+    slice_crc32: tuple[int, ...]
+    thumbnail: bytes
+
+    @property
+    def affine_array(self) -> NDArray[np.float64]:
+        """``(4, 4)`` float64."""
+        return np.array(self.affine, dtype=np.float64)
+
+
+class Catalogue:
+    """The volumes of a store."""
+
+    def __init__(self, store: Store) -> None:
+        self._store = store
+
+    def add(
+        self,
+        volume: Volume,
+        *,
+        name: str,
+        imported_ms: int,
+        window: tuple[float, float],
+        grey: GreyMap,
+        thumbnail: bytes,
+    ) -> VolumeRecord:
+        """Store a volume and return its record, or the record that is there for the same content."""
+        little = volume.voxels.dtype.newbyteorder("<")
+        slices = [np.ascontiguousarray(image, dtype=little).tobytes() for image in volume.voxels]
+        voxels = hashlib.sha256()
+        for part in slices:
+            voxels.update(part)
+        geometry = [volume.shape, little.str, volume.affine.tolist(), volume.slope.tolist(), volume.intercept.tolist()]
+        content = json.dumps([voxels.hexdigest(), geometry])
+        record = VolumeRecord(
+            volume_id=hashlib.sha256(content.encode()).hexdigest()[:32],
+            name=name,
+            imported_ms=imported_ms,
+            shape=volume.shape,
+            dtype=volume.voxels.dtype.name,
+            affine=tuple(tuple(row) for row in volume.affine.tolist()),
+            slope=tuple(volume.slope.tolist()),
+            intercept=tuple(volume.intercept.tolist()),
+            source_axes=volume.source_axes,
+            modality=volume.modality,
+            description=volume.description,
+            warnings=volume.warnings,
+            window=window,
+            grey=grey,
+            digest=voxels.hexdigest(),
+            slice_crc32=tuple(zlib.crc32(part) for part in slices),
+            thumbnail=thumbnail,
+        )
+        self._store.create(_voxels_key(record.volume_id), slices)
+        self._store.create(_record_key(record.volume_id), _to_json(record))
+        return self.get(record.volume_id)
+
+    def get(self, volume_id: str) -> VolumeRecord:
+        """A volume's record. Raises: NotFound, Corrupt."""
+        if not volume_id.isalnum():
+            raise NotFound("There is no such volume.", Reason.VOLUME_NOT_FOUND)
+        try:
+            return _from_json(self._store.read(_record_key(volume_id)))
+        except NotFound as error:
+            raise NotFound("There is no such volume.", Reason.VOLUME_NOT_FOUND) from error
+
+    def list(self) -> list[VolumeRecord]:
+        """All records, the newest first."""
+        records = []
+        for volume_id in self._store.folders("volumes"):
+            try:
+                records.append(self.get(volume_id))
+            except NotFound:  # being written or being deleted
+                continue
+        return sorted(records, key=lambda record: (-record.imported_ms, record.volume_id))
+
+    def slice(self, record: VolumeRecord, index: int) -> NDArray[np.generic]:
+        """Stored values of acquisition slice ``index``: ``(rows, columns)``. Raises: NotFound, Corrupt."""
+        _, rows, columns = record.shape
+        dtype = np.dtype(record.dtype).newbyteorder("<")
+        size = rows * columns * dtype.itemsize
+        data = self._store.read(_voxels_key(record.volume_id), index * size, size)
+        if zlib.crc32(data) != record.slice_crc32[index]:
+            raise Corrupt("A stored slice of this volume is damaged; import the volume again.")
+        return np.frombuffer(data, dtype=dtype).reshape(rows, columns).astype(record.dtype, copy=False)
+
+    def load(self, record: VolumeRecord) -> Volume:
+        """The whole volume. Raises: NotFound, Corrupt."""
+        voxels: NDArray[np.generic] = np.empty(record.shape, dtype=record.dtype)
+        for index in range(record.shape[0]):
+            voxels[index] = self.slice(record, index)
+        return Volume(
+            voxels=voxels,
+            affine=record.affine_array,
+            slope=np.array(record.slope),
+            intercept=np.array(record.intercept),
+            source_axes=record.source_axes,
+            modality=record.modality,
+            description=record.description,
+            warnings=record.warnings,
+        )
+
+    def delete(self, volume_id: str) -> None:
+        """Remove a volume and everything that was made from it. Raises: NotFound."""
+        self.get(volume_id)
+        self._store.delete(_record_key(volume_id))
+        for key in [*self._store.list(f"volumes/{volume_id}"), *self._store.list(f"annotations/{volume_id}")]:
+            self._store.delete(key)
+
+
+def _voxels_key(volume_id: str) -> str:
+    return f"volumes/{volume_id}/voxels"
+
+
+def _record_key(volume_id: str) -> str:
+    return f"volumes/{volume_id}/volume.json"
+
+
+def _to_json(record: VolumeRecord) -> bytes:
+    fields = asdict(record) | {"layout": 1, "thumbnail": base64.b64encode(record.thumbnail).decode()}
+    return json.dumps(fields, indent=1).encode()
+
+
+def _from_json(data: bytes) -> VolumeRecord:
+    try:
+        fields = json.loads(data)
+        fields.pop("layout")
+        fields["grey"] = GreyMap(**fields["grey"])
+        fields["thumbnail"] = base64.b64decode(fields["thumbnail"])
+        fields["affine"] = tuple(tuple(row) for row in fields["affine"])
+        tuples = {key: tuple(value) for key, value in fields.items() if isinstance(value, list)}
+        return VolumeRecord(**(fields | tuples))
+    except (ValueError, KeyError, TypeError) as error:
+        raise Corrupt("The record of a stored volume is damaged.") from error

@@ -1,0 +1,64 @@
+"""From an upload to a volume in the catalogue: read in a worker process, look once, store, publish."""
+
+from __future__ import annotations
+
+import io
+import tempfile
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+from PIL import Image
+
+from services.core.geometry import acquisition_plane, plane_geometry
+from services.core.volume import Volume, grey_map, intensity_window, to_window
+from services.formats.read import suggested_name
+from services.formats.worker import Limits, read_in_worker
+from services.store.catalogue import Catalogue, VolumeRecord
+from services.volumes.uploads import UploadFolder
+
+THUMBNAIL_PIXELS = 320
+
+
+def import_upload(
+    upload: UploadFolder,
+    catalogue: Catalogue,
+    *,
+    name: str,
+    series: str,
+    frame: int | None,
+    limits: Limits,
+    progress: Callable[[int, int], None],
+) -> VolumeRecord:
+    """Make a volume of an upload's files and forget the upload. Blocks; errors are those of ``Volumes.Import``."""
+    with tempfile.TemporaryDirectory(prefix="calque-import-") as folder:
+        files = upload.assemble(Path(folder))
+        volume = read_in_worker(files, series=series, frame=frame, progress=progress, limits=limits)
+    window = intensity_window(volume)
+    record = catalogue.add(
+        volume,
+        name=name or suggested_name(files, volume),
+        imported_ms=time.time_ns() // 1_000_000,
+        window=window,
+        grey=grey_map(volume),
+        thumbnail=thumbnail(volume, window),
+    )
+    upload.delete()
+    return record
+
+
+def thumbnail(volume: Volume, window: tuple[float, float]) -> bytes:
+    """JPEG of the middle acquisition slice as the viewer shows it, true proportions, at most `THUMBNAIL_PIXELS` wide."""
+    plane = plane_geometry(volume.shape, volume.affine, acquisition_plane(volume.shape, volume.affine))
+    middle = volume.shape[0] // 2
+    levels = np.zeros(volume.shape, dtype=np.uint8)
+    levels[middle] = np.rint(to_window(volume.intensity(middle), window))
+    number = middle if plane.pixel_to_voxel[0, 2] > 0 else volume.shape[0] - 1 - middle
+    image = plane.slice_of(levels, number)
+    width_mm, height_mm = plane.columns * plane.column_mm, plane.rows * plane.row_mm
+    scale = THUMBNAIL_PIXELS / max(width_mm, height_mm)
+    size = (max(1, round(width_mm * scale)), max(1, round(height_mm * scale)))
+    buffer = io.BytesIO()
+    Image.fromarray(np.ascontiguousarray(image)).resize(size, Image.Resampling.BICUBIC).save(buffer, "JPEG", quality=80)
+    return buffer.getvalue()

@@ -1,0 +1,276 @@
+"""The contract's Volumes service: translates, and leaves the work to the rooms below."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+from collections import OrderedDict
+from collections.abc import AsyncIterator
+from typing import Any
+
+import grpc
+import numpy as np
+import structlog
+from calque import wire
+from calque.v1 import common_pb2, volumes_pb2, volumes_pb2_grpc
+from numpy.typing import NDArray
+
+from services.core.errors import InvalidInput
+from services.core.geometry import Plane, PlaneGeometry, acquisition_plane, plane_geometry
+from services.formats.worker import Limits
+from services.serving.settings import Settings
+from services.store.catalogue import Catalogue, VolumeRecord
+from services.store.port import Store
+from services.volumes.importing import import_upload
+from services.volumes.uploads import PART_BYTES, Upload, UploadFolder, out_of_step
+
+log = structlog.get_logger()
+
+CHUNK_LIMIT_BYTES = 1 << 20
+SLICES_LIMIT = 512
+CACHED_VOLUMES = 2
+
+Context = grpc.aio.ServicerContext[Any, Any]
+
+
+class VolumesServicer(volumes_pb2_grpc.VolumesServicer):
+    """Volumes over a store. Blocking work runs in threads; one upload is written by one call at a time."""
+
+    name = volumes_pb2.DESCRIPTOR.services_by_name["Volumes"].full_name
+    serving = True
+
+    def __init__(self, store: Store, settings: Settings) -> None:
+        self._store = store
+        self._settings = settings
+        self._catalogue = Catalogue(store)
+        self._greys = GreyCache(self._catalogue)
+        self._limits = Limits(memory_bytes=settings.parser_memory_bytes, seconds=settings.parser_seconds)
+
+    def register(self, server: grpc.aio.Server) -> None:
+        """Add this service to a server."""
+        volumes_pb2_grpc.add_VolumesServicer_to_server(self, server)
+
+    async def close(self) -> None:
+        """Nothing to let go of."""
+
+    async def GetUpload(  # noqa: N802 – names of rpcs
+        self, request: volumes_pb2.GetUploadRequest, context: Context
+    ) -> volumes_pb2.GetUploadResponse:
+        files = await asyncio.to_thread(self._upload(request.upload_id).files)
+        return volumes_pb2.GetUploadResponse(files=_uploaded(files))
+
+    async def Upload(  # noqa: N802
+        self, request_iterator: AsyncIterator[volumes_pb2.UploadRequest], context: Context
+    ) -> volumes_pb2.UploadResponse:
+        receiver: _Receiver | None = None
+        try:
+            async for request in request_iterator:
+                receiver = receiver or _Receiver(self._upload(request.upload_id), request.upload_id)
+                await receiver.take(request)
+        finally:  # also when the connection breaks: what came is kept
+            if receiver is not None:
+                await asyncio.shield(receiver.flush())
+        if receiver is None:
+            return volumes_pb2.UploadResponse()
+        return volumes_pb2.UploadResponse(files=_uploaded(await asyncio.to_thread(receiver.folder.files)))
+
+    async def Import(  # noqa: N802
+        self, request: volumes_pb2.ImportRequest, context: Context
+    ) -> AsyncIterator[volumes_pb2.ImportResponse]:
+        upload = self._upload(request.upload_id)
+        loop = asyncio.get_running_loop()
+        steps: asyncio.Queue[tuple[int, int] | None] = asyncio.Queue()
+
+        def progress(done: int, total: int) -> None:
+            loop.call_soon_threadsafe(steps.put_nowait, (done, total))
+
+        work = asyncio.ensure_future(
+            asyncio.to_thread(
+                import_upload,
+                upload,
+                self._catalogue,
+                name=request.name[:256],
+                series=request.series,
+                frame=request.frame_plus_one - 1 if request.frame_plus_one else None,
+                limits=self._limits,
+                progress=progress,
+            )
+        )
+        work.add_done_callback(lambda _: steps.put_nowait(None))
+        while (step := await steps.get()) is not None:
+            yield volumes_pb2.ImportResponse(progress=volumes_pb2.ImportProgress(done=step[0], total=step[1]))
+        record = await work
+        log.info("imported", volume=record.volume_id, shape=record.shape, dtype=record.dtype)
+        yield volumes_pb2.ImportResponse(volume=volume_message(record))
+
+    async def ListVolumes(  # noqa: N802
+        self, request: volumes_pb2.ListVolumesRequest, context: Context
+    ) -> volumes_pb2.ListVolumesResponse:
+        records = await asyncio.to_thread(self._catalogue.list)
+        return volumes_pb2.ListVolumesResponse(volumes=[volume_message(record) for record in records])
+
+    async def GetVolume(  # noqa: N802
+        self, request: volumes_pb2.GetVolumeRequest, context: Context
+    ) -> volumes_pb2.GetVolumeResponse:
+        record = await asyncio.to_thread(self._catalogue.get, request.volume_id)
+        return volumes_pb2.GetVolumeResponse(volume=volume_message(record))
+
+    async def ReadSlices(  # noqa: N802
+        self, request: volumes_pb2.ReadSlicesRequest, context: Context
+    ) -> AsyncIterator[volumes_pb2.ReadSlicesResponse]:
+        record = await asyncio.to_thread(self._catalogue.get, request.volume_id)
+        if request.plane not in {int(plane) for plane in Plane}:
+            raise InvalidInput("A plane must be named: axial, coronal or sagittal.")
+        plane = plane_geometry(record.shape, record.affine_array, Plane(request.plane))
+        if len(request.slices) > SLICES_LIMIT or any(index >= plane.slices for index in request.slices):
+            raise InvalidInput(
+                f"At most {SLICES_LIMIT} slices, numbered from 0 to {plane.slices - 1}, can be read at once."
+            )
+        for index in request.slices:
+            grey = await asyncio.to_thread(self._grey, record, plane, index)
+            yield volumes_pb2.ReadSlicesResponse(slice=index, grey=grey)
+
+    async def DeleteVolume(  # noqa: N802
+        self, request: volumes_pb2.DeleteVolumeRequest, context: Context
+    ) -> volumes_pb2.DeleteVolumeResponse:
+        await asyncio.to_thread(self._catalogue.delete, request.volume_id)
+        self._greys.forget(request.volume_id)
+        log.info("deleted", volume=request.volume_id)
+        return volumes_pb2.DeleteVolumeResponse()
+
+    def _upload(self, upload_id: str) -> UploadFolder:
+        return UploadFolder(self._store, upload_id, limit_bytes=self._settings.upload_limit_bytes)
+
+    def _grey(self, record: VolumeRecord, plane: PlaneGeometry, index: int) -> bytes:
+        return wire.pack(self._greys.image(record, plane, index), wire.GREY)
+
+
+class _Receiver:
+    """Gathers chunks of one call into parts of the store."""
+
+    def __init__(self, folder: UploadFolder, upload_id: str) -> None:
+        self.folder = folder
+        self._upload_id = upload_id
+        self._number: int | None = None
+        self._size = 0
+        self._offset = 0  # of the buffer's first byte
+        self._buffer = bytearray()
+
+    async def take(self, request: volumes_pb2.UploadRequest) -> None:
+        """One message. Raises: InvalidInput, OutOfSequence, TooLarge, Corrupt."""
+        if request.upload_id != self._upload_id:
+            raise InvalidInput("One call sends one upload.")
+        if len(request.data) > CHUNK_LIMIT_BYTES:
+            raise InvalidInput("A chunk holds at most 1 MiB.")
+        if request.HasField("file"):
+            await self.flush()
+            await self._begin(request.file, request.offset_bytes)
+        if self._number is None:
+            raise InvalidInput("The first chunk of a file must announce it.")
+        if request.offset_bytes != self._offset + len(self._buffer):
+            await self.flush()
+            raise out_of_step(self._offset)
+        self._buffer += request.data
+        if len(self._buffer) >= PART_BYTES or self._offset + len(self._buffer) >= self._size:
+            await self.flush()
+            if self._offset == self._size:
+                await asyncio.to_thread(self.folder.finish, self._number)
+
+    async def flush(self) -> None:
+        """Make what is buffered durable."""
+        if self._number is not None and self._buffer:
+            data, self._buffer = bytes(self._buffer), bytearray()
+            await asyncio.to_thread(self.folder.append, self._number, self._offset, data)
+            self._offset += len(data)
+
+    async def _begin(self, file: volumes_pb2.UploadFile, offset: int) -> None:
+        self._number = await asyncio.to_thread(self.folder.announce, file.name, file.size_bytes, file.sha256)
+        known = (await asyncio.to_thread(self.folder.files))[self._number]
+        self._size, self._offset = known.size_bytes, known.committed_bytes
+        if offset != self._offset:
+            raise out_of_step(self._offset)
+
+
+class GreyCache:
+    """Slices as 16-bit greys. Acquisition slices are read by range; for the other planes a few volumes are kept whole."""
+
+    def __init__(self, catalogue: Catalogue) -> None:
+        self._catalogue = catalogue
+        self._whole: OrderedDict[str, NDArray[np.uint16]] = OrderedDict()
+        self._lock = threading.Lock()
+
+    def image(self, record: VolumeRecord, plane: PlaneGeometry, index: int) -> NDArray[np.uint16]:
+        """Slice ``index`` of a plane: ``(rows, columns)`` uint16."""
+        if plane.slice_axis == 0 and record.volume_id not in self._whole:
+            return plane.image_of_cut(self._acquired(record, plane.voxel_index(index)))
+        return plane.slice_of(self._volume(record), index)
+
+    def forget(self, volume_id: str) -> None:
+        """Drop a deleted volume."""
+        with self._lock:
+            self._whole.pop(volume_id, None)
+
+    def _volume(self, record: VolumeRecord) -> NDArray[np.uint16]:
+        with self._lock:
+            greys = self._whole.get(record.volume_id)
+            if greys is None:
+                greys = np.stack([self._acquired(record, index) for index in range(record.shape[0])])
+                self._whole[record.volume_id] = greys
+                while len(self._whole) > CACHED_VOLUMES:
+                    self._whole.popitem(last=False)
+            self._whole.move_to_end(record.volume_id)
+            return greys
+
+    def _acquired(self, record: VolumeRecord, index: int) -> NDArray[np.uint16]:
+        stored = self._catalogue.slice(record, index).astype(np.float64)
+        return record.grey.greys(stored * record.slope[index] + record.intercept[index])
+
+
+def volume_message(record: VolumeRecord) -> volumes_pb2.Volume:
+    """A record as the contract has it."""
+    affine = record.affine_array
+    planes = [plane_geometry(record.shape, affine, plane) for plane in Plane]
+    return volumes_pb2.Volume(
+        volume_id=record.volume_id,
+        name=record.name,
+        modality=record.modality,
+        description=record.description,
+        imported_ms=record.imported_ms,
+        planes=[plane_message(plane) for plane in planes],
+        acquisition=common_pb2.Plane.Name(acquisition_plane(record.shape, affine)),
+        grey_slope=record.grey.slope,
+        grey_intercept=record.grey.intercept,
+        grey_exact=record.grey.exact,
+        window_low=record.window[0],
+        window_high=record.window[1],
+        warnings=record.warnings,
+        voxel_ml=abs(float(np.linalg.det(affine[:3, :3]))) / 1000.0,
+        digest=record.digest,
+        thumbnail=record.thumbnail,
+    )
+
+
+def plane_message(plane: PlaneGeometry) -> common_pb2.PlaneGeometry:
+    """A plane's geometry as the contract has it."""
+    return common_pb2.PlaneGeometry(
+        plane=common_pb2.Plane.Name(plane.plane),
+        columns=plane.columns,
+        rows=plane.rows,
+        slices=plane.slices,
+        column_mm=plane.column_mm,
+        row_mm=plane.row_mm,
+        slice_mm=plane.slice_mm,
+        left=plane.left,
+        right=plane.right,
+        top=plane.top,
+        bottom=plane.bottom,
+        pixel_to_mm=plane.pixel_to_mm.ravel().tolist(),
+        pixel_to_voxel=plane.pixel_to_voxel.ravel().tolist(),
+    )
+
+
+def _uploaded(files: list[Upload]) -> list[volumes_pb2.UploadedFile]:
+    return [
+        volumes_pb2.UploadedFile(name=file.name, size_bytes=file.size_bytes, committed_bytes=file.committed_bytes)
+        for file in files
+    ]

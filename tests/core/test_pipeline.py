@@ -1,0 +1,93 @@
+"""The whole flow on a phantom: it finds the object, and no order of visiting changes a byte."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+from scipy import ndimage
+
+from services.core.errors import ChoiceNeeded
+from services.core.forest import forest_bytes
+from services.core.labels import Edit, replay
+from services.core.mask import best_threshold
+from services.core.pipeline import Segmentation, gather, join, plane_levels, segment, slice_features, slice_samples
+from services.core.volume import Volume, intensity_window
+
+SHAPE = (7, 48, 60)
+
+
+def phantom() -> tuple[Volume, NDArray[np.bool_]]:
+    """A textured ellipsoid in a darker body with air around, and which voxels it has."""
+    rng = np.random.default_rng(8)
+    s, r, c = np.indices(SHAPE)
+    body = (r - 24) ** 2 / 22**2 + (c - 30) ** 2 / 27**2 < 1
+    truth = (s - 3) ** 2 / 3.2**2 + (r - 20) ** 2 / 9**2 + (c - 34) ** 2 / 12**2 < 1
+    texture = ndimage.gaussian_filter(rng.normal(size=SHAPE), (0, 1, 1)) * 160
+    voxels = 300 * body + truth * (texture + 60) + rng.normal(0, 12, SHAPE) * body
+    affine = np.diag([4.0, 1.0, 1.0, 1.0])
+    stored = np.clip(voxels, 0, None).astype(np.int16)
+    return Volume(stored, affine, np.ones(7), np.zeros(7)), truth
+
+
+@pytest.fixture(scope="module")
+def drawn() -> tuple[Volume, NDArray[np.bool_], NDArray[np.uint8], Segmentation]:
+    """The phantom, its truth, labels on two slices, and its segmentation."""
+    volume, truth = phantom()
+    labels = np.zeros(SHAPE, np.uint8)
+    for s in (2, 3):
+        labels[s, 4:44:8] = np.where(truth[s], 1, 2)[4:44:8]
+    return volume, truth, labels, segment(volume, labels, seed=4)
+
+
+Drawn = tuple[Volume, NDArray[np.bool_], NDArray[np.uint8], Segmentation]
+
+
+def test_it_finds_the_object(drawn: Drawn) -> None:
+    _, truth, _, found = drawn
+    assert found.levels.shape == SHAPE
+    assert best_threshold(found.levels, truth).dice > 0.85
+    assert found.forest.out_of_bag > 0.9
+
+
+@pytest.mark.parametrize("order", [range(6, -1, -1), [3, 2, 4, 1, 5, 0, 6]], ids=["backwards", "outwards"])
+def test_the_order_of_slices_changes_no_byte(drawn: Drawn, order: list[int]) -> None:
+    volume, _, labels, found = drawn
+    again = segment(volume, labels, seed=4, order=order)
+    assert again.levels.tobytes() == found.levels.tobytes()
+    assert forest_bytes(again.forest) == forest_bytes(found.forest)
+
+
+@pytest.mark.parametrize(("axis", "index"), [(0, 3), (1, 20), (1, 47), (2, 0), (2, 34)])
+def test_a_slice_in_any_plane_has_the_bytes_of_the_volume(drawn: Drawn, axis: int, index: int) -> None:
+    volume, _, _, found = drawn
+    levels = plane_levels(volume, intensity_window(volume), found.forest, 1, axis, index)
+    np.testing.assert_array_equal(levels, found.levels.take(index, axis))
+
+
+def test_samples_stand_in_the_order_of_the_voxels_however_they_were_drawn(drawn: Drawn) -> None:
+    volume, _, labels, _ = drawn
+    window = intensity_window(volume)
+    flat = np.flatnonzero(labels)
+    log = [Edit(flat[k : k + 1], int(labels.ravel()[flat[k]])) for k in np.random.default_rng(0).permutation(len(flat))]
+    samples, targets = gather(lambda s: slice_features(volume, window, s), replay(SHAPE, log).array)
+    np.testing.assert_array_equal(targets, labels.ravel()[flat])
+    for k in (0, 5, len(flat) - 1):
+        s, r, c = np.unravel_index(flat[k], SHAPE)
+        np.testing.assert_array_equal(samples[k], slice_features(volume, window, int(s))[:, r, c])
+    parts = [slice_samples(slice_features(volume, window, s), labels[s]) for s in range(7)]
+    np.testing.assert_array_equal(join(parts)[0], samples)
+
+
+def test_another_seed_is_another_forest_and_exchanged_labels_the_rest(drawn: Drawn) -> None:
+    volume, _, labels, found = drawn
+    assert segment(volume, labels, seed=5).levels.tobytes() != found.levels.tobytes()
+    rest = segment(volume, labels, seed=4, label=2).levels.astype(int)
+    assert np.abs(rest + found.levels - 255).max() <= 1
+
+
+def test_one_label_is_not_enough(drawn: Drawn) -> None:
+    volume, _, labels, _ = drawn
+    for empty in (np.zeros_like(labels), labels * (labels == 1)):
+        with pytest.raises(ChoiceNeeded):
+            segment(volume, empty, seed=0)

@@ -1,0 +1,169 @@
+"""The embedding service over a real connection: a grpc.aio server on loopback, the small hand-written model behind it."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+import grpc
+import numpy as np
+import pytest
+from calque import wire
+from calque.v1 import common_pb2, embedding_pb2, embedding_pb2_grpc
+from grpc_health.v1 import health_pb2, health_pb2_grpc
+from grpc_status import rpc_status
+
+from services.embedding.encoder import Encoder
+from services.embedding.servicer import EmbeddingServicer
+from services.serving.server import MESSAGE_LIMIT_BYTES, Server
+
+
+@asynccontextmanager
+async def serve(servicer: EmbeddingServicer) -> AsyncIterator[grpc.aio.Channel]:
+    server = Server([servicer], listen="127.0.0.1:0")
+    await server.start()
+    try:
+        options = [("grpc.max_receive_message_length", MESSAGE_LIMIT_BYTES)]
+        async with grpc.aio.insecure_channel(f"127.0.0.1:{server.port}", options=options) as channel:
+            yield channel
+    finally:
+        await server.stop(0)
+
+
+@pytest.fixture
+def encoder(small_model) -> Encoder:
+    return Encoder.load(small_model().SerializeToString())
+
+
+def request(image: np.ndarray, request_id: int = 1, **fields: object) -> embedding_pb2.EmbedRequest:
+    values = {"rows": image.shape[0], "columns": image.shape[1], "pixels": wire.pack(image, wire.LEVEL)} | fields
+    return embedding_pb2.EmbedRequest(request_id=request_id, **values)
+
+
+def image(seed: int, rows: int = 13, columns: int = 22) -> np.ndarray:
+    return np.random.default_rng(seed).integers(0, 256, (rows, columns)).astype(np.uint8)
+
+
+def refusal(error: grpc.aio.AioRpcError) -> tuple[grpc.StatusCode, str]:
+    info = common_pb2.ErrorInfo()
+    assert rpc_status.from_call(error).details[0].Unpack(info)
+    assert info.message
+    return error.code(), common_pb2.Reason.Name(info.reason)
+
+
+async def answers(channel: grpc.aio.Channel, *requests: embedding_pb2.EmbedRequest) -> list[embedding_pb2.EmbedResponse]:
+    return [answer async for answer in embedding_pb2_grpc.EmbeddingStub(channel).Embed(iter(requests), timeout=20)]
+
+
+async def test_every_slice_is_answered_once_in_order_with_its_features(encoder, naive_features):
+    slices = [image(seed, 5 + seed, 40 - 3 * seed) for seed in range(8)]
+    async with serve(EmbeddingServicer(encoder)) as channel:
+        got = await answers(channel, *(request(s, 100 - k) for k, s in enumerate(slices)))
+
+    assert [answer.request_id for answer in got] == [100 - k for k in range(8)]
+    for answer, pixels in zip(got, slices):
+        shape = (answer.grid_rows, answer.grid_columns, answer.channels)
+        features = wire.unpack(answer.features, wire.FEATURE, shape)
+        np.testing.assert_allclose(features, naive_features(pixels), rtol=2**-11, atol=1e-6)
+        assert answer.model_digest == encoder.digest
+        assert answer.elapsed_ms > 0
+
+
+async def test_a_dialogue_is_answered_before_the_stream_ends(encoder):
+    async with serve(EmbeddingServicer(encoder)) as channel:
+        call = embedding_pb2_grpc.EmbeddingStub(channel).Embed(timeout=20)
+        for number in (7, 8):
+            await call.write(request(image(number), number, model_digest=encoder.digest))
+            assert (await call.read()).request_id == number
+        await call.done_writing()
+        assert await call.read() is grpc.aio.EOF
+
+
+async def test_get_model_says_what_answers_and_where_it_runs(encoder, small_model):
+    async with serve(EmbeddingServicer(encoder)) as channel:
+        model = await embedding_pb2_grpc.EmbeddingStub(channel).GetModel(embedding_pb2.GetModelRequest(), timeout=20)
+        health = await health_pb2_grpc.HealthStub(channel).Check(
+            health_pb2.HealthCheckRequest(service=EmbeddingServicer.name), timeout=20
+        )
+
+    assert model == embedding_pb2.GetModelResponse(
+        name="small",
+        digest=encoder.digest,
+        channels=3,
+        stride=4,
+        provider="CPUExecutionProvider",
+        size_bytes=len(small_model().SerializeToString()),
+    )
+    assert health.status == health_pb2.HealthCheckResponse.SERVING
+
+
+@pytest.mark.parametrize("file", [None, "missing.onnx", "damaged.onnx"])
+async def test_without_a_usable_model_the_service_runs_and_says_so(tmp_path, file):
+    (tmp_path / "damaged.onnx").write_bytes(b"not a model")
+    servicer = EmbeddingServicer.from_file(tmp_path / file if file else None)
+    async with serve(servicer) as channel:
+        health = await health_pb2_grpc.HealthStub(channel).Check(
+            health_pb2.HealthCheckRequest(service=EmbeddingServicer.name), timeout=20
+        )
+        with pytest.raises(grpc.aio.AioRpcError) as no_model:
+            await embedding_pb2_grpc.EmbeddingStub(channel).GetModel(embedding_pb2.GetModelRequest(), timeout=20)
+        with pytest.raises(grpc.aio.AioRpcError) as no_answer:
+            await answers(channel, request(image(0)))
+
+    assert health.status == health_pb2.HealthCheckResponse.NOT_SERVING
+    for error in (no_model, no_answer):
+        assert refusal(error.value) == (grpc.StatusCode.FAILED_PRECONDITION, "MODEL_NOT_USABLE")
+
+
+async def test_the_configured_model_is_loaded_from_its_file(small_model, tmp_path):
+    file = tmp_path / "encoder.onnx"
+    file.write_bytes(small_model().SerializeToString())
+    assert not EmbeddingServicer.from_file(file, digest="0" * 64).serving
+    async with serve(EmbeddingServicer.from_file(file)) as channel:
+        assert len(await answers(channel, request(image(0)))) == 1
+
+
+@pytest.mark.parametrize(
+    ("wrong", "code", "reason"),
+    [
+        ({"rows": 0}, grpc.StatusCode.INVALID_ARGUMENT, "REQUEST_INVALID"),
+        ({"rows": 14}, grpc.StatusCode.INVALID_ARGUMENT, "REQUEST_INVALID"),
+        ({"rows": 12}, grpc.StatusCode.INVALID_ARGUMENT, "REQUEST_INVALID"),
+        ({"pixels": b"not zlib"}, grpc.StatusCode.INVALID_ARGUMENT, "REQUEST_INVALID"),
+        ({"rows": 2**32 - 1, "columns": 2**32 - 1}, grpc.StatusCode.RESOURCE_EXHAUSTED, "FILE_TOO_LARGE"),
+        ({"model_digest": "ab" * 32}, grpc.StatusCode.FAILED_PRECONDITION, "MODEL_NOT_USABLE"),
+    ],
+)
+async def test_a_wrong_slice_ends_the_stream_after_the_answers_before_it(encoder, wrong, code, reason):
+    async with serve(EmbeddingServicer(encoder)) as channel:
+        call = embedding_pb2_grpc.EmbeddingStub(channel).Embed(
+            iter([request(image(0), 1), request(image(1), 2, **wrong), request(image(2), 3)]), timeout=20
+        )
+        first = await call.read()
+        with pytest.raises(grpc.aio.AioRpcError) as refused:
+            await call.read()
+        after = await answers(channel, request(image(3), 4))
+
+    assert first.request_id == 1
+    assert refusal(refused.value) == (code, reason)
+    assert [answer.request_id for answer in after] == [4]
+
+
+async def test_a_slice_whose_answer_does_not_fit_a_message_is_refused_and_the_next_smaller_one_is_not(small_model):
+    wide = Encoder.load(small_model(weights=np.random.default_rng(0).random((1, 512)), stride=8).SerializeToString())
+    fits = image(0, 8 * 88, 8 * 92)  # 8,290,304 bytes of features, that zlib hardly shrinks
+    async with serve(EmbeddingServicer(wide)) as channel:
+        (answer,) = await answers(channel, request(fits))
+        with pytest.raises(grpc.aio.AioRpcError) as refused:
+            await answers(channel, request(image(0, 8 * 90, 8 * 92)))
+
+    assert (answer.grid_rows, answer.grid_columns, answer.channels) == (88, 92, 512)
+    assert refusal(refused.value) == (grpc.StatusCode.RESOURCE_EXHAUSTED, "FILE_TOO_LARGE")
+
+
+async def test_a_slice_that_the_model_answers_without_numbers_is_refused(small_model):
+    encoder = Encoder.load(small_model(weights=np.array([[100_000.0]])).SerializeToString())
+    async with serve(EmbeddingServicer(encoder)) as channel:
+        with pytest.raises(grpc.aio.AioRpcError) as refused:
+            await answers(channel, request(np.full((8, 8), 255, np.uint8)))
+    assert refusal(refused.value) == (grpc.StatusCode.FAILED_PRECONDITION, "MODEL_NOT_USABLE")

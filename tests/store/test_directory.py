@@ -1,0 +1,57 @@
+from __future__ import annotations
+
+import errno
+import os
+from pathlib import Path
+
+import pytest
+
+from services.core.errors import TooLarge, Unavailable
+from services.store.directory import DirectoryStore
+from tests.store.contract import StoreContract
+
+
+class TestDirectoryStore(StoreContract):
+    @pytest.fixture
+    def store(self, tmp_path: Path) -> DirectoryStore:
+        return DirectoryStore(tmp_path / "store")
+
+
+def test_the_object_is_synced_before_its_name_and_its_folder_after(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    store = DirectoryStore(tmp_path)
+    (tmp_path / "a").mkdir()
+    order: list[str] = []
+    fsync, link = os.fsync, os.link
+
+    def note_fsync(descriptor: int) -> None:
+        order.append("folder" if os.path.isdir(f"/proc/self/fd/{descriptor}") else "file")
+        fsync(descriptor)
+
+    def note_link(source: Path, target: Path) -> None:
+        order.append("link")
+        link(source, target)
+
+    monkeypatch.setattr(os, "fsync", note_fsync)
+    monkeypatch.setattr(os, "link", note_link)
+    assert store.create("a/b", b"1")
+    assert order == ["file", "link", "folder"]
+
+
+def test_a_full_disk_is_told_and_leaves_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    store = DirectoryStore(tmp_path)
+
+    def full(_: int) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(os, "fsync", full)
+    with pytest.raises(TooLarge, match="no room"):
+        store.create("a/b", b"1")
+    monkeypatch.undo()
+    assert list(store.list("a")) == []
+    assert list((tmp_path / ".tmp").iterdir()) == []
+
+
+def test_a_store_that_cannot_be_is_told(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    with pytest.raises(Unavailable):
+        DirectoryStore(tmp_path / "file" / "store")

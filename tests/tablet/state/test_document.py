@@ -1,0 +1,480 @@
+"""Ink against a naive replay on a dense volume, and the log's order against a naive server."""
+
+from __future__ import annotations
+
+import hashlib
+
+import numpy as np
+import pytest
+from calque import raster
+from calque.v1 import segmentation_pb2
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from services.core import geometry as core
+from tablet_client.state import document as module
+from tablet_client.state.actions import MOST_POINTS
+from tablet_client.state.document import Document, Event
+from tablet_client.state.geometry import Plane, VolumeInfo
+from tests.tablet.state.phantom import AFFINES, SHAPE, volume_message
+
+VOLUMES = {name: VolumeInfo.from_message(volume_message(SHAPE, affine)) for name, affine in AFFINES.items()}
+
+
+def naive_labels(bodies: list[bytes], affine: np.ndarray) -> np.ndarray:
+    """Labels of all voxels after events, each drawn whole on a dense array in the server's geometry."""
+    done: list[segmentation_pb2.EventBody] = []
+    undone: list[segmentation_pb2.EventBody] = []
+    for body in bodies:
+        event = segmentation_pb2.EventBody.FromString(body)
+        which = event.WhichOneof("action")
+        if which == "undo" and done:
+            undone.append(done.pop())
+        elif which == "redo" and undone:
+            done.append(undone.pop())
+        elif which not in ("undo", "redo", None):
+            done.append(event)
+            undone = []
+    labels = np.zeros(SHAPE, dtype=np.uint8)
+    for event in done:
+        which = event.WhichOneof("action")
+        if which == "clear":
+            labels[:] = 0
+            continue
+        path = getattr(event, which)
+        plane = core.plane_geometry(SHAPE, affine, core.Plane(path.plane))
+        size = (plane.columns, plane.rows)
+        if which == "lasso":
+            pixels = raster.lasso_pixels(path.x, path.y, size=size)
+        else:
+            spacing = (plane.column_mm, plane.row_mm)
+            pixels = raster.stroke_pixels(path.x, path.y, width_mm=path.width_mm, pixel_mm=spacing, size=size)
+        labels[plane.to_voxels(*pixels, path.slice)] = 0 if which == "erase" else path.label
+    return labels
+
+
+def assert_shows(document: Document, labels: np.ndarray, affine: np.ndarray) -> None:
+    """Every slice of every plane, the marks and the labels are those of a dense array."""
+    for plane in Plane:
+        info = core.plane_geometry(SHAPE, affine, core.Plane(plane.value))
+        images = [info.slice_of(labels, index) for index in range(info.slices)]
+        for index, image in enumerate(images):
+            np.testing.assert_array_equal(document.label_image(plane, index), image)
+        np.testing.assert_array_equal(document.marks(plane), [image.any() for image in images])
+    assert document.labels() == frozenset(np.unique(labels).tolist()) - {0}
+
+
+POINTS = st.lists(st.tuples(st.floats(-3, 16), st.floats(-3, 16)), min_size=1, max_size=5)
+PATHS = st.tuples(
+    st.sampled_from(["stroke", "erase", "lasso"]),
+    st.sampled_from(list(Plane)),
+    st.integers(0, 4),
+    st.integers(1, 3),
+    st.floats(0.1, 9),
+    POINTS,
+)
+STEPS = st.lists(st.one_of(PATHS, st.sampled_from([("undo",), ("redo",), ("clear",), ("cancel",)])), max_size=12)
+
+
+def begin(document: Document, path) -> None:
+    what, plane, index, label, width_mm, points = path
+    if what == "stroke":
+        document.begin_stroke(plane, index, label, width_mm, *points[0])
+    elif what == "erase":
+        document.begin_erase(plane, index, width_mm, *points[0])
+    else:
+        document.begin_lasso(plane, index, label, *points[0])
+    for point in points[1:]:
+        document.extend(*point)
+
+
+def act(document: Document, step) -> list[Event]:
+    """Do a step as the view does."""
+    if step[0] in ("undo", "redo", "clear"):
+        return [getattr(document, step[0])()]
+    if step[0] == "cancel":
+        begin(document, ("stroke", Plane.AXIAL, 2, 1, 3.0, [(1, 1), (6, 6)]))
+        document.cancel()
+        return []
+    begin(document, step)
+    return [document.finish()]
+
+
+@pytest.mark.parametrize("name", AFFINES)
+@given(steps=STEPS)
+@settings(max_examples=40, deadline=None)
+def test_ink_is_the_replay_after_every_step(name, steps):
+    document, bodies = Document(VOLUMES[name].planes, "s"), []
+    for number, step in enumerate(steps):
+        bodies += [event.body for event in act(document, step)]
+        if number % 3 == 0:  # looked at only now and then, for replays that wait must come right too
+            assert_shows(document, naive_labels(bodies, AFFINES[name]), AFFINES[name])
+    assert_shows(document, naive_labels(bodies, AFFINES[name]), AFFINES[name])
+    again = Document(VOLUMES[name].planes, "s", len(bodies) + 1, [Event(k, body) for k, body in enumerate(bodies, start=1)])
+    assert_shows(again, naive_labels(bodies, AFFINES[name]), AFFINES[name])
+    assert (again.can_undo, again.can_redo) == (document.can_undo, document.can_redo)
+
+
+@pytest.mark.parametrize("name", AFFINES)
+@given(path=PATHS.filter(lambda path: path[0] != "lasso"))
+@settings(max_examples=40, deadline=None)
+def test_ink_under_the_pen_is_the_finished_ink_and_the_boxes_hold_it(name, path):
+    document = Document(VOLUMES[name].planes, "s")
+    what, plane, index, label, width_mm, points = path
+    begin(document, ("stroke", plane, index, 3, 200.0, [(4, 2)]))
+    document.finish()
+    before = document.label_image(plane, index)
+    changed = np.zeros_like(before, dtype=bool)
+    if what == "stroke":
+        boxes = [document.begin_stroke(plane, index, label, width_mm, *points[0])]
+    else:
+        boxes = [document.begin_erase(plane, index, width_mm, *points[0])]
+    boxes += [box for point in points[1:] if (box := document.extend(*point))]
+    for box in boxes:
+        changed[box.top : box.bottom, box.left : box.right] = True
+    running = document.label_image(plane, index)
+    assert not ((running != before) & ~changed).any()
+    event = document.finish()
+    np.testing.assert_array_equal(document.label_image(plane, index), running)
+    first = naive_labels([event.body], AFFINES[name])
+    info = core.plane_geometry(SHAPE, AFFINES[name], core.Plane(plane.value))
+    if what == "stroke":
+        drawn = info.slice_of(first, index) > 0
+        np.testing.assert_array_equal(running, np.where(drawn, label, before))
+
+
+def new(name: str = "oblique axial", session: str = "me", **kwargs) -> Document:
+    return Document(VOLUMES[name].planes, session, **kwargs)
+
+
+def stroke(document: Document, label: int = 1, x: float = 4, y: float = 6, index: int = 2) -> Event:
+    document.begin_stroke(Plane.AXIAL, index, label, 2.0, x, y)
+    document.extend(x + 3, y)
+    return document.finish()
+
+
+# --- the pen ---------------------------------------------------------------------------------------------------------
+
+
+def test_an_event_is_what_was_drawn():
+    document = new(now_ms=lambda: 1234, next_sequence=5)
+    event = stroke(document, label=2)
+    body = segmentation_pb2.EventBody.FromString(event.body)
+    assert event.sequence == 5
+    assert document.next_sequence == 6
+    assert body.drawn_ms == 1234
+    assert (body.stroke.plane, body.stroke.slice, body.stroke.label, body.stroke.width_mm) == (1, 2, 2, 2.0)
+    assert (list(body.stroke.x), list(body.stroke.y)) == ([4, 7], [6, 6])
+    message = event.message()
+    assert (message.sequence, message.body) == (5, event.body)
+    assert message.sha256 == hashlib.sha256(event.body).digest()
+
+
+def test_points_too_near_are_dropped_and_points_outside_are_brought_to_the_edge():
+    document = new()
+    document.begin_stroke(Plane.AXIAL, 0, 1, 1.0, 4, 4)
+    assert document.extend(4.1, 4.1) is None
+    assert document.extend(-50, 99) is not None
+    assert document.path == ([4, 0], [4, 13])
+
+
+def test_a_path_is_full_at_the_contract_s_limit(monkeypatch):
+    monkeypatch.setattr(module, "MOST_POINTS", 3)
+    assert MOST_POINTS == 10_000
+    document = new()
+    document.begin_stroke(Plane.AXIAL, 0, 1, 1.0, 0, 0)
+    document.extend(1, 0)
+    assert not document.full
+    document.extend(2, 0)
+    assert document.full
+    assert document.extend(3, 0) is None
+    assert len(segmentation_pb2.EventBody.FromString(document.finish().body).stroke.x) == 3
+
+
+def test_a_lasso_is_ink_only_when_it_is_closed():
+    document = new()
+    document.begin_lasso(Plane.AXIAL, 1, 1, 1, 1)
+    document.extend(7, 1)
+    document.extend(7, 7)
+    assert document.labels() == frozenset()
+    document.finish()
+    assert document.label_image(Plane.AXIAL, 1)[3, 5] == 1
+    assert document.label_image(Plane.AXIAL, 1)[5, 3] == 0
+
+
+def test_the_pen_is_down_or_up():
+    document = new()
+    for call in (lambda: document.extend(1, 1), document.finish):
+        with pytest.raises(RuntimeError):
+            call()
+    document.cancel()  # a second finger with no pen down
+    document.begin_erase(Plane.AXIAL, 0, 1.0, 1, 1)
+    assert document.running
+    for call in (document.undo, document.redo, document.clear, lambda: stroke(document), lambda: document.import_mask("")):
+        with pytest.raises(RuntimeError):
+            call()
+    document.cancel()
+    with pytest.raises(ValueError, match="no slice 5"):
+        document.begin_stroke(Plane.AXIAL, 5, 1, 1.0, 0, 0)
+    assert not document.running
+    assert document.next_sequence == 1
+
+
+def test_every_change_of_ink_changes_the_version():
+    document = new()
+    versions = [document.version]
+
+    def changed() -> bool:
+        versions.append(document.version)
+        return versions[-1] != versions[-2]
+
+    document.begin_stroke(Plane.AXIAL, 0, 1, 1.0, 4, 4)
+    assert changed()
+    document.extend(6, 6)
+    assert changed()
+    document.cancel()
+    assert changed()
+    stroke(document)
+    changed()
+    document.undo()
+    assert changed()
+    document.redo()
+    assert changed()
+    document.clear()
+    assert changed()
+
+
+def test_a_new_stroke_forgets_what_was_taken_back():
+    document = new()
+    stroke(document)
+    document.undo()
+    assert (document.can_undo, document.can_redo) == (False, True)
+    stroke(document)
+    assert (document.can_undo, document.can_redo) == (True, False)
+
+
+def test_a_mask_import_counts_for_undo():
+    document = new()
+    stroke(document)
+    document.import_mask("digest")
+    document.undo()
+    assert document.can_undo
+    assert document.labels() == {1}
+
+
+# --- the log ---------------------------------------------------------------------------------------------------------
+
+
+def entry(position: int, session: str, sequence: int, body: bytes) -> segmentation_pb2.LoggedEvent:
+    return segmentation_pb2.LoggedEvent(position=position, session_id=session, sequence=sequence, body=body)
+
+
+def test_counts_follow_an_event_from_the_pen_to_the_server():
+    document = new()
+    event = stroke(document)
+    assert (document.waiting, document.saved_on_tablet, document.to_send(1), document.first_waiting) == (1, 0, [], 1)
+    document.saved(event.sequence)
+    assert (document.waiting, document.saved_on_tablet, document.to_send(1)) == (1, 1, [event])
+    assert document.to_send(2) == []
+    assert not document.acknowledged(1, 1)
+    assert (document.waiting, document.saved_on_tablet, document.to_send(1)) == (0, 0, [])
+    assert (document.have_entries, document.first_waiting) == (1, 2)
+    assert document.labels() == {1}
+
+
+def test_an_event_is_sent_only_after_the_ones_before_it_are_saved():
+    document = new()
+    first, second = stroke(document), stroke(document)
+    document.saved(second.sequence)
+    assert document.to_send(1) == []
+    document.saved(first.sequence)
+    assert document.to_send(1) == [first, second]
+
+
+def test_what_waits_comes_after_what_others_drew():
+    other = new(session="other")
+    document = new()
+    mine = stroke(document, label=1)
+    theirs = stroke(other, label=2)
+    assert document.logged(entry(1, "other", 1, theirs.body))
+    assert document.label_image(Plane.AXIAL, 2)[6, 5] == 1
+    assert document.logged(entry(2, "other", 2, other.clear().body))
+    assert document.label_image(Plane.AXIAL, 2)[6, 5] == 1
+    assert not document.acknowledged(mine.sequence, 3)
+    assert (document.have_entries, document.waiting) == (3, 0)
+
+
+def test_others_strokes_come_under_the_running_one():
+    document = new()
+    document.begin_stroke(Plane.AXIAL, 2, 1, 2.0, 4, 6)
+    theirs = stroke(new(session="other"), label=2)
+    document.logged(entry(1, "other", 1, theirs.body))
+    image = document.label_image(Plane.AXIAL, 2)
+    assert image[6, 4] == 1
+    assert image[6, 7] == 2
+    document.cancel()
+    assert document.label_image(Plane.AXIAL, 2)[6, 4] == 2
+
+
+def test_undo_takes_back_the_last_action_of_the_whole_annotation():
+    document = new()
+    document.logged(entry(1, "other", 1, stroke(new(session="other"), label=2).body))
+    document.undo()
+    assert document.labels() == frozenset()
+
+
+def test_entries_that_come_too_early_wait():
+    document = new()
+    event = stroke(document)
+    document.saved(1)
+    assert not document.acknowledged(1, 3)  # 1 and 2 have not come yet
+    assert (document.waiting, document.have_entries) == (0, 0)
+    theirs = new(session="other")
+    document.logged(entry(2, "other", 1, stroke(theirs, label=2).body))
+    assert document.have_entries == 0
+    document.logged(entry(1, "other", 0, b""))
+    assert document.have_entries == 3
+    assert document.label_image(Plane.AXIAL, 2)[6, 5] == 1
+    assert event.sequence not in [e.sequence for e in document.to_send(1)]
+
+
+def test_duplicates_change_nothing():
+    document = new()
+    event = stroke(document)
+    document.acknowledged(1, 1)
+    version = document.version
+    assert not document.acknowledged(1, 1)
+    assert not document.logged(entry(1, "me", 1, event.body))
+    assert (document.have_entries, document.version) == (1, version)
+
+
+def test_an_own_entry_of_the_log_is_an_acknowledgement_that_was_lost():
+    document = new()
+    event = stroke(document)
+    assert not document.logged(entry(1, "me", 1, event.body))
+    assert document.waiting == 0
+    again = new(next_sequence=2, waiting=[event])  # after a restart, from the journal
+    assert again.saved_on_tablet == 1
+    again.logged(entry(1, "me", 1, event.body))
+    assert (again.waiting, again.labels()) == (0, {1})
+
+
+def test_an_own_number_with_other_content_is_not_ours():
+    document = new()
+    stroke(document, label=1)
+    document.logged(entry(1, "me", 1, stroke(new(session="other"), label=2, index=0).body))
+    assert document.waiting == 1
+    assert document.labels() == {1, 2}
+
+
+def test_a_refused_event_is_emptied_once():
+    document = new(now_ms=lambda: 7)
+    stroke(document, label=1)
+    stroke(document, label=2, index=0)
+    document.saved(1)
+    replacement = document.refused(1)
+    assert replacement is not None
+    assert segmentation_pb2.EventBody.FromString(replacement.body).WhichOneof("action") is None
+    assert document.labels() == {2}
+    assert document.to_send(1) == []  # the replacement is not in the journal yet
+    assert document.refused(1) is None
+    assert document.refused(9) is None
+
+
+def test_another_session_goes_on_with_what_waits():
+    document = new()
+    first, second, third = (stroke(document, label=k, index=k) for k in (1, 2, 3))
+    document.acknowledged(1, 1)
+    document.acknowledged(2, 3)  # acknowledged, though entry 2 has not come
+    assert document.restart("new") == [(1, third.body)]
+    assert (document.session_id, document.next_sequence, document.waiting) == ("new", 2, 1)
+    document.logged(entry(2, "other", 1, new().clear().body))
+    assert document.have_entries == 3
+    assert document.labels() == {2, 3}
+    assert document.waiting == 1
+    assert {first.sequence, second.sequence} == {1, 2}
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        b"\xff\xff",
+        b"",
+        segmentation_pb2.EventBody(stroke=segmentation_pb2.Stroke(plane=1, label=1, width_mm=1)).SerializeToString(),
+        segmentation_pb2.EventBody(
+            stroke=segmentation_pb2.Stroke(plane=1, label=1, width_mm=1, x=[1], y=[1, 2])
+        ).SerializeToString(),
+        segmentation_pb2.EventBody(
+            stroke=segmentation_pb2.Stroke(plane=1, label=1, width_mm=1, x=[float("nan")], y=[1])
+        ).SerializeToString(),
+        segmentation_pb2.EventBody(
+            stroke=segmentation_pb2.Stroke(plane=1, label=1, width_mm=1, x=[1e30], y=[1])
+        ).SerializeToString(),
+        segmentation_pb2.EventBody(
+            stroke=segmentation_pb2.Stroke(plane=1, label=1, width_mm=0, x=[1], y=[1])
+        ).SerializeToString(),
+        segmentation_pb2.EventBody(
+            stroke=segmentation_pb2.Stroke(plane=0, label=1, width_mm=1, x=[1], y=[1])
+        ).SerializeToString(),
+        segmentation_pb2.EventBody(
+            stroke=segmentation_pb2.Stroke(plane=1, slice=5, label=1, width_mm=1, x=[1], y=[1])
+        ).SerializeToString(),
+        segmentation_pb2.EventBody(
+            stroke=segmentation_pb2.Stroke(plane=1, label=16, width_mm=1, x=[1], y=[1])
+        ).SerializeToString(),
+    ],
+)
+def test_an_entry_that_cannot_be_drawn_does_nothing_and_breaks_nothing(body):
+    document = new()
+    stroke(document)
+    document.acknowledged(1, 1)
+    assert not document.logged(entry(2, "other", 1, body))
+    assert (document.have_entries, document.labels(), document.can_undo) == (2, {1}, True)
+
+
+@given(st.data())
+@settings(max_examples=60, deadline=None)
+def test_two_tablets_end_with_the_same_ink(data):
+    """A naive server orders what two tablets draw; acknowledgements and entries come late, in any interleaving."""
+    name = "oblique axial"
+    tablets = {session: new(session=session) for session in ("a", "b")}
+    sent = dict.fromkeys(tablets, 0)
+    log: list[tuple[str, int, bytes]] = []
+    mail: dict[str, list] = {session: [] for session in tablets}
+    bodies: dict[str, list[bytes]] = {session: [] for session in tablets}
+
+    def deliver(session: str) -> None:
+        position, author, sequence, body = mail[session].pop(0)
+        if author == session:
+            tablets[session].acknowledged(sequence, position)
+        else:
+            tablets[session].logged(entry(position, author, sequence, body))
+
+    def take(session: str) -> None:
+        log.append((session, sent[session] + 1, bodies[session][sent[session]]))
+        sent[session] += 1
+        for box in mail.values():
+            box.append((len(log), *log[-1]))
+
+    for _ in range(data.draw(st.integers(0, 12))):
+        session = data.draw(st.sampled_from("ab"))
+        what = data.draw(st.sampled_from(["draw", "send", "deliver"]))
+        if what == "draw":
+            events = act(tablets[session], data.draw(st.one_of(PATHS, st.sampled_from([("undo",), ("redo",)]))))
+            bodies[session] += [event.body for event in events]
+        elif what == "send" and sent[session] < len(bodies[session]):
+            take(session)
+        elif what == "deliver" and mail[session]:
+            deliver(session)
+        known = tablets[session].have_entries
+        own_in_log = sum(author == session for author, _, _ in log[:known])
+        expected = [body for _, _, body in log[:known]] + bodies[session][own_in_log:]
+        assert_shows(tablets[session], naive_labels(expected, AFFINES[name]), AFFINES[name])
+    for session in tablets:
+        while sent[session] < len(bodies[session]):
+            take(session)
+    for session, tablet in tablets.items():
+        while mail[session]:
+            deliver(session)
+        assert (tablet.waiting, tablet.have_entries) == (0, len(log))
+        assert_shows(tablet, naive_labels([body for _, _, body in log], AFFINES[name]), AFFINES[name])

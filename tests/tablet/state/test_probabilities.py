@@ -1,0 +1,98 @@
+"""Caches of slices: newest wins, and never more bytes than allowed."""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from tablet_client.state.geometry import Plane
+from tablet_client.state.probabilities import Probabilities, SliceCache, object_ml
+
+
+def levels(value: int, size: int = 4) -> np.ndarray:
+    return np.full((size, size), value, dtype=np.uint8)
+
+
+@given(st.lists(st.tuples(st.sampled_from(["put", "get", "drop"]), st.integers(0, 6), st.integers(1, 40)), max_size=60))
+def test_the_cache_keeps_the_last_used_within_its_bytes(steps):
+    cache, model = SliceCache(100), OrderedDict()
+    for kind, index, size in steps:
+        if kind == "put":
+            model.pop(index, None)
+            model[index] = size
+            dropped = cache.put(Plane.AXIAL, index, np.zeros(size, dtype=np.uint8))
+            gone = []
+            while sum(model.values()) > 100:
+                gone.append((Plane.AXIAL, model.popitem(last=False)[0]))
+            assert dropped == gone
+        elif kind == "get":
+            found = cache.get(Plane.AXIAL, index)
+            assert (found is None) == (index not in model)
+            if index in model:
+                model.move_to_end(index)
+        else:
+            cache.drop(Plane.AXIAL, index)
+            model.pop(index, None)
+        assert cache.held_bytes == sum(model.values())
+        assert len(cache) == len(model)
+
+
+def test_one_array_over_the_cap_is_still_kept():
+    cache = SliceCache(10)
+    cache.put(Plane.AXIAL, 0, np.zeros(50, dtype=np.uint8))
+    assert cache.get(Plane.AXIAL, 0) is not None
+    assert cache.put(Plane.CORONAL, 0, np.zeros(60, dtype=np.uint8)) == [(Plane.AXIAL, 0)]
+
+
+def test_an_answer_older_than_the_held_one_is_dropped():
+    cache = Probabilities()
+    assert cache.put(Plane.AXIAL, 3, 5, levels(5))
+    assert not cache.put(Plane.AXIAL, 3, 4, levels(4))
+    assert cache.put(Plane.AXIAL, 3, 5, levels(6))
+    assert cache.put(Plane.CORONAL, 3, 1, levels(1))
+    assert cache.get(Plane.AXIAL, 3)[0, 0] == 6
+    assert cache.generation(Plane.AXIAL, 3) == 5
+
+
+def test_what_was_dropped_for_room_may_come_again_whatever_its_generation():
+    cache = Probabilities(most_bytes=16)
+    cache.put(Plane.AXIAL, 0, 9, levels(9))
+    cache.put(Plane.AXIAL, 1, 9, levels(9))
+    assert cache.get(Plane.AXIAL, 0) is None
+    assert cache.generation(Plane.AXIAL, 0) is None
+    assert cache.put(Plane.AXIAL, 0, 2, levels(2))
+
+
+def test_after_the_server_began_anew_its_generations_are_newer():
+    cache = Probabilities()
+    cache.put(Plane.AXIAL, 0, 900, levels(1))
+    cache.put_counts(900, [0] * 256, True)
+    cache.restart()
+    assert cache.get(Plane.AXIAL, 0)[0, 0] == 1
+    assert cache.put(Plane.AXIAL, 0, 1, levels(2))
+    assert cache.put_counts(1, [1] * 256, False)
+    assert not cache.complete
+
+
+def test_the_volume_follows_the_threshold():
+    cache = Probabilities()
+    assert cache.object_ml(128, 0.5) is None
+    counts = np.arange(256)
+    assert cache.put_counts(2, counts.tolist(), complete=True)
+    assert not cache.put_counts(1, [0] * 256, complete=True)
+    assert not cache.put_counts(3, [0] * 255, complete=True)
+    for threshold in (1, 128, 255):
+        naive = sum(int(counts[level]) for level in range(256) if level >= threshold) * 0.5
+        assert cache.object_ml(threshold, 0.5) == pytest.approx(naive)
+    cache.clear()
+    assert cache.object_ml(1, 0.5) is None
+
+
+def test_a_threshold_of_zero_does_not_count_what_is_certainly_outside():
+    counts = np.zeros(256, dtype=np.int64)
+    counts[0], counts[1] = 1000, 2
+    assert object_ml(counts, 0, 1.0) == 2

@@ -1,0 +1,148 @@
+"""Patches for training: where they lie in the volumes, how they are corrupted, and how they reach the network.
+
+Volumes stay as they are stored; a patch is cut out, scaled and corrupted only when the stream reaches it. A patch is
+``(patch, patch)`` float32, intensities over its volume's window (``intensity_window``) scaled to 0–1.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from services.core.errors import InvalidInput
+from services.core.volume import Volume, intensity_window, to_window
+from trainer.backend import load
+from trainer.config import Config
+from trainer.corrupt import Mask, corrupt
+
+Patch = NDArray[np.float32]
+
+
+@dataclass(frozen=True)
+class Patches:
+    """The patches of some volumes.
+
+    Attributes:
+        volumes: where they are.
+        windows: intensity window of each volume.
+        places: ``(n, 4)`` int32, a row a patch: number in ``volumes``, acquisition slice, first row, first column.
+        side: of a patch, in pixels.
+    """
+
+    volumes: tuple[Volume, ...]
+    windows: tuple[tuple[float, float], ...]
+    places: NDArray[np.int32]
+    side: int
+
+    def __len__(self) -> int:
+        return len(self.places)
+
+    def __getitem__(self, number: int) -> Patch:
+        """Patch ``number``: ``(side, side)`` float32, 0–1."""
+        which, index, row, column = (int(place) for place in self.places[number])
+        volume, side = self.volumes[which], self.side
+        stored = volume.voxels[index, row : row + side, column : column + side].astype(np.float64)
+        intensity = (stored * volume.slope[index] + volume.intercept[index]).astype(np.float32)
+        return to_window(intensity, self.windows[which]) / np.float32(255.0)
+
+
+def split_volumes(count: int, parts: tuple[float, float, float], seed: int) -> tuple[list[int], list[int], list[int]]:
+    """Divide volumes into training, validation and test. A volume is in one of them with all its patches.
+
+    The parts are rounded so that three volumes or more leave none of the parts empty that is wanted at all; of two, one
+    validates, and a single one only trains.
+
+    Args:
+        count: number of volumes.
+        parts: fractions for training, validation and test, adding to 1.
+        seed: of the order.
+
+    Returns:
+        Numbers of the volumes of each part.
+    """
+    order = [int(number) for number in np.random.default_rng(seed).permutation(count)]
+    spare = count - 1  # one always trains
+    validation = min(spare, max(round(parts[1] * count), 1)) if parts[1] else 0
+    test = min(spare - validation, max(round(parts[2] * count), 1)) if parts[2] else 0
+    if parts[2] and not test and validation > 1:
+        validation, test = validation - 1, 1
+    return order[validation + test :], order[:validation], order[validation : validation + test]
+
+
+def find_patches(volumes: Sequence[Volume], config: Config) -> Patches:
+    """All patches of volumes that hold enough of the body.
+
+    On every acquisition slice they lie ``config.step`` pixels apart, the last ones against the far border. Slices smaller
+    than a patch have none.
+    """
+    windows = tuple(intensity_window(volume) for volume in volumes)
+    found = [np.empty((0, 4), np.int32)]
+    for which, (volume, window) in enumerate(zip(volumes, windows)):
+        for index in range(volume.shape[0]):
+            corners = _corners(to_window(volume.intensity(index), window) > 0, config)
+            where = np.broadcast_to(np.array([which, index]), corners.shape)
+            found.append(np.hstack([where, corners]).astype(np.int32))
+    return Patches(tuple(volumes), windows, np.concatenate(found), config.patch)
+
+
+def _corners(body: Mask, config: Config) -> NDArray[np.int64]:
+    """First row and column ``(n, 2)`` of the patches of a slice of which ``config.content`` or more is body."""
+    side = config.patch
+    rows, columns = (_starts(length, side, config.step) for length in body.shape)
+    sums = np.pad(body.astype(np.int64), ((1, 0), (1, 0))).cumsum(0).cumsum(1)
+    top, left = np.meshgrid(rows, columns, indexing="ij")
+    inside = sums[top + side, left + side] - sums[top, left + side] - sums[top + side, left] + sums[top, left]
+    enough = inside >= config.content * side * side
+    return np.column_stack([top[enough], left[enough]])
+
+
+def _starts(length: int, side: int, step: int) -> NDArray[np.int64]:
+    if length < side:
+        return np.empty(0, np.int64)
+    return np.unique(np.append(np.arange(0, length - side + 1, step, dtype=np.int64), length - side))
+
+
+def stream(patches: Patches, config: Config, epoch: int | None) -> Iterator[tuple[Patch, Patch, Mask]]:
+    """Corrupted patch, true patch and where it was corrupted, ``(side, side)`` each.
+
+    Args:
+        patches: where they are.
+        config: its corruption, fraction and seed.
+        epoch: decides order and corruption; None: in the patches' order, with the corruption of their place in it.
+    """
+    numbers = np.arange(len(patches))
+    if epoch is not None:
+        numbers = np.random.default_rng([config.seed, epoch]).permutation(numbers)
+    for number in numbers:
+        truth = patches[int(number)]
+        seed = (config.seed, 0 if epoch is None else epoch + 1, int(number))
+        hidden_patch, hidden = corrupt(truth, config.corruption, config.fraction, seed)
+        yield hidden_patch, truth, hidden
+
+
+def dataset(patches: Patches, config: Config, epoch: int | None) -> Any:
+    """The stream as a ``tf.data.Dataset`` of whole batches (for training) or of all (``epoch`` None).
+
+    Returns:
+        Elements ``(corrupted, truth, hidden)``, ``(batch, side, side, 1)``, float32, float32 and bool.
+
+    Raises:
+        InvalidInput: there are fewer patches than a batch to train on.
+    """
+    if epoch is not None and len(patches) < config.batch:
+        raise InvalidInput(
+            f"There are {len(patches)} patches to train on, fewer than a batch of {config.batch}; "
+            "give more volumes, a smaller batch or a smaller step."
+        )
+    tf, _ = load()
+    plane = (patches.side, patches.side)
+    signature = tuple(tf.TensorSpec(plane, dtype) for dtype in (tf.float32, tf.float32, tf.bool))
+    patches_ = tf.data.Dataset.from_generator(lambda: stream(patches, config, epoch), output_signature=signature)
+    batches = patches_.batch(config.batch, drop_remainder=epoch is not None)
+    if config.max_steps:
+        batches = batches.take(config.max_steps)
+    return batches.map(lambda *planes: tuple(plane[..., tf.newaxis] for plane in planes)).prefetch(2)

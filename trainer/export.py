@@ -1,0 +1,108 @@
+"""From a trained encoder to the ONNX file that the embedding service runs (contract: ``services.embedding.encoder``)."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from services.core.errors import ChoiceNeeded, Reason
+from trainer.backend import load
+
+# Largest difference between Keras and ONNX Runtime, as a part of the largest feature. Their sums run in different orders,
+# which costs about 1e-6; float16 on the wire costs 5e-4.
+EXPORT_BOUND = 1e-4
+OPSET = 17
+_TRIAL_SIZES = ((50, 50), (61, 84), (128, 33))
+
+
+def export_encoder(model: Any, path: Path) -> str:
+    """Write an encoder as ONNX, after comparing it with Keras on slices of several sizes.
+
+    Args:
+        model: Keras model, ``(n, rows, columns, 1)`` float32 in 0–1 of any size → ``(n, r, c, channels)``; its name becomes
+            the model's name. ``trainer.models.Networks.encoder`` is one.
+        path: the file, put in place whole.
+
+    Returns:
+        SHA-256 of the file, hexadecimal.
+
+    Raises:
+        ChoiceNeeded: the ONNX model's answers differ from Keras' by more than `EXPORT_BOUND`, or are not numbers.
+    """
+    import onnx
+
+    converted = _convert(model)
+    _name_anew(converted.graph)
+    onnx.helper.set_model_props(converted, {"calque.name": model.name, "calque.stride": str(_stride(model))})
+    onnx.checker.check_model(converted, full_check=True)
+    data = converted.SerializeToString(deterministic=True)
+    difference = largest_difference(model, data)
+    if not difference <= EXPORT_BOUND:
+        raise ChoiceNeeded(
+            f"The exported model's answers differ from the trained one's by {difference:.1e} of the largest feature.",
+            Reason.MODEL_NOT_USABLE,
+        )
+    path.parent.mkdir(parents=True, exist_ok=True)
+    partial = path.with_name(path.name + ".partial")
+    partial.write_bytes(data)
+    os.replace(partial, path)
+    return hashlib.sha256(data).hexdigest()
+
+
+def largest_difference(model: Any, data: bytes) -> float:
+    """Largest difference between a Keras encoder and its ONNX bytes on noise, as a part of the largest feature."""
+    import onnxruntime
+
+    session = onnxruntime.InferenceSession(data, providers=["CPUExecutionProvider"])
+    rng = np.random.default_rng(0)
+    differences = []
+    for rows, columns in _TRIAL_SIZES:
+        image = rng.random((1, rows, columns, 1), np.float32)
+        expected = np.asarray(model(image, training=False))
+        (found,) = session.run(None, {session.get_inputs()[0].name: image})
+        largest = max(float(np.abs(expected).max()), 1e-30)
+        differences.append(float(np.abs(found - expected).max()) / largest)
+    return float(np.max(differences))  # not the built-in max, which would pass over not-a-number
+
+
+def _convert(model: Any) -> Any:
+    """The ONNX model with rows and columns left open."""
+    import tf2onnx
+
+    tf, _ = load()
+    signature = [tf.TensorSpec((1, None, None, 1), tf.float32, name="slice")]
+    model(np.zeros((1, *_TRIAL_SIZES[0], 1), np.float32), training=False)  # the conversion needs a model that was called
+    inference = tf.function(
+        lambda image: tf.identity(model(image, training=False), name="features"), input_signature=signature, autograph=False
+    )
+    converted, _ = tf2onnx.convert.from_function(inference, input_signature=signature, opset=OPSET)
+    return converted
+
+
+def _name_anew(graph: Any) -> None:
+    """Names by order, so that the same weights give the same bytes: tf2onnx numbers on through the life of a process."""
+    names = {graph.input[0].name: "slice", graph.output[0].name: "features", "": ""}
+    del graph.value_info[:]
+    graph.name, graph.doc_string = "encoder", ""
+    for number, node in enumerate(graph.node):
+        node.name, node.doc_string = f"{node.op_type}_{number}", ""
+        for side in (node.input, node.output):
+            side[:] = [names.setdefault(name, f"t{len(names)}") for name in side]
+    for tensor in graph.initializer:
+        tensor.name = names.setdefault(tensor.name, f"t{len(names)}")
+    ordered = sorted(graph.initializer, key=lambda tensor: int(tensor.name[1:]))
+    del graph.initializer[:]
+    graph.initializer.extend(ordered)
+    for end, rows, columns in ((graph.input[0], "rows", "columns"), (graph.output[0], "grid_rows", "grid_columns")):
+        end.name = names[end.name]
+        dims = end.type.tensor_type.shape.dim
+        dims[1].dim_param, dims[2].dim_param = rows, columns
+
+
+def _stride(model: Any) -> int:
+    side = 4096
+    return side // int(model.compute_output_shape((1, side, side, 1))[1])

@@ -143,10 +143,24 @@ class SessionKeeper:
         """Do not wait for the next attempt: the network is back, or the user asks."""
         self._nudged.set()
 
+    def flush(self) -> bool:
+        """Wait here until the journal has everything: the system is about to stop the application.
+
+        Returns:
+            False when the disk did not take it.
+        """
+        while self._to_journal:
+            try:
+                self._journal_one(self._to_journal[0])
+            except JournalError:
+                return False
+            self._journaled(self._to_journal[0])
+        return True
+
     # --- the task ----------------------------------------------------------------------------------------------------
 
     async def run(self) -> None:
-        """Keep the session until cancelled; what was submitted is in the journal when this returns."""
+        """Keep the session until cancelled. Call `flush` after that, in case it was cancelled before it began."""
         writing = asyncio.create_task(self._write_journal())
         try:
             await self._keep_connected()
@@ -356,17 +370,21 @@ class SessionKeeper:
                         return
                     await self._pause(PAUSES_S[2])
                     continue
-                self._to_journal.popleft()
                 self._tablet_full = False
-                if isinstance(item, Event):
-                    self._document.saved(item.sequence)
-                    self._wake.set()
-                self._tell()
+                self._journaled(item)
             self._journal_idle.set()
             if self._closing:
                 return
             await self._journal_wake.wait()
             self._journal_wake.clear()
+
+    def _journaled(self, item: Event | int) -> None:
+        if self._to_journal and self._to_journal[0] is item:  # else `flush` was faster
+            self._to_journal.popleft()
+        if isinstance(item, Event):
+            self._document.saved(item.sequence)
+            self._wake.set()
+        self._tell()
 
     def _journal_one(self, item: Event | int) -> None:
         if isinstance(item, Event):

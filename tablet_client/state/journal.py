@@ -15,6 +15,7 @@ from __future__ import annotations
 
 import os
 import struct
+import threading
 import uuid
 import zlib
 from collections.abc import Callable
@@ -62,6 +63,7 @@ class Journal:
         self._bodies: dict[int, bytes] = {}
         self._base = 0  # number of the last event that was forgotten, or that the file has forgotten
         self._size = 0
+        self._lock = threading.Lock()  # a thread appends; the loop flushes when the application is stopped
         try:
             folder.mkdir(parents=True, exist_ok=True)
             found = _read(self.path)
@@ -96,6 +98,10 @@ class Journal:
             JournalError: it is not; what was there before still is.
             ValueError: the number is neither the next one nor of one that waits.
         """
+        with self._lock:
+            self._append(event)
+
+    def _append(self, event: Event) -> None:
         if event.sequence != self._next and event.sequence not in self._bodies:
             raise ValueError(f"Event {event.sequence} is not the next one, {self._next}.")
         record = _framed(_SEQUENCE.pack(event.sequence) + event.body)
@@ -122,11 +128,12 @@ class Journal:
         Raises:
             JournalError: the disk did not take it; the old file stands.
         """
-        if self._bodies or self._size <= least_bytes:
-            return False
-        self._base = self._next - 1
-        self._replace()
-        return True
+        with self._lock:
+            if self._bodies or self._size <= least_bytes:
+                return False
+            self._base = self._next - 1
+            self._replace()
+            return True
 
     def restart(self) -> str:
         """Go on as a new session: what waits is numbered anew from 1. Returns: the new session's UUID.
@@ -134,16 +141,17 @@ class Journal:
         Raises:
             JournalError: the disk did not take it; the old session stands.
         """
-        old = self._session, self._base, self._bodies, self._next
-        self._session, self._base = self._new_session(), 0
-        self._bodies = {number: event.body for number, event in enumerate(self.waiting, start=1)}
-        self._next = len(self._bodies) + 1
-        try:
-            self._replace()
-        except JournalError:
-            self._session, self._base, self._bodies, self._next = old
-            raise
-        return self.session_id
+        with self._lock:
+            old = self._session, self._base, self._bodies, self._next
+            self._session, self._base = self._new_session(), 0
+            self._bodies = {number: event.body for number, event in enumerate(self.waiting, start=1)}
+            self._next = len(self._bodies) + 1
+            try:
+                self._replace()
+            except JournalError:
+                self._session, self._base, self._bodies, self._next = old
+                raise
+            return self.session_id
 
     def close(self) -> None:
         """Leave the file without what was forgotten."""

@@ -1,0 +1,464 @@
+"""The keeper of a session over a server in memory: dead streams, lost acknowledgements, two tablets, full disks."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+from calque.v1 import segmentation_pb2
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from tablet_client.link import sync
+from tablet_client.link.fake import FakeLink
+from tablet_client.link.fake_volume import fake_volume
+from tablet_client.link.listener import Connection, Listener, Status
+from tablet_client.link.port import LinkError
+from tablet_client.link.sync import PAUSES_S, SessionKeeper, open_document
+from tablet_client.state.document import Document, Event
+from tablet_client.state.geometry import Plane, VolumeInfo
+from tablet_client.state.journal import Journal, JournalError
+from tablet_client.state.probabilities import Probabilities
+
+VOXELS = np.zeros((3, 8, 10), dtype=np.uint16)
+VOXELS[:, 2:6, 3:7] = 900
+MESSAGE, _ = fake_volume(VOXELS)
+INFO = VolumeInfo.from_message(MESSAGE)
+
+
+class Ear(Listener):
+    """Remembers what it was told, and wakes whoever waits."""
+
+    def __init__(self) -> None:
+        self.news = asyncio.Event()
+        self.statuses: list[Status] = []
+        self.slices: list[tuple[Plane, int]] = []
+        self.refused: list[LinkError] = []
+        self.failures: list[str] = []
+        self.progresses: list[tuple[int, int]] = []
+        self.complete = False
+        self.inked = 0
+
+    def status_changed(self, status: Status) -> None:
+        self.statuses.append(status)
+        self.news.set()
+
+    def ink_changed(self) -> None:
+        self.inked += 1
+        self.news.set()
+
+    def probability(self, plane: Plane, index: int) -> None:
+        self.slices.append((plane, index))
+        self.news.set()
+
+    def histogram(self, complete: bool) -> None:
+        self.complete = complete
+        self.news.set()
+
+    def progress(self, done: int, total: int) -> None:
+        self.progresses.append((done, total))
+        self.news.set()
+
+    def computing_failed(self, reason: str, message: str) -> None:
+        self.failures.append(reason)
+        self.news.set()
+
+    def event_refused(self, error: LinkError) -> None:
+        self.refused.append(error)
+        self.news.set()
+
+
+class Pauses:
+    """Remembers how long it was asked to wait; waits not at all, or until it is let go."""
+
+    def __init__(self, hold: bool = False) -> None:
+        self.asked: list[float] = []
+        self.many = asyncio.Event()
+        self.gate = asyncio.Event()
+        if not hold:
+            self.gate.set()
+
+    async def __call__(self, seconds: float) -> None:
+        self.asked.append(seconds)
+        if len(self.asked) >= 8:
+            self.many.set()
+        await self.gate.wait()
+        await asyncio.sleep(0)
+
+
+class Tablet:
+    """A tablet at an annotation: journal, document, keeper, running inside ``async with``."""
+
+    def __init__(self, link: FakeLink, annotation_id: str, folder: Path, hold: bool = False) -> None:
+        self.ear, self.pauses = Ear(), Pauses(hold)
+        self.journal = Journal(folder, annotation_id)
+        self.document: Document = open_document(INFO.planes, self.journal)
+        self.probabilities = Probabilities()
+        self.keeper = SessionKeeper(
+            link, annotation_id, self.document, self.journal, self.probabilities, self.ear, pause=self.pauses
+        )
+
+    async def __aenter__(self) -> Tablet:
+        self.task = asyncio.create_task(self.keeper.run())
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        self.task.cancel()
+        await asyncio.gather(self.task, return_exceptions=True)
+        assert self.keeper.flush()
+        self.journal.close()
+
+    def draw(self, label: int = 1, x: float = 4.0, y: float = 3.0) -> Event:
+        self.document.begin_stroke(Plane.AXIAL, 1, label, 1.0, x, y)
+        event = self.document.finish()
+        self.keeper.submit(event)
+        return event
+
+    async def until(self, condition: Callable[[], object]) -> None:
+        async with asyncio.timeout(20):
+            while not condition():
+                await self.ear.news.wait()
+                self.ear.news.clear()
+
+    async def settled(self) -> None:
+        """Everything is with the server."""
+        await self.until(lambda: self.keeper.status.waiting == 0 and self.connection is Connection.CONNECTED)
+
+    @property
+    def connection(self) -> Connection:
+        return self.keeper.status.connection
+
+
+async def server() -> tuple[FakeLink, str]:
+    link = FakeLink([(MESSAGE, VOXELS)])
+    return link, (await link.create_annotation(MESSAGE.volume_id)).annotation_id
+
+
+def logged(link: FakeLink, annotation_id: str) -> list[bytes]:
+    return [body for _, _, body in link.log_of(annotation_id)]
+
+
+async def test_strokes_reach_the_log_in_order_and_leave_the_journal(tmp_path):
+    link, annotation_id = await server()
+    async with Tablet(link, annotation_id, tmp_path) as tablet:
+        events = [tablet.draw(x=k) for k in range(5)]
+        await tablet.settled()
+    assert logged(link, annotation_id) == [event.body for event in events]
+    assert Journal(tmp_path, annotation_id).waiting == []
+    assert Journal(tmp_path, annotation_id).next_sequence == 6
+
+
+async def test_offline_strokes_are_saved_on_the_tablet_and_sent_later(tmp_path):
+    link, annotation_id = await server()
+    link.online = False
+    async with Tablet(link, annotation_id, tmp_path, hold=True) as tablet:
+        events = [tablet.draw(x=k) for k in range(3)]
+        await tablet.until(lambda: tablet.keeper.status.saved_on_tablet == 3)
+        await tablet.until(lambda: tablet.connection is Connection.OFFLINE)
+        status = tablet.keeper.status
+        assert (status.waiting, status.saved_on_tablet) == (3, 3)
+        assert status.error is not None
+        assert status.error.retry
+        link.online = True
+        tablet.keeper.retry_now()
+        await tablet.settled()
+    assert logged(link, annotation_id) == [event.body for event in events]
+
+
+async def test_what_was_drawn_before_a_restart_of_the_tablet_is_sent_after_it(tmp_path):
+    link, annotation_id = await server()
+    link.online = False
+    async with Tablet(link, annotation_id, tmp_path, hold=True) as tablet:
+        first = tablet.draw(x=1)
+        last = tablet.draw(x=2)  # submitted, and the task is cancelled before the journal had a chance
+    link.online = True
+    async with Tablet(link, annotation_id, tmp_path) as tablet:
+        assert tablet.document.waiting == 2
+        assert tablet.document.label_image(Plane.AXIAL, 1)[3, 1] == 1
+        third = tablet.draw(x=3)
+        await tablet.settled()
+    assert logged(link, annotation_id) == [first.body, last.body, third.body]
+
+
+async def test_waits_grow_and_begin_anew_when_something_got_through(tmp_path):
+    link, annotation_id = await server()
+    link.online = False
+    async with Tablet(link, annotation_id, tmp_path) as tablet:
+        await tablet.until(lambda: tablet.connection is Connection.OFFLINE)
+        await tablet.pauses.many.wait()
+        link.online = True
+        await tablet.settled()
+        assert tablet.pauses.asked[:8] == [*PAUSES_S, PAUSES_S[-1], PAUSES_S[-1]]
+        tablet.pauses.asked.clear()
+        link.hang_up()
+        await tablet.until(lambda: tablet.pauses.asked)
+        assert tablet.pauses.asked[0] == PAUSES_S[0]
+
+
+def lose(kind: str, number: int, direction: str = "out") -> Callable[[str, object], bool]:
+    """A fault: the ``number``-th message of a kind is lost, and the stream with it."""
+    seen = 0
+
+    def fault(way: str, message: object) -> bool:
+        nonlocal seen
+        is_one = isinstance(message, segmentation_pb2.Event) if way == "in" else message.WhichOneof("what") == kind
+        if way != direction or not is_one:
+            return False
+        seen += 1
+        return seen == number
+
+    return fault
+
+
+@pytest.mark.parametrize("direction", ["in", "out"])
+@pytest.mark.parametrize("number", [1, 2, 4])
+async def test_a_lost_event_or_acknowledgement_gives_one_entry(tmp_path, direction, number):
+    link, annotation_id = await server()
+    link.fault = lose("ack", number, direction)
+    async with Tablet(link, annotation_id, tmp_path) as tablet:
+        events = [tablet.draw(x=k) for k in range(4)]
+        await tablet.settled()
+        assert tablet.pauses.asked == [PAUSES_S[0]]
+        assert tablet.document.have_entries == 4
+    assert logged(link, annotation_id) == [event.body for event in events]
+
+
+@given(
+    faults=st.lists(st.booleans(), max_size=30),
+    moves=st.lists(st.sampled_from(["draw", "undo", "restart", "cut", "yield"]), max_size=10),
+)
+@settings(max_examples=60, deadline=None)
+def test_whatever_dies_every_event_is_there_once_and_in_order(tmp_path_factory, faults, moves):
+    folder = tmp_path_factory.mktemp("tablet")
+
+    async def session() -> None:
+        link, annotation_id = await server()
+        plan = iter(faults)
+        link.fault = lambda way, message: next(plan, False)
+        drawn: list[bytes] = []
+        todo = list(moves)
+        while True:
+            async with Tablet(link, annotation_id, folder) as tablet:
+                assert [e.body for e in tablet.journal.waiting] == drawn[len(drawn) - len(tablet.journal.waiting) :]
+                while todo and (move := todo.pop(0)) != "restart":
+                    if move == "draw":
+                        drawn.append(tablet.draw(x=len(drawn) % 9).body)
+                    elif move == "undo":
+                        event = tablet.document.undo()
+                        tablet.keeper.submit(event)
+                        drawn.append(event.body)
+                    elif move == "cut":
+                        link.hang_up()
+                    else:
+                        await asyncio.sleep(0)
+                if not todo:
+                    await tablet.settled()
+                    break
+        assert logged(link, annotation_id) == drawn
+
+    asyncio.run(session())
+
+
+async def test_a_refused_stroke_goes_and_the_ones_after_it_arrive(tmp_path):
+    link, annotation_id = await server()
+    async with Tablet(link, annotation_id, tmp_path) as tablet:
+        first = tablet.draw(x=1)
+        tablet.draw(label=9, x=2)
+        last = tablet.draw(x=3)
+        assert tablet.document.labels() == {1, 9}
+        await tablet.settled()
+        assert [error.reason for error in tablet.ear.refused] == ["LABEL_UNKNOWN"]
+        assert tablet.document.labels() == {1}
+        assert tablet.ear.inked > 0
+    bodies = logged(link, annotation_id)
+    assert (bodies[0], bodies[2], len(bodies)) == (first.body, last.body, 3)
+    assert segmentation_pb2.EventBody.FromString(bodies[1]).WhichOneof("action") is None
+
+
+async def test_a_second_tablet_looks_on_and_takes_over(tmp_path):
+    link, annotation_id = await server()
+    async with Tablet(link, annotation_id, tmp_path / "one") as one:
+        one.draw(x=1)
+        await one.settled()
+        async with Tablet(link, annotation_id, tmp_path / "two") as two:
+            await two.until(lambda: two.document.have_entries == 1)
+            assert two.connection is Connection.OTHER_WRITER
+            assert two.document.labels() == {1}
+            mine = two.draw(label=2, x=8)
+            await two.until(lambda: two.keeper.status.saved_on_tablet == 1)
+            assert len(logged(link, annotation_id)) == 1
+            two.keeper.take_over()
+            await two.settled()
+            assert two.pauses.asked == []
+            await one.until(lambda: one.connection is Connection.OTHER_WRITER)
+            await one.until(lambda: one.document.have_entries == 2)
+            assert one.document.labels() == {1, 2}
+    assert logged(link, annotation_id)[1] == mine.body
+
+
+async def test_a_tablet_that_lost_the_pen_keeps_its_strokes(tmp_path):
+    link, annotation_id = await server()
+    async with Tablet(link, annotation_id, tmp_path / "one") as one:
+        await one.settled()
+        async with Tablet(link, annotation_id, tmp_path / "two") as two:
+            await two.until(lambda: two.connection is Connection.OTHER_WRITER)
+            two.keeper.take_over()
+            await two.settled()
+            await one.until(lambda: one.connection is Connection.OTHER_WRITER)
+            event = one.draw(x=1)
+            await one.until(lambda: one.keeper.status.saved_on_tablet == 1)
+        link.hang_up()  # the other one is gone; the next connection writes again
+        await one.settled()
+    assert logged(link, annotation_id) == [event.body]
+
+
+async def test_numbers_that_cannot_be_brought_together_begin_a_new_session(tmp_path):
+    link, annotation_id = await server()
+    async with Tablet(link, annotation_id, tmp_path) as tablet:
+        kept = [tablet.draw(x=k) for k in range(3)]
+        await tablet.settled()
+        session = tablet.document.session_id
+    # A backup was put back on the server: it never heard of the last event, and the tablet has forgotten it.
+    del link._annotations[annotation_id].log[2]
+    async with Tablet(link, annotation_id, tmp_path) as tablet:
+        new = tablet.draw(x=7)
+        await tablet.settled()
+        assert tablet.document.session_id == tablet.journal.session_id != session
+        after = tablet.draw(x=8)
+        await tablet.settled()
+    assert logged(link, annotation_id) == [kept[0].body, kept[1].body, new.body, after.body]
+
+
+async def test_a_journal_that_lost_its_tail_begins_a_new_session(tmp_path):
+    link, annotation_id = await server()
+    async with Tablet(link, annotation_id, tmp_path) as tablet:
+        first = tablet.draw(x=1)
+        await tablet.settled()
+        content = tablet.journal.path.read_bytes()
+        second = tablet.draw(x=2)
+        await tablet.settled()
+    (tmp_path / f"{annotation_id}.journal").write_bytes(content)  # a disk that lied about what it had written
+    async with Tablet(link, annotation_id, tmp_path) as tablet:
+        third = tablet.draw(x=3)
+        await tablet.settled()
+    assert logged(link, annotation_id) == [first.body, second.body, third.body]
+
+
+async def test_a_full_disk_stops_the_pen_and_sends_nothing_that_is_not_saved(tmp_path, monkeypatch):
+    link, annotation_id = await server()
+    async with Tablet(link, annotation_id, tmp_path, hold=True) as tablet:
+        await tablet.settled()
+        real, full = tablet.journal.append, True
+
+        def append(event: Event) -> None:
+            if full:
+                raise JournalError("The tablet's disk is full.")
+            real(event)
+
+        monkeypatch.setattr(tablet.journal, "append", append)
+        event = tablet.draw(x=1)
+        await tablet.until(lambda: tablet.keeper.status.tablet_full)
+        assert (tablet.keeper.status.waiting, tablet.keeper.status.saved_on_tablet) == (1, 0)
+        assert logged(link, annotation_id) == []
+        full = False
+        tablet.pauses.gate.set()
+        await tablet.settled()
+        assert not tablet.keeper.status.tablet_full
+    assert logged(link, annotation_id) == [event.body]
+
+
+async def test_a_deleted_annotation_is_not_asked_for_again_and_the_journal_is_kept(tmp_path):
+    link, annotation_id = await server()
+    await link.delete_annotation(annotation_id)
+    async with Tablet(link, annotation_id, tmp_path) as tablet:
+        tablet.draw(x=1)
+        await tablet.until(lambda: tablet.connection is Connection.REFUSED and tablet.keeper.status.saved_on_tablet)
+        assert tablet.keeper.status.error is not None
+        assert tablet.keeper.status.error.reason == "ANNOTATION_NOT_FOUND"
+        assert tablet.pauses.asked == []
+    assert len(Journal(tmp_path, annotation_id).waiting) == 1
+
+
+async def test_a_server_that_does_not_answer_is_given_up(tmp_path, monkeypatch):
+    monkeypatch.setattr(sync, "OPEN_S", 0.0)
+    link, annotation_id = await server()
+    link.fault = None
+    monkeypatch.setattr("tablet_client.link.fake.FakeSession.open", lambda self: None)
+    async with Tablet(link, annotation_id, tmp_path, hold=True) as tablet:
+        await tablet.until(lambda: tablet.connection is Connection.OFFLINE)
+        assert tablet.keeper.status.error is not None
+        assert tablet.keeper.status.error.reason == "SERVICE_UNAVAILABLE"
+
+
+async def test_the_probability_of_the_slice_in_view_comes_after_each_stroke(tmp_path):
+    link, annotation_id = await server()
+    async with Tablet(link, annotation_id, tmp_path) as tablet:
+        tablet.keeper.configure(live=True)
+        tablet.keeper.look_at(Plane.CORONAL, 4)
+        tablet.draw(label=1, x=4)
+        tablet.draw(label=2, x=0)
+        await tablet.until(lambda: tablet.ear.slices and tablet.ear.complete)
+        assert tablet.ear.slices[0] == (Plane.CORONAL, 4)
+        levels = tablet.probabilities.get(Plane.CORONAL, 4)
+        assert levels is not None
+        np.testing.assert_array_equal(levels >= 128, np.tile((np.arange(10) >= 3) & (np.arange(10) < 7), (3, 1)))
+        inside = int((VOXELS == 900).sum())
+        assert tablet.probabilities.object_ml(128, MESSAGE.voxel_ml) == pytest.approx(inside * MESSAGE.voxel_ml)
+        assert tablet.ear.progresses[-1] == (3, 3)
+
+
+async def test_view_and_settings_are_told_again_after_a_reconnection(tmp_path):
+    link, annotation_id = await server()
+    async with Tablet(link, annotation_id, tmp_path) as tablet:
+        tablet.keeper.configure(live=True)
+        tablet.keeper.look_at(Plane.AXIAL, 1)
+        await tablet.settled()
+        link.hang_up()
+        await tablet.until(lambda: tablet.pauses.asked)
+        await tablet.settled()
+        tablet.draw(label=1, x=4)
+        tablet.draw(label=2, x=0)
+        await tablet.until(lambda: tablet.ear.slices)
+
+
+async def test_segmenting_waits_for_the_strokes_drawn_before_it(tmp_path):
+    link, annotation_id = await server()
+    link.online = False
+    async with Tablet(link, annotation_id, tmp_path, hold=True) as tablet:
+        tablet.keeper.look_at(Plane.AXIAL, 1)
+        tablet.draw(label=1, x=4)
+        tablet.draw(label=2, x=0)
+        tablet.keeper.segment()
+        await tablet.until(lambda: tablet.connection is Connection.OFFLINE)
+        link.online = True
+        tablet.keeper.retry_now()
+        await tablet.until(lambda: tablet.ear.slices)
+        assert tablet.ear.failures == []
+
+
+async def test_segmenting_too_early_is_said(tmp_path):
+    link, annotation_id = await server()
+    async with Tablet(link, annotation_id, tmp_path) as tablet:
+        tablet.draw(label=1)
+        tablet.keeper.segment()
+        await tablet.until(lambda: tablet.ear.failures)
+        assert tablet.ear.failures == ["NOT_SEGMENTED"]
+
+
+async def test_a_damaged_probability_is_dropped(tmp_path):
+    link, annotation_id = await server()
+    async with Tablet(link, annotation_id, tmp_path) as tablet:
+        await tablet.settled()
+        (session,) = link._annotations[annotation_id].sessions
+        for message in (
+            segmentation_pb2.Probability(plane=1, slice=99, generation=1, levels=b""),
+            segmentation_pb2.Probability(plane=0, slice=0, generation=1, levels=b""),
+            segmentation_pb2.Probability(plane=1, slice=0, generation=1, levels=b"not zlib"),
+        ):
+            session.out(segmentation_pb2.AnnotateResponse(probability=message))
+        await tablet.until(lambda: tablet.ear.failures)
+        assert tablet.ear.slices == []
+        assert tablet.connection is Connection.CONNECTED

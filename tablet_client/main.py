@@ -60,7 +60,9 @@ async def _run(make_link: Callable[[], Link], journal: Path, answers: TextIO | N
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(prog="calque tablet", description="Draw strokes on MRI, and see the segmentation come.")
+    parser = argparse.ArgumentParser(
+        prog="calque tablet", description="Draw strokes on MRI, and see the segmentation come."
+    )
     parser.add_argument("--server", default=DEFAULT_SERVER, metavar="HOST:PORT", help="the services (default %(default)s)")
     parser.add_argument(
         "--journal",
@@ -68,7 +70,9 @@ def _parser() -> argparse.ArgumentParser:
         metavar="FOLDER",
         help="where strokes are kept until the server has them (default %(default)s)",
     )
-    parser.add_argument("--size", default=_size(DEFAULT_SIZE), metavar="WxH", type=_size, help=f"of the window (default {DEFAULT_SIZE})")
+    parser.add_argument(
+        "--size", default=_size(DEFAULT_SIZE), metavar="WxH", type=_size, help=f"of the window (default {DEFAULT_SIZE})"
+    )
     parser.add_argument(
         "--hand", action="store_true", help="take gestures as JSON lines on stdin, answer with JSON lines on stdout"
     )

@@ -18,6 +18,7 @@ from typing import Any
 import numpy as np
 from calque.v1 import volumes_pb2
 from numpy.typing import NDArray
+from rich.box import SIMPLE
 from rich.console import Console
 from rich.table import Table
 from skimage.filters import threshold_otsu
@@ -35,7 +36,7 @@ from services.formats.read import read_volume
 from services.formats.sample import reference_mask, sample_volume
 from services.formats.source import SourceFile, source_files
 
-CORRECTIONS = 2
+CORRECTIONS = 1
 _ANSWER_SECONDS = 300.0
 _PLANES = {1: "axial", 2: "coronal", 3: "sagittal"}
 
@@ -252,31 +253,22 @@ def _measure(result: Outcome, volume: Volume, task: Task, out: Path) -> None:
 
 
 def _report(desk: Desk, outcomes: list[Outcome]) -> None:
-    table = Table(title="From the saved files", title_justify="left")
-    columns = (
-        "object",
-        "threshold",
-        "Dice",
-        "Dice, best intensity alone",
-        "volume mL",
-        "strokes",
-        "visible mask s",
-        "save s",
-    )
-    for index, column in enumerate(columns):
-        table.add_column(column, justify="left" if index == 0 else "right")
+    table = Table(title="From the saved files", title_justify="left", box=SIMPLE)
+    for index, column in enumerate(("", "Dice", "intensity alone", "mL", "threshold", "strokes", "mask s", "save s")):
+        table.add_column(column, justify="right" if index else "left")
     for one in outcomes:
         table.add_row(
             one.name,
-            str(one.threshold),
             "–" if one.dice is None else f"{one.dice:.3f}",
-            "–" if one.dice_intensity is None else f"{one.dice_intensity:.3f} ({one.intensity_rule})",
+            "–" if one.dice_intensity is None else f"{one.dice_intensity:.3f}",
             f"{one.object_ml:.0f}",
+            str(one.threshold),
             str(one.strokes),
             f"{one.steps_ms['last stroke to mask of the visible slice'] / 1000:.2f}",
             f"{one.steps_ms['save'] / 1000:.2f}",
         )
     desk.console.print(table)
+    desk.console.print("“Intensity alone” is the Dice of the best single threshold on the bare image.")
     desk.console.print(f"Peak memory of the services: {peak_mib(desk.server_pid) or 'unknown'} MiB")
     (desk.out / "summary.json").write_text(json.dumps([vars(one) for one in outcomes], indent=1))
     desk.console.print(f"Files and screenshots are in {desk.out}/.")

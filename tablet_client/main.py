@@ -52,7 +52,10 @@ async def _run(make_link: Callable[[], Link], journal: Path, answers: TextIO | N
     if answers is not None:
         from tablet_client.hand.conductor import Conductor
 
-        app.bind(on_start=lambda _: app.tasks.start(Conductor(app, sys.stdin, answers).run()))
+        def begin(_: CalqueApp) -> None:
+            app.tasks.start(Conductor(app, sys.stdin, answers).run())
+
+        app.bind(on_start=begin)
     await app.run_on_loop()
 
 
@@ -104,7 +107,7 @@ def _settle_kivy(size: tuple[int, int]) -> None:
 
     Config.set("graphics", "width", str(size[0]))
     Config.set("graphics", "height", str(size[1]))
-    Config.set("graphics", "multisamples", "4")
+    Config.set("graphics", "multisamples", "0")
     # A mouse is a mouse: no red dots for imagined second fingers.
     Config.set("input", "mouse", "mouse,disable_multitouch")
     Config.set("kivy", "exit_on_escape", "0")

@@ -121,7 +121,8 @@ def run_script(desk: Desk, *, source: Path | None, reference: Path | None) -> No
     tasks = _tasks(volume, source, reference)
     desk.out.mkdir(parents=True, exist_ok=True)
     hand = Hand(desk.tablet)
-    hand.do("wait_library")
+    hand.do("open", volume=desk.volume.volume_id)
+    hand.do("back")
     hand.do("screenshot", file=str(desk.out / "library.png"))
     hand.do("open", volume=desk.volume.volume_id)
     outcomes = [_segment(desk, hand, volume, task) for task in tasks]

@@ -114,7 +114,7 @@ class Session:
         log = self._workspace.log
         for entry in log.entries[self._logged :]:
             self._logged = entry.position
-            if entry.session_id == self.session_id and entry.position > self._joined:
+            if entry.session_id == self.session_id and entry.sequence and entry.position > self._joined:
                 continue  # acknowledged instead
             logged = segmentation_pb2.LoggedEvent(
                 position=entry.position, session_id=entry.session_id, sequence=entry.sequence, body=entry.body

@@ -99,6 +99,8 @@ class Hand:
 
     @property
     def _control(self) -> Any:
+        if self._app.viewer_control.work is None:
+            raise NotThere("No volume is open.")
         return self._app.viewer_control
 
     async def see_greys(self) -> None:
@@ -106,7 +108,7 @@ class Hand:
 
         def there() -> bool:
             work, showing = self._control.work, self._control.showing
-            return work is not None and work.greys.has(showing.plane, showing.index)
+            return bool(work.greys.has(showing.plane, showing.index))
 
         await self.until("The slice's image", there)
 
@@ -118,7 +120,7 @@ class Hand:
         if name:
             await self.type_into("new_name", name)
         await self.tap("new_annotation")
-        await self.until("The new annotation", lambda: self._control.work not in (None, before))
+        await self.until("The new annotation", lambda: self._app.viewer_control.work not in (None, before))
         await self.see_greys()
 
     async def plane(self, plane: str) -> None:
@@ -150,6 +152,8 @@ class Hand:
 
     async def stroke(self, x: Sequence[float], y: Sequence[float]) -> None:
         """Draw through places of the slice's image, in its pixels."""
+        if self._app.screens.current != "viewer":
+            raise NotThere("There is no image on the screen.")
         if not x or len(x) != len(y):
             raise NotThere("A stroke needs as many columns as rows, and at least one point.")
         image = self._app.viewer.image

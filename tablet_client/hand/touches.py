@@ -30,7 +30,6 @@ class Finger(MotionEvent):
         self.profile = ["pos", "button"] if button else ["pos"]
         if button:
             self.button = button
-            self.is_mouse_scrolling = button.startswith("scroll")
 
     def depack(self, args: dict[str, float]) -> None:
         self.sx, self.sy = args["sx"], args["sy"]

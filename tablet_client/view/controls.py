@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from kivy.core.text import Label as CoreLabel
 from kivy.properties import (
     AliasProperty,
     BooleanProperty,
@@ -27,6 +28,23 @@ from tablet_client.view import theme
 
 class Words(Label):
     """One line of text that is shortened rather than cut."""
+
+
+class Fitted(Label):
+    """One line of text as wide as its words, but not wider than ``most``: then it is shortened."""
+
+    most = NumericProperty(theme.dp(400))
+
+    def __init__(self, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.bind(text=self._fit, font_size=self._fit, bold=self._fit, most=self._fit)
+        self._fit()
+
+    def _fit(self, *_: object) -> None:
+        natural = CoreLabel(text=self.text, font_size=self.font_size, bold=self.bold, font_name=self.font_name)
+        natural.refresh()
+        self.width = min(natural.size[0] + 1, self.most)
+        self.text_size = (self.width, None)
 
 
 class Icon(Label):

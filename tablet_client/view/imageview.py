@@ -5,6 +5,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from kivy.clock import Clock
 from kivy.core.window import Window
 from kivy.properties import NumericProperty, ObjectProperty, StringProperty
 from kivy.uix.floatlayout import FloatLayout
@@ -49,6 +50,9 @@ class ImageView(FloatLayout):
         self.picture = SliceCanvas()
         self.add_widget(self.picture, index=len(self.children))
         self._gestures = Gestures(committed=theme.dp(24))
+        self._place = (0.0, 0.0)
+        # Words need longer than ink: they follow once a frame, however many places the pen reports.
+        self._tell_hover = Clock.create_trigger(lambda _: self.dispatch("on_hover", *self._place))
         self.bind(pos=self._resized, size=self._resized, view=self._placed)
         Window.bind(mouse_pos=self._hovered)
 
@@ -141,14 +145,18 @@ class ImageView(FloatLayout):
             else:
                 column, row = self.view.to_image(action.x, action.y)
                 self.dispatch(f"on_pen_{action.kind}", column, row)
-                self.dispatch("on_hover", column, row)
+                self._hover(column, row)
 
     def _hovered(self, _: Any, place: tuple[float, float]) -> None:
         if self.view is None or self.get_root_window() is None:
             return
         x, y = self.to_widget(*place)
         if self.collide_point(x, y):
-            self.dispatch("on_hover", *self.view.to_image(x, y))
+            self._hover(*self.view.to_image(x, y))
+
+    def _hover(self, column: float, row: float) -> None:
+        self._place = (column, row)
+        self._tell_hover()
 
     def on_pen_down(self, column: float, row: float) -> None:
         """The pen touches the image."""

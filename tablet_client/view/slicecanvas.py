@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from tablet_client.state.viewport import Viewport
 from tablet_client.view import theme
-from tablet_client.view.sliceshader import FRAGMENT
+from tablet_client.view.sliceshader import CROWDED, FRAGMENT
 
 STYLES = {"hidden": 0.0, "mask": 1.0, "wash": 2.0}
 Rect = tuple[int, int, int, int]
@@ -106,7 +106,11 @@ class SliceCanvas(Widget):
         self._rectangle.size = (max(0.0, x1 - x0), max(0.0, y1 - y0))
         self._rectangle.tex_coords = (u0, v0, u1, v0, u1, v1, u0, v1)
         scale = view.pixels_per_mm
-        self.canvas["pixel_size"] = (scale * view.column_mm, scale * view.row_mm)
+        pixel_size = (scale * view.column_mm, scale * view.row_mm)
+        self.canvas["pixel_size"] = pixel_size
+        fragment = CROWDED if min(pixel_size) < 1.0 else FRAGMENT
+        if self.canvas.shader.fs != fragment:
+            self.canvas.shader.fs = fragment
 
     def _make(self, size: tuple[int, int]) -> None:
         """Textures for images of another size."""

@@ -8,13 +8,14 @@ Textures, all of ``columns × rows``, nearest, first row on top:
     levels    probability × 255, one byte a pixel
     palette   16 × 1, the labels' colours
 
+`CROWDED` is the same for images with more pixels than the screen has for them: ink and mask take the strongest of the
+image pixels under a screen pixel, so that thin ones do not vanish, and greys their mean.
+
 A pixel of the mask has ``level ≥ threshold``. Its outline runs inside its own edge and is measured on the screen, so a mask
-one pixel thin is drawn in full. Where the screen has fewer pixels than the image, ink and mask take the strongest of the
-image pixels under a screen pixel, and thin ones do not vanish.
+one pixel thin is drawn in full.
 """
 
-FRAGMENT = """
-$HEADER$
+_BODY = """
 uniform sampler2D labels;
 uniform sampler2D levels;
 uniform sampler2D palette;
@@ -57,45 +58,41 @@ float shown_grey(vec2 place) {
     return mix(top, low, part.y);
 }
 
-bool apart(vec2 pixel, vec2 side) {
-    return level_of(pixel + side) < threshold;
-}
-
 bool on_outline(vec2 pixel, vec2 place) {
     vec2 near = (place - pixel) * pixel_size;
     vec2 far = pixel_size - near;
-    bool l = near.x < outline, r = far.x < outline, t = near.y < outline, b = far.y < outline;
-    return (l && apart(pixel, vec2(-1.0, 0.0))) || (r && apart(pixel, vec2(1.0, 0.0)))
-        || (t && apart(pixel, vec2(0.0, -1.0))) || (b && apart(pixel, vec2(0.0, 1.0)))
-        || (l && t && apart(pixel, vec2(-1.0, -1.0))) || (r && t && apart(pixel, vec2(1.0, -1.0)))
-        || (l && b && apart(pixel, vec2(-1.0, 1.0))) || (r && b && apart(pixel, vec2(1.0, 1.0)));
+    vec2 side = vec2(near.x < far.x ? -1.0 : 1.0, near.y < far.y ? -1.0 : 1.0);
+    bvec2 close = lessThan(min(near, far), vec2(outline));
+    bool across = level_of(pixel + vec2(side.x, 0.0)) < threshold;
+    bool along = level_of(pixel + vec2(0.0, side.y)) < threshold;
+    bool corner = level_of(pixel + side) < threshold;
+    return (close.x && across) || (close.y && along) || (close.x && close.y && corner);
 }
 
 void main(void) {
     vec2 place = tex_coord0 * image_size;
     vec2 pixel = clamp(floor(place), vec2(0.0), image_size - 1.0);
-    float grey = shown_grey(place);
     float level = level_of(pixel);
     float label = label_of(pixel);
-    bool crowded = pixel_size.x < 1.0 || pixel_size.y < 1.0;
-    if (crowded) {
-        grey = 0.0;
-        for (int i = -1; i <= 1; i++) {
-            for (int j = -1; j <= 1; j++) {
-                vec2 other = floor(place + vec2(float(i), float(j)) / (3.0 * min(pixel_size, vec2(1.0))));
-                grey += grey_of(other) / 9.0;
-                level = max(level, level_of(other));
-                label = max(label, label_of(other));
-            }
+#ifdef CROWDED
+    float grey = 0.0;
+    for (int i = -1; i <= 1; i++) {
+        for (int j = -1; j <= 1; j++) {
+            vec2 other = floor(place + vec2(float(i), float(j)) / (3.0 * min(pixel_size, vec2(1.0))));
+            grey += grey_of(other) / 9.0;
+            level = max(level, level_of(other));
+            label = max(label, label_of(other));
         }
     }
+#else
+    float grey = shown_grey(place);
+#endif
     float light = clamp((grey - grey_window.x) / (grey_window.y - grey_window.x), 0.0, 1.0);
     vec3 color = vec3(light);
     if (has_levels > 0.5 && style > 1.5) {
         color = mix(color, mask_color.rgb, level / 255.0 * sqrt(fill));
     } else if (has_levels > 0.5 && style > 0.5 && level >= threshold) {
-        bool edge = on_outline(pixel, place);
-        color = mix(color, mask_color.rgb, edge ? 1.0 : fill);
+        color = mix(color, mask_color.rgb, on_outline(pixel, place) ? 1.0 : fill);
     }
     if (ink > 0.5 && label > 0.5) {
         color = texture2D(palette, vec2((label + 0.5) / 16.0, 0.5)).rgb;
@@ -103,3 +100,6 @@ void main(void) {
     gl_FragColor = vec4(color, 1.0);
 }
 """
+
+FRAGMENT = "$HEADER$\n" + _BODY
+CROWDED = "$HEADER$\n#define CROWDED\n" + _BODY

@@ -49,7 +49,7 @@ GAP = dp(8)
 CORNER = dp(12)
 CARD_CORNER = dp(16)
 
-TINY = sp(12)
+TINY = sp(11)  # words under icons: the longest must fit a rail
 SMALL = sp(14)
 MEDIUM = sp(16)
 LARGE = sp(20)

@@ -132,6 +132,7 @@ class ViewerControl(Listener):
         )
         self.showing = Showing(self._viewer, work, self.pen, shown if same else None)
         self.choose_tool(self._viewer.rail.tool)
+        self._buttons()
         work.keeper.configure(live=self._viewer.side.live)
         self.status_changed(work.keeper.status)
         work.start()

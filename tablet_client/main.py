@@ -34,7 +34,7 @@ def main(argv: Sequence[str] | None = None, link: Callable[[], Link] | None = No
     options = _parser().parse_args(argv)
     host, port = _address(options.server)
     answers = _own_stdout() if options.hand else None
-    _settle_kivy(options.size)
+    settle_kivy(options.size)
     from tablet_client.link.grpc_link import GrpcLink
 
     make_link = link or (lambda: GrpcLink(host, port))
@@ -60,7 +60,9 @@ async def _run(make_link: Callable[[], Link], journal: Path, answers: TextIO | N
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(prog="calque tablet", description="Draw strokes on MRI, and see the segmentation come.")
+    parser = argparse.ArgumentParser(
+        prog="calque tablet", description="Draw strokes on MRI, and see the segmentation come."
+    )
     parser.add_argument("--server", default=DEFAULT_SERVER, metavar="HOST:PORT", help="the services (default %(default)s)")
     parser.add_argument(
         "--journal",
@@ -68,7 +70,9 @@ def _parser() -> argparse.ArgumentParser:
         metavar="FOLDER",
         help="where strokes are kept until the server has them (default %(default)s)",
     )
-    parser.add_argument("--size", default=_size(DEFAULT_SIZE), metavar="WxH", type=_size, help=f"of the window (default {DEFAULT_SIZE})")
+    parser.add_argument(
+        "--size", default=_size(DEFAULT_SIZE), metavar="WxH", type=_size, help=f"of the window (default {DEFAULT_SIZE})"
+    )
     parser.add_argument(
         "--hand", action="store_true", help="take gestures as JSON lines on stdin, answer with JSON lines on stdout"
     )
@@ -96,7 +100,8 @@ def _own_stdout() -> TextIO:
     return answers
 
 
-def _settle_kivy(size: tuple[int, int]) -> None:
+def settle_kivy(size: tuple[int, int]) -> None:
+    """Settings of Kivy, which must be made before it is imported for the first time; ``size`` of the window in pixels."""
     home = Path(platformdirs.user_config_dir("calque", appauthor=False)) / "kivy"
     os.environ.setdefault("KIVY_HOME", str(home))
     Path(os.environ["KIVY_HOME"]).mkdir(parents=True, exist_ok=True)

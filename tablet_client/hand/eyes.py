@@ -51,7 +51,11 @@ def _shown(parent: Any) -> Iterator[Any]:
 def read(app: Any) -> dict[str, Any]:
     """The words and positions on the screen."""
     screen = app.screens.current
-    seen: dict[str, Any] = {"screen": screen, "toast": app.toast.text, "toast_kind": app.toast.kind if app.toast.text else ""}
+    seen: dict[str, Any] = {
+        "screen": screen,
+        "toast": app.toast.text,
+        "toast_kind": app.toast.kind if app.toast.text else "",
+    }
     if screen == "library":
         cards = [widget for widget in _shown(Window) if hasattr(widget, "volume_id")]
         seen["volumes"] = [

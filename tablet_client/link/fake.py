@@ -10,35 +10,19 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import io
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, field
 
 import numpy as np
-from calque import wire
 from calque.v1 import common_pb2, segmentation_pb2, volumes_pb2
 from numpy.typing import NDArray
 
+from tablet_client.link.fake_session import Answer, FakeAnnotation, FakeSession, Fault
 from tablet_client.link.fake_volume import cut, fake_volume, oriented
-from tablet_client.link.port import ExportedFile, LinkError, LocalFile, Outgoing, Step, Watch
+from tablet_client.link.port import ExportedFile, LinkError, LocalFile, Step, Watch
 from tablet_client.state.document import Document
-from tablet_client.state.geometry import Plane, PlaneInfo, VolumeInfo
+from tablet_client.state.geometry import PlaneInfo, VolumeInfo
 from tablet_client.state.tools import BACKGROUND_LABEL, OBJECT_LABEL
-
-Answer = segmentation_pb2.AnnotateResponse
-Fault = Callable[[str, object], bool]
-"""Asked before each message, with ``"in"`` or ``"out"`` and the message: True loses the message and cuts the stream."""
-
-
-@dataclass
-class _Annotation:
-    message: segmentation_pb2.Annotation
-    log: list[tuple[str, int, bytes]] = field(default_factory=list)
-    sessions: list[FakeSession] = field(default_factory=list)
-    writer: FakeSession | None = None
-    generation: int = 0
-    masks: list[segmentation_pb2.Mask] = field(default_factory=list)
-    levels: NDArray[np.uint8] | None = None  # as the voxels
 
 
 class FakeLink:
@@ -56,7 +40,7 @@ class FakeLink:
         self.online = True
         self.fault: Fault | None = None
         self._volumes = {message.volume_id: (message, voxels) for message, voxels in volumes}
-        self._annotations: dict[str, _Annotation] = {}
+        self._annotations: dict[str, FakeAnnotation] = {}
 
     # --- volumes -----------------------------------------------------------------------------------------------------
 
@@ -132,7 +116,7 @@ class FakeLink:
                 common_pb2.Label(value=BACKGROUND_LABEL, name="Background", colour=0x4C8DD9),
             ],
         )
-        self._annotations[message.annotation_id] = _Annotation(message)
+        self._annotations[message.annotation_id] = FakeAnnotation(message)
         return message
 
     async def list_annotations(self, volume_id: str) -> list[segmentation_pb2.Annotation]:
@@ -225,8 +209,17 @@ class FakeLink:
     # --- for tests ---------------------------------------------------------------------------------------------------
 
     def log_of(self, annotation_id: str) -> list[tuple[str, int, bytes]]:
-        """Session, sequence and body of every entry of the log."""
-        return list(self._annotations[annotation_id].log)
+        """Session, sequence and body of every event of the log; its other entries say that a session began to write."""
+        return [entry for entry in self._annotations[annotation_id].log if entry[1]]
+
+    def forget_last(self, annotation_id: str) -> None:
+        """Lose the newest entry of the log, as a server does on which an old backup was put."""
+        self._annotations[annotation_id].log.pop()
+
+    def send(self, annotation_id: str, answer: Answer) -> None:
+        """Send a message to all sessions."""
+        for session in self._annotations[annotation_id].sessions:
+            session.out(answer)
 
     def hang_up(self, error: LinkError | None = None) -> None:
         """Cut all streams, as a lost network does."""
@@ -236,7 +229,7 @@ class FakeLink:
 
     # --- inside ------------------------------------------------------------------------------------------------------
 
-    def labels(self, annotation: _Annotation) -> NDArray[np.uint8]:
+    def labels(self, annotation: FakeAnnotation) -> NDArray[np.uint8]:
         """Labels of all voxels, by replay: ``(slices, rows, columns)`` uint8."""
         message, voxels = self._volumes[annotation.message.volume_id]
         info = VolumeInfo.from_message(message)
@@ -250,7 +243,7 @@ class FakeLink:
             oriented(labels, plane)[index] = document.label_image(info.acquisition, index)
         return labels
 
-    def compute(self, annotation: _Annotation) -> NDArray[np.uint8] | None:
+    def compute(self, annotation: FakeAnnotation) -> NDArray[np.uint8] | None:
         """Levels of all voxels, or None while one of the two labels is missing."""
         labels = self.labels(annotation)
         voxels = self._volumes[annotation.message.volume_id][1].astype(np.float64)
@@ -261,7 +254,7 @@ class FakeLink:
         levels: NDArray[np.float64] = 255 * (from_background + 1e-9) / (from_object + from_background + 2e-9)
         return np.rint(levels).astype(np.uint8)
 
-    def volume_info(self, annotation: _Annotation) -> VolumeInfo:
+    def volume_info(self, annotation: FakeAnnotation) -> VolumeInfo:
         """The annotation's volume."""
         return VolumeInfo.from_message(self._volumes[annotation.message.volume_id][0])
 
@@ -275,151 +268,8 @@ class FakeLink:
             raise LinkError("VOLUME_NOT_FOUND", "There is no such volume.", status="NOT_FOUND")
         return self._volumes[volume_id]
 
-    def _annotation(self, annotation_id: str) -> _Annotation:
+    def _annotation(self, annotation_id: str) -> FakeAnnotation:
         self._call()
         if annotation_id not in self._annotations:
             raise LinkError("ANNOTATION_NOT_FOUND", "There is no such annotation.", status="NOT_FOUND")
         return self._annotations[annotation_id]
-
-
-class FakeSession:
-    """One end of a stream in memory."""
-
-    def __init__(self, link: FakeLink, annotation: _Annotation, opening: segmentation_pb2.AnnotateOpen) -> None:
-        self._link, self._annotation, self._opening = link, annotation, opening
-        self._to_client: asyncio.Queue[Answer | LinkError] = asyncio.Queue()
-        self._view: segmentation_pb2.AnnotateView | None = None
-        self._live = False
-        self._broken = False
-
-    def open(self) -> None:
-        """Answer the opening."""
-        a = self._annotation
-        if not self._opening.read_only and (a.writer is None or self._opening.take_over or self._same_session(a.writer)):
-            if a.writer is not None:
-                a.writer.out(Answer(writer=segmentation_pb2.WriterChanged(writer=False)))
-            a.writer = self
-        opened = segmentation_pb2.AnnotateOpened(
-            annotation=a.message, writer=a.writer is self, next_sequence=self._expected(), log_length=len(a.log)
-        )
-        self.out(Answer(opened=opened))
-        for position in range(self._opening.have_entries + 1, len(a.log) + 1):
-            self._out_logged(position)
-
-    def _same_session(self, other: FakeSession) -> bool:
-        return other._opening.session_id == self._opening.session_id
-
-    async def send(self, message: Outgoing) -> None:
-        """See `Session`."""
-        await asyncio.sleep(0)
-        if self._broken:
-            raise LinkError("SERVICE_UNAVAILABLE", retry=True, status="UNAVAILABLE")
-        if self._link.fault is not None and self._link.fault("in", message):
-            self.fail(LinkError("SERVICE_UNAVAILABLE", retry=True, status="UNAVAILABLE"))
-            return
-        if isinstance(message, segmentation_pb2.Event):
-            self._take(message)
-        elif isinstance(message, segmentation_pb2.AnnotateView):
-            self._view = message
-            self._answer()
-        elif isinstance(message, segmentation_pb2.AnnotateSettings):
-            self._live = message.live
-        else:
-            self._answer(anew=True)
-
-    async def __aiter__(self) -> AsyncIterator[Answer]:
-        while True:
-            message = await self._to_client.get()
-            if isinstance(message, LinkError):
-                raise message
-            yield message
-
-    def out(self, message: Answer) -> None:
-        """Send to the client, unless a fault cuts the stream first."""
-        if self._broken:
-            return
-        if self._link.fault is not None and self._link.fault("out", message):
-            self.fail(LinkError("SERVICE_UNAVAILABLE", retry=True, status="UNAVAILABLE"))
-            return
-        self._to_client.put_nowait(message)
-
-    def fail(self, error: LinkError) -> None:
-        """End the stream with an error."""
-        if not self._broken:
-            self._broken = True
-            self._to_client.put_nowait(error)
-
-    def _expected(self) -> int:
-        return 1 + sum(session == self._opening.session_id for session, _, _ in self._annotation.log)
-
-    def _out_logged(self, position: int) -> None:
-        session_id, sequence, body = self._annotation.log[position - 1]
-        entry = segmentation_pb2.LoggedEvent(position=position, session_id=session_id, sequence=sequence, body=body)
-        self.out(Answer(logged=entry))
-
-    def _take(self, event: segmentation_pb2.Event) -> None:
-        a, expected = self._annotation, self._expected()
-        if a.writer is not self:
-            self.fail(LinkError("OTHER_WRITER", status="ABORTED"))
-        elif hashlib.sha256(event.body).digest() != event.sha256:
-            self.fail(LinkError("DIGEST_MISMATCH", retry=True, status="DATA_LOSS"))
-        elif event.sequence > expected:
-            self.fail(LinkError("SEQUENCE_GAP", expected=expected, status="FAILED_PRECONDITION"))
-        elif event.sequence < expected:
-            session_id = self._opening.session_id
-            positions = [p for p, (s, n, _) in enumerate(a.log, 1) if (s, n) == (session_id, event.sequence)]
-            if a.log[positions[0] - 1][2] != event.body:
-                self.fail(LinkError("SEQUENCE_CONFLICT", status="ABORTED"))
-            else:
-                self.out(Answer(ack=segmentation_pb2.Ack(sequence=event.sequence, position=positions[0])))
-        elif reason := self._wrong(event.body):
-            self.fail(LinkError(reason, expected=event.sequence, status="INVALID_ARGUMENT"))
-        else:
-            a.log.append((self._opening.session_id, event.sequence, event.body))
-            a.message.log_length = len(a.log)
-            self.out(Answer(ack=segmentation_pb2.Ack(sequence=event.sequence, position=len(a.log))))
-            for other in a.sessions:
-                if other is not self:
-                    other._out_logged(len(a.log))
-            if self._live:
-                self._answer(anew=True)
-
-    def _wrong(self, body: bytes) -> str:
-        event = segmentation_pb2.EventBody.FromString(body)
-        which = event.WhichOneof("action")
-        if which in ("stroke", "lasso") and getattr(event, which).label not in {
-            k.value for k in self._annotation.message.labels
-        }:
-            return "LABEL_UNKNOWN"
-        if which in ("stroke", "lasso", "erase") and not getattr(event, which).x:
-            return "STROKE_INVALID"
-        return ""
-
-    def _answer(self, anew: bool = False) -> None:
-        """Send the visible slice, and the histogram, computed anew where asked."""
-        a = self._annotation
-        if anew:
-            a.levels = self._link.compute(a)
-            a.generation += 1
-        if a.levels is None:
-            if anew and not self._live:
-                self.out(Answer(error=common_pb2.ErrorInfo(reason=common_pb2.NOT_SEGMENTED, message="Draw both labels.")))
-            return
-        info = self._link.volume_info(a)
-        if self._view is not None:
-            plane = info.planes[Plane(self._view.plane)]
-            levels = wire.pack(cut(a.levels, plane, self._view.slice), wire.LEVEL)
-            probability = segmentation_pb2.Probability(
-                generation=a.generation,
-                log_length=len(a.log),
-                levels=levels,
-                plane=self._view.plane,
-                slice=self._view.slice,
-            )
-            self.out(Answer(probability=probability))
-        if anew:
-            counts = np.bincount(a.levels.reshape(-1), minlength=256).tolist()
-            histogram = segmentation_pb2.Histogram(generation=a.generation, counts=counts, complete=True)
-            self.out(Answer(histogram=histogram))
-            done = len(a.levels)
-            self.out(Answer(progress=segmentation_pb2.Progress(generation=a.generation, done=done, total=done)))

@@ -8,15 +8,14 @@ and sends the part of its log that the tablet lacks, acknowledgements that were 
 from __future__ import annotations
 
 import asyncio
-from collections import deque
 from collections.abc import Awaitable, Callable, Mapping
-from contextlib import suppress
 
 from calque import wire
 from calque.v1 import common_pb2, segmentation_pb2
 
 from tablet_client.link.listener import Connection, Listener, Status
 from tablet_client.link.port import Link, LinkError, Session
+from tablet_client.link.scribe import Scribe
 from tablet_client.state.document import Document, Event
 from tablet_client.state.geometry import Plane, PlaneInfo
 from tablet_client.state.journal import Journal, JournalError
@@ -71,15 +70,8 @@ class SessionKeeper:
         self._pause = pause
         self._connection = Connection.CONNECTING
         self._error: LinkError | None = None
-        self._tablet_full = False
         self._told: Status | None = None
-        # Towards the journal: events to write, numbers to forget.
-        self._to_journal: deque[Event | int] = deque()
-        self._journal_wake = asyncio.Event()
-        self._journal_idle = asyncio.Event()
-        self._journal_idle.set()
-        self._closing = False
-        # Towards the server.
+        self._scribe = Scribe(journal, self._journaled, pause)
         self._wake = asyncio.Event()
         self._nudged = asyncio.Event()
         self._limit: asyncio.Timeout | None = None
@@ -100,13 +92,11 @@ class SessionKeeper:
     def status(self) -> Status:
         """As it is now."""
         d = self._document
-        return Status(self._connection, d.waiting, d.saved_on_tablet, self._tablet_full, self._error)
+        return Status(self._connection, d.waiting, d.saved_on_tablet, self._scribe.full, self._error)
 
     def submit(self, event: Event) -> None:
         """An event that the document made: journal it, then send it."""
-        self._to_journal.append(event)
-        self._journal_idle.clear()
-        self._journal_wake.set()
+        self._scribe.write(event)
         self._tell()
 
     def look_at(self, plane: Plane, index: int) -> None:
@@ -149,24 +139,17 @@ class SessionKeeper:
         Returns:
             False when the disk did not take it.
         """
-        while self._to_journal:
-            try:
-                self._journal_one(self._to_journal[0])
-            except JournalError:
-                return False
-            self._journaled(self._to_journal[0])
-        return True
+        return self._scribe.flush()
 
     # --- the task ----------------------------------------------------------------------------------------------------
 
     async def run(self) -> None:
         """Keep the session until cancelled. Call `flush` after that, in case it was cancelled before it began."""
-        writing = asyncio.create_task(self._write_journal())
+        writing = asyncio.create_task(self._scribe.run())
         try:
             await self._keep_connected()
         finally:
-            self._closing = True
-            self._journal_wake.set()
+            self._scribe.close()
             await writing
 
     async def _keep_connected(self) -> None:
@@ -287,15 +270,16 @@ class SessionKeeper:
         self._agree()
 
     def _agree(self) -> None:
-        """Once the log is here, lost acknowledgements included, the server must expect the first event that waits.
+        """The server must expect the first event that waits, at the latest when the log is here, for the log brings the
+        acknowledgements that were lost.
 
         Raises:
             _Restart: it does not.
         """
-        if self._writer and not self._agreed and self._document.have_entries >= self._log_length:
-            if self._next != self._document.first_waiting:
+        if self._writer and not self._agreed:
+            self._agreed = self._next == self._document.first_waiting
+            if not self._agreed and self._document.have_entries >= self._log_length:
                 raise _Restart
-            self._agreed = True
         self._wake.set()
 
     def _receive(self, message: segmentation_pb2.AnnotateResponse) -> None:
@@ -326,9 +310,7 @@ class SessionKeeper:
 
     def _entered(self, changed: bool, own_sequence: int) -> None:
         if own_sequence and own_sequence < self._document.first_waiting:
-            self._to_journal.append(own_sequence)
-            self._journal_idle.clear()
-            self._journal_wake.set()
+            self._scribe.forget(own_sequence)
         if changed:
             self._listener.ink_changed()
         self._tell()
@@ -354,59 +336,24 @@ class SessionKeeper:
         self.submit(replacement)
         return True
 
-    # --- the journal -------------------------------------------------------------------------------------------------
+    # --- inside ------------------------------------------------------------------------------------------------------
 
-    async def _write_journal(self) -> None:
-        """Write events and forget acknowledged ones, in the order in which they came."""
-        while True:
-            while self._to_journal:
-                item = self._to_journal[0]
-                try:
-                    await asyncio.to_thread(self._journal_one, item)
-                except JournalError:
-                    self._tablet_full = True
-                    self._tell()
-                    if self._closing:
-                        return
-                    await self._pause(PAUSES_S[2])
-                    continue
-                self._tablet_full = False
-                self._journaled(item)
-            self._journal_idle.set()
-            if self._closing:
-                return
-            await self._journal_wake.wait()
-            self._journal_wake.clear()
-
-    def _journaled(self, item: Event | int) -> None:
-        if self._to_journal and self._to_journal[0] is item:  # else `flush` was faster
-            self._to_journal.popleft()
-        if isinstance(item, Event):
-            self._document.saved(item.sequence)
+    def _journaled(self, event: Event | None) -> None:
+        """The journal has an event, or could not take it."""
+        if event is not None:
+            self._document.saved(event.sequence)
             self._wake.set()
         self._tell()
 
-    def _journal_one(self, item: Event | int) -> None:
-        if isinstance(item, Event):
-            self._journal.append(item)
-        else:
-            self._journal.forget(item)
-            with suppress(JournalError):  # the old file is as good, only larger
-                self._journal.compact()
-
     async def _restart(self) -> None:
         """Go on as a new session, in the journal first."""
-        while self._to_journal:
-            await self._journal_idle.wait()
+        await self._scribe.idle()
         # Nothing may come between the two: both number what waits anew, and the disk is waited for here this once.
         try:
             self._document.restart(self._journal.restart())
         except JournalError:
-            self._tablet_full = True
             await self._rest(PAUSES_S[2])
         self._tell()
-
-    # --- status ------------------------------------------------------------------------------------------------------
 
     def _set(self, connection: Connection, error: LinkError | None = None) -> None:
         self._connection, self._error = connection, error

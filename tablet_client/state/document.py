@@ -10,27 +10,18 @@ import hashlib
 import time
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 from calque.v1 import segmentation_pb2
 from numpy.typing import NDArray
 
-from tablet_client.state.actions import MOST_POINTS, Action, History, Kind, decode, pixels
+from tablet_client.state.actions import Action, History, Kind, decode
 from tablet_client.state.geometry import Plane, PlaneInfo
 from tablet_client.state.ink import Ink
+from tablet_client.state.path import Box, RunningPath
 
-NEAREST_POINTS = 0.25
-"""Points of a path closer than this, in pixels, to the last one are dropped: pens report far more than is seen."""
-
-
-class Box(NamedTuple):
-    """Pixels of an image that changed: left and top inside, right and bottom outside."""
-
-    left: int
-    top: int
-    right: int
-    bottom: int
+__all__ = ["Box", "Document", "Event"]
 
 
 class Event(NamedTuple):
@@ -53,19 +44,6 @@ class _Own:
     saved: bool = False  # in the journal
     refused: bool = False  # and emptied
     acknowledged: bool = False  # durable on the server, though entries before it have not reached us
-
-
-@dataclass
-class _Running:
-    """The path under the pen."""
-
-    plane: PlaneInfo
-    index: int
-    label: int
-    width_mm: float | None  # None: a lasso
-    erases: bool
-    x: list[float]
-    y: list[float]
 
 
 def _now_ms() -> int:
@@ -100,7 +78,7 @@ class Document:
         self._log: list[Action] = []
         self._own: list[_Own] = []
         self._early: dict[int, tuple[Action, int]] = {}
-        self._running: _Running | None = None
+        self._running: RunningPath | None = None
         self._version = 0
         self._stale = False
         for event in waiting:
@@ -124,12 +102,7 @@ class Document:
     def extend(self, x: float, y: float) -> Box | None:
         """The pen moved. Returns: what to show anew, or None when the point is too near the last one."""
         path = self._require_running()
-        x, y = _on_image(path.plane, x, y)
-        if max(abs(x - path.x[-1]), abs(y - path.y[-1])) < NEAREST_POINTS or self.full:
-            return None
-        path.x.append(x)
-        path.y.append(y)
-        return self._draw_running(path, path.x[-2:], path.y[-2:])
+        return self._draw(path, 2) if path.add(x, y) else None
 
     @property
     def running(self) -> bool:
@@ -139,7 +112,7 @@ class Document:
     @property
     def full(self) -> bool:
         """The running path has as many points as an event may have: finish it, and begin the next at its last point."""
-        return self._running is not None and len(self._running.x) >= MOST_POINTS
+        return self._running is not None and self._running.full
 
     @property
     def path(self) -> tuple[list[float], list[float]]:
@@ -149,16 +122,8 @@ class Document:
     def finish(self) -> Event:
         """The pen is lifted. Returns: the event, for journal and server. Raises: RuntimeError when it was not down."""
         path = self._require_running()
-        where: dict[str, Any] = {"plane": path.plane.plane, "slice": path.index, "x": path.x, "y": path.y}
-        if path.width_mm is None:
-            body = segmentation_pb2.EventBody(lasso=segmentation_pb2.Lasso(label=path.label, **where))
-        elif path.erases:
-            body = segmentation_pb2.EventBody(erase=segmentation_pb2.Erase(width_mm=path.width_mm, **where))
-        else:
-            stroke = segmentation_pb2.Stroke(label=path.label, width_mm=path.width_mm, **where)
-            body = segmentation_pb2.EventBody(stroke=stroke)
         self._running = None
-        return self._act(body)
+        return self._act(path.body())
 
     def cancel(self) -> None:
         """The path was no stroke after all (a second finger came down): it leaves no trace."""
@@ -304,21 +269,16 @@ class Document:
         info = self.planes[plane]
         if not 0 <= index < info.slices:
             raise ValueError(f"There is no slice {index}.")
-        x, y = _on_image(info, x, y)
-        # Rounded as it will be on the wire, so that ink drawn now is the ink that is replayed later.
-        width = None if width_mm is None else float(np.float32(width_mm))
-        self._running = _Running(info, index, label, width, erases, [x], [y])
-        return self._draw_running(self._running, [x], [y])
+        self._running = RunningPath(info, index, label, width_mm, erases)
+        self._running.add(x, y)
+        return self._draw(self._running, 1)
 
-    def _draw_running(self, path: _Running, x: list[float], y: list[float]) -> Box:
-        if path.width_mm is None:
-            return _box_of(np.array(x, dtype=np.int64), np.array(y, dtype=np.int64))
-        columns, rows = pixels(path.plane, x, y, path.width_mm)
-        self._replayed()._ink.paint(self._ink.patch(path.plane.plane, path.index, columns, rows), path.label)
-        self._version += 1
-        return _box_of(columns, rows)
+    def _draw(self, path: RunningPath, points: int) -> Box:
+        box = path.draw(self._replayed()._ink, points)
+        self._version += path.width_mm is not None
+        return box
 
-    def _require_running(self) -> _Running:
+    def _require_running(self) -> RunningPath:
         if self._running is None:
             raise RuntimeError("The pen is not down.")
         return self._running
@@ -388,8 +348,8 @@ class Document:
         self._ink.clear()
         for action in self._history.done:
             self._paint(action)
-        if self._running is not None and self._running.width_mm is not None:
-            self._draw_running(self._running, self._running.x, self._running.y)
+        if self._running is not None:
+            self._running.draw(self._ink, len(self._running.x))
         self._version += 1
 
     def _paint(self, action: Action) -> None:
@@ -398,15 +358,3 @@ class Document:
         elif action.patch is not None:
             self._ink.paint(action.patch, action.label)
         self._version += 1
-
-
-def _on_image(info: PlaneInfo, x: float, y: float) -> tuple[float, float]:
-    """The nearest point of the image, as the wire rounds it."""
-    inside = min(info.columns - 1.0, max(0.0, x)), min(info.rows - 1.0, max(0.0, y))
-    return float(np.float32(inside[0])), float(np.float32(inside[1]))
-
-
-def _box_of(columns: NDArray[np.int64], rows: NDArray[np.int64]) -> Box:
-    if not columns.size:
-        return Box(0, 0, 0, 0)
-    return Box(int(columns.min()), int(rows.min()), int(columns.max()) + 1, int(rows.max()) + 1)

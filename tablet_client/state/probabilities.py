@@ -78,7 +78,7 @@ class Probabilities:
         self._complete = False
 
     def put(self, plane: Plane, index: int, generation: int, levels: NDArray[np.uint8], entries: int = 0) -> bool:
-        """Take an answer that knows ``entries`` of the log. Returns: False when a newer one is held, and this one was dropped."""
+        """Take an answer that knows ``entries`` of the log. Returns: False when a newer one is held: it was dropped."""
         if generation < self._generations.get((plane, index), 0) and self._slices.has(plane, index):
             return False
         for key in self._slices.put(plane, index, levels):

@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from services.core import geometry as core
-from tablet_client.state import document as module
+from tablet_client.state import path as module
 from tablet_client.state.actions import MOST_POINTS
 from tablet_client.state.document import Document, Event
 from tablet_client.state.geometry import Plane, VolumeInfo

@@ -96,3 +96,14 @@ def test_a_threshold_of_zero_does_not_count_what_is_certainly_outside():
     counts = np.zeros(256, dtype=np.int64)
     counts[0], counts[1] = 1000, 2
     assert object_ml(counts, 0, 1.0) == 2
+
+
+def test_a_held_slice_knows_how_much_of_the_log_it_knew():
+    cache = Probabilities(most_bytes=16)
+    assert cache.entries(Plane.AXIAL, 0) == 0
+    cache.put(Plane.AXIAL, 0, 1, levels(1), entries=7)
+    assert cache.entries(Plane.AXIAL, 0) == 7
+    cache.put(Plane.AXIAL, 1, 1, levels(1), entries=8)
+    assert (cache.entries(Plane.AXIAL, 0), cache.entries(Plane.AXIAL, 1)) == (0, 8)
+    cache.clear()
+    assert cache.entries(Plane.AXIAL, 1) == 0

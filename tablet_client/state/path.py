@@ -1,0 +1,91 @@
+"""The path under the pen: its points, as the wire will round them, and the event that it becomes."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any, NamedTuple
+
+import numpy as np
+from calque.v1 import segmentation_pb2
+from numpy.typing import NDArray
+
+from tablet_client.state.actions import MOST_POINTS, pixels
+from tablet_client.state.geometry import PlaneInfo
+from tablet_client.state.ink import Ink
+
+NEAREST_POINTS = 0.25
+"""Points of a path closer than this, in pixels, to the last one are dropped: pens report far more than is seen."""
+
+
+class Box(NamedTuple):
+    """Pixels of an image that changed: left and top inside, right and bottom outside."""
+
+    left: int
+    top: int
+    right: int
+    bottom: int
+
+
+@dataclass
+class RunningPath:
+    """A path that is being drawn.
+
+    Attributes:
+        plane, index: the image it is drawn on.
+        label: of strokes and outlines.
+        width_mm: None for an outline.
+        erases: it is the eraser's.
+        x, y: columns and rows of its points.
+    """
+
+    plane: PlaneInfo
+    index: int
+    label: int
+    width_mm: float | None
+    erases: bool
+    x: list[float] = field(default_factory=list)
+    y: list[float] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        # Rounded as it will be on the wire, so that ink drawn now is the ink that is replayed later.
+        self.width_mm = None if self.width_mm is None else float(np.float32(self.width_mm))
+
+    def add(self, x: float, y: float) -> bool:
+        """Add the image's nearest point. Returns: False when it is too near the last one, or the path is full."""
+        x = float(np.float32(min(self.plane.columns - 1.0, max(0.0, x))))
+        y = float(np.float32(min(self.plane.rows - 1.0, max(0.0, y))))
+        if self.x and (max(abs(x - self.x[-1]), abs(y - self.y[-1])) < NEAREST_POINTS or self.full):
+            return False
+        self.x.append(x)
+        self.y.append(y)
+        return True
+
+    @property
+    def full(self) -> bool:
+        """It has as many points as an event may have."""
+        return len(self.x) >= MOST_POINTS
+
+    def draw(self, ink: Ink, points: int) -> Box:
+        """Ink the line through the last ``points`` points; an outline is no ink yet. Returns: what changed."""
+        x, y = self.x[-points:], self.y[-points:]
+        if self.width_mm is None:
+            return _box(np.array(x, dtype=np.int64), np.array(y, dtype=np.int64))
+        columns, rows = pixels(self.plane, x, y, self.width_mm)
+        ink.paint(ink.patch(self.plane.plane, self.index, columns, rows), self.label)
+        return _box(columns, rows)
+
+    def body(self) -> segmentation_pb2.EventBody:
+        """The event that it becomes."""
+        where: dict[str, Any] = {"plane": self.plane.plane, "slice": self.index, "x": self.x, "y": self.y}
+        if self.width_mm is None:
+            return segmentation_pb2.EventBody(lasso=segmentation_pb2.Lasso(label=self.label, **where))
+        if self.erases:
+            return segmentation_pb2.EventBody(erase=segmentation_pb2.Erase(width_mm=self.width_mm, **where))
+        stroke = segmentation_pb2.Stroke(label=self.label, width_mm=self.width_mm, **where)
+        return segmentation_pb2.EventBody(stroke=stroke)
+
+
+def _box(columns: NDArray[np.int64], rows: NDArray[np.int64]) -> Box:
+    if not columns.size:
+        return Box(0, 0, 0, 0)
+    return Box(int(columns.min()), int(rows.min()), int(columns.max()) + 1, int(rows.max()) + 1)

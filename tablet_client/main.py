@@ -34,7 +34,7 @@ def main(argv: Sequence[str] | None = None, link: Callable[[], Link] | None = No
     options = _parser().parse_args(argv)
     host, port = _address(options.server)
     answers = _own_stdout() if options.hand else None
-    _settle_kivy(options.size)
+    settle_kivy(options.size)
     from tablet_client.link.grpc_link import GrpcLink
 
     make_link = link or (lambda: GrpcLink(host, port))
@@ -100,7 +100,8 @@ def _own_stdout() -> TextIO:
     return answers
 
 
-def _settle_kivy(size: tuple[int, int]) -> None:
+def settle_kivy(size: tuple[int, int]) -> None:
+    """Settings of Kivy, which must be made before it is imported for the first time; ``size`` of the window in pixels."""
     home = Path(platformdirs.user_config_dir("calque", appauthor=False)) / "kivy"
     os.environ.setdefault("KIVY_HOME", str(home))
     Path(os.environ["KIVY_HOME"]).mkdir(parents=True, exist_ok=True)

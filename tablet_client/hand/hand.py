@@ -68,13 +68,13 @@ class Hand:
             y = card.to_window(card.x, card.y + card.height / 2)[1]
             if low + 8 < y < high - 8:
                 break
-            await self._touches.wheel(eyes.middle(cards), 1 if y < low + 8 else -1)
+            await self._touches.wheel(eyes.middle(cards), -1 if y < low + 8 else 1)
         await self.tap(f"volume:{self._card(volume).volume_id}")
         await self.until("The viewer", lambda: self._app.screens.current == "viewer")
         await self.see_greys()
 
     def _card(self, volume: str) -> Any:
-        cards = [c for c in self._app.library.ids.grid.children]
+        cards = list(self._app.library.ids.grid.children)
         exact = [c for c in cards if volume in (c.volume_id, c.title)]
         return next(iter(exact or [c for c in cards if c.title.split(" · ")[0] == volume]), None)
 

@@ -81,26 +81,26 @@ class CalqueApp(App):
         viewer.bar.bind(on_more=lambda _: self._start(control.menu()))
         viewer.rail.bind(on_choose=lambda _, tool: control.choose_tool(tool))
         viewer.rail.bind(on_brush=lambda _, steps: control.step_brush(steps))
-        viewer.side.bind(on_pick_plane=lambda _, plane: self._plane(plane))
-        viewer.side.bind(on_pick_threshold=lambda _, value: self._threshold(value))
+        viewer.side.bind(on_pick_plane=lambda _, plane: self._show("look_at_plane", Plane[plane.upper()]))
+        viewer.side.bind(on_pick_threshold=lambda _, value: self._show("threshold", value))
         viewer.side.bind(on_pick_live=lambda _, live: control.live(live))
         viewer.side.bind(on_pick_fill=lambda _, fill: control.fill(fill))
         viewer.side.bind(on_pick_style=lambda _, style: control.style(style))
-        viewer.slices.bind(on_pick=lambda _, index: self._slice(index))
+        viewer.slices.bind(on_pick=lambda _, index: self._show("look_at_slice", index))
         viewer.slices.bind(on_segment=lambda _: control.segment())
         viewer.slices.bind(on_save=lambda _: self._start(control.save()))
         viewer.menu.bind(on_annotation=lambda _, chosen: self._start(control.switch(chosen)))
         viewer.menu.bind(on_new=lambda _, name: self._start(control.new_annotation(name)))
         viewer.menu.bind(on_fit=lambda _: viewer.image.fit(), on_clear=lambda _: control.clear())
-        viewer.menu.bind(on_contrast=lambda _: control.showing and control.showing.first_contrast())
-        viewer.menu.bind(on_take_over=lambda _: control.work and control.work.keeper.take_over())
+        viewer.menu.bind(on_contrast=lambda _: self._show("first_contrast"))
+        viewer.menu.bind(on_take_over=lambda _: control.take_over())
         image = viewer.image
-        image.bind(on_pen_down=lambda _, x, y: control.pen and control.pen.down(x, y))
-        image.bind(on_pen_move=lambda _, x, y: control.pen and control.pen.move(x, y))
-        image.bind(on_pen_up=lambda _, x, y: control.pen and control.pen.up(x, y))
-        image.bind(on_pen_cancel=lambda _: control.pen and control.pen.cancel())
+        image.bind(on_pen_down=lambda _, *place: self._pen("down", *place))
+        image.bind(on_pen_move=lambda _, *place: self._pen("move", *place))
+        image.bind(on_pen_up=lambda _, *place: self._pen("up", *place))
+        image.bind(on_pen_cancel=lambda _: self._pen("cancel"))
         image.bind(on_scroll=lambda _, steps: self._step(steps))
-        image.bind(on_hover=lambda _, x, y: control.showing and control.showing.pointed(x, y))
+        image.bind(on_hover=lambda _, *place: self._show("pointed", *place))
         Window.bind(on_key_down=self._key)
 
     def _start(self, work: Coroutine[Any, Any, Any]) -> None:
@@ -124,21 +124,19 @@ class CalqueApp(App):
         self._go("library")
         self._say(f"{volume.name} was imported.", "done")
 
-    def _plane(self, plane: str) -> None:
-        if self.viewer_control.showing is not None:
-            self.viewer_control.showing.look_at_plane(Plane[plane.upper()])
+    def _pen(self, what: str, *place: float) -> None:
+        """What the pen does, if something is open."""
+        if self.viewer_control.pen is not None:
+            getattr(self.viewer_control.pen, what)(*place)
 
-    def _threshold(self, threshold: int) -> None:
+    def _show(self, what: str, *values: Any) -> None:
+        """What is shown, if something is open."""
         if self.viewer_control.showing is not None:
-            self.viewer_control.showing.threshold(threshold)
-
-    def _slice(self, index: int) -> None:
-        if self.viewer_control.showing is not None:
-            self.viewer_control.showing.look_at_slice(index)
+            getattr(self.viewer_control.showing, what)(*values)
 
     def _step(self, steps: int) -> None:
         if self.viewer_control.showing is not None:
-            self._slice(self.viewer_control.showing.index + steps)
+            self._show("look_at_slice", self.viewer_control.showing.index + steps)
 
     def _say(self, text: str, kind: str) -> None:
         self.toast.say(text, kind)

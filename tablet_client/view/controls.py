@@ -9,6 +9,7 @@ from __future__ import annotations
 from typing import Any
 
 from kivy.core.text import Label as CoreLabel
+from kivy.metrics import dp
 from kivy.properties import (
     AliasProperty,
     BooleanProperty,
@@ -33,7 +34,7 @@ class Words(Label):
 class Fitted(Label):
     """One line of text as wide as its words, but not wider than ``most``: then it is shortened."""
 
-    most = NumericProperty(theme.dp(400))
+    most = NumericProperty(dp(400))
 
     def __init__(self, **kwargs: Any) -> None:
         super().__init__(**kwargs)
@@ -43,8 +44,9 @@ class Fitted(Label):
     def _fit(self, *_: object) -> None:
         natural = CoreLabel(text=self.text, font_size=self.font_size, bold=self.bold, font_name=self.font_name)
         natural.refresh()
-        self.width = min(natural.size[0] + 1, self.most)
-        self.text_size = (self.width, None)
+        self.shorten = natural.size[0] > self.most
+        self.width = self.most if self.shorten else natural.size[0]
+        self.text_size = (self.most, None) if self.shorten else (None, None)
 
 
 class Icon(Label):
@@ -145,7 +147,7 @@ class KnobSlider(Widget):
         """The finger is at ``value``."""
 
     def on_touch_down(self, touch: Any) -> bool:
-        if self.disabled or not self.collide_point(*touch.pos) or "button" in touch.profile and touch.is_mouse_scrolling:
+        if self.disabled or not self.collide_point(*touch.pos) or ("button" in touch.profile and touch.is_mouse_scrolling):
             return False
         touch.grab(self)
         self._follow(touch)

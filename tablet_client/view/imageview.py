@@ -7,6 +7,7 @@ from typing import Any
 
 from kivy.clock import Clock
 from kivy.core.window import Window
+from kivy.metrics import dp
 from kivy.properties import NumericProperty, ObjectProperty, StringProperty
 from kivy.uix.floatlayout import FloatLayout
 
@@ -49,7 +50,7 @@ class ImageView(FloatLayout):
         super().__init__(**kwargs)
         self.picture = SliceCanvas()
         self.add_widget(self.picture, index=len(self.children))
-        self._gestures = Gestures(committed=theme.dp(24))
+        self._gestures = Gestures(committed=dp(24))
         self._place = (0.0, 0.0)
         # Words need longer than ink: they follow once a frame, however many places the pen reports.
         self._tell_hover = Clock.create_trigger(lambda _: self.dispatch("on_hover", *self._place))
@@ -84,14 +85,14 @@ class ImageView(FloatLayout):
         if self.view is None:
             return
         self.picture.place(self.view)
-        self.bar_mm, self.bar_length = self.view.scale_bar(theme.dp(140))
+        self.bar_mm, self.bar_length = self.view.scale_bar(dp(140))
 
     def letter_at(self, side: str, view: Viewport | None) -> tuple[float, float]:
         """Centre of a letter: just outside the image where there is room, else inside the edge of the screen."""
         if view is None:
             return self.x, self.y
         x, y, wide, tall = view.image_rectangle
-        edge = theme.dp(18)
+        edge = dp(18)
         middle_x = min(self.right - edge, max(self.x + edge, x + wide / 2))
         middle_y = min(self.top - edge, max(self.y + edge, y + tall / 2))
         places = {

@@ -32,7 +32,7 @@ class Showing:
         self._viewer, self._work, self._pen = viewer, work, pen
         volume = work.volume
         same = before is not None and before._work.volume.volume_id == volume.volume_id
-        self.plane = before.plane if same and before is not None else volume.acquisition
+        self.plane: Plane = before.plane if same and before is not None else volume.acquisition
         self._indices = {plane: info.slices // 2 for plane, info in volume.planes.items()}
         if same and before is not None:
             self._indices = dict(before._indices)

@@ -75,7 +75,7 @@ class SliceStrip(Widget):
             RoundedRectangle(pos=(left, self.y if gap else low - dp(3)), size=(wide, tall), radius=[dp(1.5)])
 
     def on_touch_down(self, touch: Any) -> bool:
-        if not self.collide_point(*touch.pos) or "button" in touch.profile and touch.is_mouse_scrolling:
+        if not self.collide_point(*touch.pos) or ("button" in touch.profile and touch.is_mouse_scrolling):
             return False
         touch.grab(self)
         self._follow(touch)

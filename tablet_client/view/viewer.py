@@ -3,6 +3,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from kivy.uix.screenmanager import Screen
 
 from tablet_client.view import theme
@@ -15,37 +17,25 @@ from tablet_client.view.topbar import TopBar
 
 
 class Viewer(Screen):
-    """The parts of the main screen, by their names; `ViewerControl` gives them meaning."""
+    """The parts of the main screen; `ViewerControl` gives them meaning.
 
-    @property
-    def bar(self) -> TopBar:
-        """The bar over the image."""
-        return self.ids.bar
+    Attributes:
+        bar: over the image.
+        rail: the tools.
+        image: where one draws.
+        side: planes, threshold, volume.
+        slices: the bar under the image.
+        menu: under the three dots.
+    """
 
-    @property
-    def rail(self) -> ToolRail:
-        """The tools."""
-        return self.ids.rail
-
-    @property
-    def image(self) -> ImageView:
-        """Where one draws."""
-        return self.ids.image
-
-    @property
-    def side(self) -> RightColumn:
-        """Planes, threshold, volume."""
-        return self.ids.side
-
-    @property
-    def slices(self) -> SliceBar:
-        """The bar under the image."""
-        return self.ids.slices
-
-    @property
-    def menu(self) -> Menu:
-        """The menu under the three dots."""
-        return self.ids.menu
+    def __init__(self, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.bar: TopBar = self.ids.bar
+        self.rail: ToolRail = self.ids.rail
+        self.image: ImageView = self.ids.image
+        self.side: RightColumn = self.ids.side
+        self.slices: SliceBar = self.ids.slices
+        self.menu: Menu = self.ids.menu
 
 
 theme.load_kv(__file__)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 
 from calque.v1.segmentation_pb2 import Annotation, Mask
@@ -97,14 +98,13 @@ class ViewerControl(Listener):
 
     async def menu(self) -> None:
         """Open the menu with the annotations as they are now, or as they were known when there is no server."""
-        if self.work is None:
+        work = self.work
+        if work is None:
             return
-        try:
-            self._annotations = await self._link.list_annotations(self.work.volume.volume_id)
-        except LinkError:
-            pass
-        open_id = self.work.annotation.annotation_id
-        self._viewer.menu.reading = self.work.keeper.status.connection is Connection.OTHER_WRITER
+        with suppress(LinkError):
+            self._annotations = await self._link.list_annotations(work.volume.volume_id)
+        open_id = work.annotation.annotation_id
+        self._viewer.menu.reading = work.keeper.status.connection is Connection.OTHER_WRITER
         self._viewer.menu.show(
             [Entry(a.annotation_id, a.name, _note(a), a.annotation_id == open_id) for a in self._annotations]
         )
@@ -184,6 +184,11 @@ class ViewerControl(Listener):
         """Another opacity of the mask."""
         self._viewer.side.fill = fill
         self._viewer.image.picture.uniforms(fill=fill)
+
+    def take_over(self) -> None:
+        """Draw here although another tablet does."""
+        if self.work is not None:
+            self.work.keeper.take_over()
 
     def segment(self) -> None:
         """Compute now."""

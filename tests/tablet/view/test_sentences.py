@@ -1,0 +1,47 @@
+from __future__ import annotations
+
+import pytest
+from calque.v1 import common_pb2
+
+from tablet_client.link.listener import Connection, Status
+from tablet_client.link.port import LinkError
+from tablet_client.view.sentences import millilitres, number, safety, sentence
+
+
+def test_every_reason_has_a_sentence_without_our_words() -> None:
+    for reason in dict(common_pb2.Reason.items()):
+        said = sentence(LinkError(reason))
+        assert said.endswith((".", "…"))
+        assert reason not in said
+        assert "_" not in said
+
+
+def test_the_server_says_more_of_a_file() -> None:
+    error = LinkError("FILE_TRUNCATED", "12 of 60 slices are missing.")
+    assert sentence(error) == "12 of 60 slices are missing."
+
+
+@pytest.mark.parametrize(
+    ("connection", "waiting", "saved", "said"),
+    [
+        (Connection.CONNECTED, 0, 0, ("saved", "Saved on server")),
+        (Connection.CONNECTED, 2, 2, ("tablet", "Saved on this tablet")),
+        (Connection.CONNECTED, 2, 1, ("tablet", "Saving …")),
+        (Connection.OFFLINE, 0, 0, ("offline", "Offline")),
+        (Connection.OFFLINE, 1, 1, ("offline", "Offline, 1 stroke waits")),
+        (Connection.OFFLINE, 3, 3, ("offline", "Offline, 3 strokes wait")),
+        (Connection.REFUSED, 3, 3, ("offline", "Offline, 3 strokes wait")),
+        (Connection.OTHER_WRITER, 0, 0, ("reading", "Another tablet draws")),
+    ],
+)
+def test_safety(connection: Connection, waiting: int, saved: int, said: tuple[str, str]) -> None:
+    assert safety(Status(connection, waiting, saved)) == said
+
+
+def test_a_full_tablet_is_never_called_saved() -> None:
+    assert safety(Status(Connection.CONNECTED, 1, 0, tablet_full=True)) == ("offline", "Not saved: this tablet is full")
+
+
+def test_figures() -> None:
+    assert [millilitres(v) for v in (None, 0.0, 8.44, 182.4)] == ["–", "0.0 mL", "8.4 mL", "182 mL"]
+    assert number(-31.04) == "\u221231.0"

@@ -1,4 +1,4 @@
-"""The main job by touches: real services, the real tablet, an oblique phantom with thick slices, and the files they leave."""
+"""The main job by touches: real services, the real tablet, an oblique phantom with thick slices, and the files that come."""
 
 from __future__ import annotations
 

@@ -1,10 +1,11 @@
-"""The main job by touches: real services, the real tablet, an oblique phantom with thick slices, and the files that come."""
+"""The main job by touches: real services, the real tablet, an oblique phantom with thick slices, and the files they make."""
 
 from __future__ import annotations
 
+import socket
 import sys
 from collections.abc import Iterator
-from contextlib import ExitStack
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -40,27 +41,21 @@ class Desk:
 
 @pytest.fixture
 def desk(tmp_path: Path) -> Iterator[Desk]:
-    volume = oblique_phantom()
-    file = tmp_path / "phantom.nii.gz"
-    write_nifti(volume, file)
     with ExitStack() as stack:
         address, _ = stack.enter_context(services(tmp_path / "server" / "store"))
-        client = Client(address)
-        stack.callback(client.close)
-        imported = client.import_files(source_files(file), name="Phantom")
-        display = stack.enter_context(virtual_display("1280x800"))
-        command = [
-            sys.executable,
-            "-m",
-            "tablet_client",
-            "--server",
-            address,
-            "--journal",
-            str(tmp_path / "journal"),
-            "--hand",
-        ]
-        tablet = stack.enter_context(child(command, environment=display))
+        yield stack.enter_context(tablet_at(address, tmp_path))
+
+
+@contextmanager
+def tablet_at(address: str, folder: Path) -> Iterator[Desk]:
+    """The tablet on services at ``address``, which get the phantom first."""
+    volume = oblique_phantom()
+    client = Client(address)
+    imported = client.import_files(source_files(write_nifti(volume, folder / "phantom.nii.gz")), name="Phantom")
+    command = [sys.executable, "-m", "tablet_client", "--server", address, "--journal", str(folder / "journal"), "--hand"]
+    with virtual_display("1280x800") as display, child(command, environment=display) as tablet:
         yield Desk(volume, client, Hand(tablet), imported.volume_id)
+    client.close()
 
 
 def blob_centre(volume: Volume, which: int) -> NDArray[np.float64]:
@@ -140,3 +135,40 @@ def test_strokes_of_all_planes_and_the_mask_lie_at_the_right_millimetres(desk: D
     assert np.linalg.norm(middle - truth) < min(volume.spacing_mm) * 2
     assert saved["object_ml"] == pytest.approx((mask > 0).sum() * volume.voxel_ml, rel=1e-6)
     hand.do("quit")
+
+
+def free_address() -> str:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return f"127.0.0.1:{probe.getsockname()[1]}"
+
+
+def connection(hand: Hand, wanted: str) -> None:
+    """Wait until the tablet says this of the work. The test's own time limit ends the waiting."""
+    while wanted not in hand.do("state")["connection"]:
+        pass
+
+
+@pytest.mark.timeout(240)
+def test_killed_services_lose_nothing_and_the_tablet_goes_on(tmp_path: Path) -> None:
+    store, address = tmp_path / "server" / "store", free_address()
+    with ExitStack() as stack:
+        _, first = stack.enter_context(services(store, address))
+        desk = stack.enter_context(tablet_at(address, tmp_path))
+        plane = plane_geometry(desk.volume.shape, desk.volume.affine, Plane.AXIAL)
+        desk.hand.do("open", volume=desk.volume_id)
+        paths = [draw(desk, plane, "object", blob_centre(desk.volume, 1), 2.0)]
+        connection(desk.hand, "Saved on server")
+        first.kill()
+        first.wait()
+        paths += [draw(desk, plane, "object", blob_centre(desk.volume, which), 2.0) for which in (2, 3)]
+        connection(desk.hand, "Offline")
+        stack.enter_context(services(store, address))
+        connection(desk.hand, "Saved on server")
+        labels, affine = exported(desk, "annotation", tmp_path)
+        desk.hand.do("quit")
+    labelled = positions(labels == 1, affine)
+    diagonal = float(np.linalg.norm(desk.volume.spacing_mm)) / 2
+    for path in paths:
+        apart = np.linalg.norm(labelled[:, None] - path[None], axis=2)
+        assert apart.min(axis=0).max() <= diagonal

@@ -57,14 +57,14 @@ def end(process: subprocess.Popen[str]) -> None:
 
 
 @contextmanager
-def services(store: Path) -> Iterator[tuple[str, subprocess.Popen[str]]]:
-    """All services in one process on a free port of loopback; their log is ``services.log`` beside the store.
+def services(store: Path, listen: str = "127.0.0.1:0") -> Iterator[tuple[str, subprocess.Popen[str]]]:
+    """All services in one process, on a free port of loopback unless told; their log is ``services.log`` beside the store.
 
     Gives the address and the process. Raises: Unavailable.
     """
     store.mkdir(parents=True, exist_ok=True)
     record = store.parent / "services.log"
-    command = [sys.executable, "-m", "services.cli", "serve", "--with-parent", "--listen", "127.0.0.1:0"]
+    command = [sys.executable, "-m", "services.cli", "serve", "--with-parent", "--listen", listen]
     with open(record, "ab") as errors, child([*command, "--store", str(store)], errors=errors) as process:
         assert process.stdout is not None
         line = process.stdout.readline()

@@ -54,6 +54,7 @@ class SegmentationServicer(segmentation_pb2_grpc.SegmentationServicer):
 
     name = segmentation_pb2.DESCRIPTOR.services_by_name["Segmentation"].full_name
     serving = True
+    runs_on = ""
 
     def __init__(self, store: Store, settings: Settings) -> None:
         self._threads = settings.compute_threads or os.cpu_count() or 1

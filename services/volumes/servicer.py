@@ -41,6 +41,7 @@ class VolumesServicer(volumes_pb2_grpc.VolumesServicer):
 
     name = volumes_pb2.DESCRIPTOR.services_by_name["Volumes"].full_name
     serving = True
+    runs_on = ""
 
     def __init__(self, store: Store, settings: Settings) -> None:
         self._store = store

@@ -157,7 +157,12 @@ async def test_messages_that_make_no_sense_are_refused(served: Served) -> None:
     one, other = str(uuid4()), str(uuid4())
     nameless = volumes_pb2.UploadRequest(upload_id=one, data=b"x")
     large = chunks(one, "large", noise((1 << 20) + 1), size=2 << 20)
-    for requests in ([nameless], chunks(one, "a", b"x") + chunks(other, "b", b"y"), large, chunks(one, "d", b"", sha256=b"")):
+    for requests in (
+        [nameless],
+        chunks(one, "a", b"x") + chunks(other, "b", b"y"),
+        large,
+        chunks(one, "d", b"", sha256=b""),
+    ):
         assert await refused(served.volumes.Upload(iter(requests))) == ("INVALID_ARGUMENT", "REQUEST_INVALID", 0)
 
 

@@ -1,4 +1,4 @@
-"""The main job by touches: real services, the real tablet, an oblique phantom with thick slices, and the files they make."""
+"""The main job by touches: real services, the real tablet, an oblique phantom with thick slices, and its files."""
 
 from __future__ import annotations
 

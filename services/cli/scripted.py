@@ -91,6 +91,7 @@ class Hand:
     def __init__(self, tablet: subprocess.Popen[str]) -> None:
         self._tablet = tablet
         self._answers: queue.Queue[str] = queue.Queue()
+        self._chosen: dict[str, dict[str, Any]] = {}
         threading.Thread(target=self._listen, daemon=True).start()
 
     def do(self, what: str, **details: Any) -> dict[str, Any]:
@@ -108,6 +109,17 @@ class Hand:
         if not answer["ok"]:
             raise Unavailable(f"The hand could not do “{what}”: {answer['error']}", Reason.SERVICE_UNAVAILABLE)
         return answer
+
+    def choose(self, what: str, **details: Any) -> dict[str, Any]:
+        """Have something chosen, unless it was chosen before and nothing else since."""
+        if self._chosen.get(what) == details:
+            return {"ms": 0.0}
+        self._chosen[what] = details
+        return self.do(what, **details)
+
+    def forget(self) -> None:
+        """What was chosen may have changed: choose anew."""
+        self._chosen.clear()
 
     def _listen(self) -> None:
         assert self._tablet.stdout is not None
@@ -180,12 +192,13 @@ def _segment(desk: Desk, hand: Hand, volume: Volume, task: Task) -> Outcome:
         return {"ms": sum(_draw(hand, stroke) for stroke in strokes)}
 
     hand.do("new_annotation", name=task.name)
+    hand.forget()
     first = first_strokes(task.truth, volume.affine, labelling=labelling)
     step(f"{len(first)} strokes on one slice", lambda: draw(first), "strokes")
     step("last stroke to mask of the visible slice", lambda: hand.do("wait_mask"), "mask")
     step("last stroke to the whole volume", lambda: hand.do("wait_volume"), "volume")
     away = first[0].slice + 8
-    step("scroll 8 slices on", lambda: hand.do("slice", slice=away), "scrolled")
+    step("scroll 8 slices on", lambda: hand.choose("slice", slice=away), "scrolled")
     levels = _probability(desk, volume)
     threshold, result.dice_first = best_threshold(levels, target)
     if task.known:
@@ -211,10 +224,11 @@ def _segment(desk: Desk, hand: Hand, volume: Volume, task: Task) -> Outcome:
 
 
 def _draw(hand: Hand, stroke: PenStroke) -> float:
-    hand.do("plane", plane=_PLANES[int(stroke.plane)])
-    hand.do("slice", slice=stroke.slice)
-    hand.do("tool", tool="object" if stroke.label == OBJECT else "background")
-    hand.do("brush", mm=stroke.width_mm)
+    """Draw a stroke, and choose plane, slice, tool and brush where they are not chosen yet."""
+    hand.choose("plane", plane=_PLANES[int(stroke.plane)])
+    hand.choose("slice", slice=stroke.slice)
+    hand.choose("tool", tool="object" if stroke.label == OBJECT else "background")
+    hand.choose("brush", mm=stroke.width_mm)
     return float(hand.do("stroke", x=list(stroke.x), y=list(stroke.y))["ms"])
 
 
@@ -254,12 +268,14 @@ def _measure(result: Outcome, volume: Volume, task: Task, out: Path) -> None:
 
 def _report(desk: Desk, outcomes: list[Outcome]) -> None:
     table = Table(title="From the saved files", title_justify="left", box=SIMPLE)
-    for index, column in enumerate(("", "Dice", "intensity alone", "mL", "threshold", "strokes", "mask s", "save s")):
-        table.add_column(column, justify="right" if index else "left")
+    columns = ("", "Dice", "Dice, one slice", "intensity alone", "mL", "threshold", "strokes", "mask s", "save s")
+    for index, column in enumerate(columns):
+        table.add_column(column, justify="right" if index else "left", no_wrap=True)
     for one in outcomes:
         table.add_row(
             one.name,
             "–" if one.dice is None else f"{one.dice:.3f}",
+            "–" if one.dice_first is None else f"{one.dice_first:.3f}",
             "–" if one.dice_intensity is None else f"{one.dice_intensity:.3f}",
             f"{one.object_ml:.0f}",
             str(one.threshold),
@@ -268,7 +284,10 @@ def _report(desk: Desk, outcomes: list[Outcome]) -> None:
             f"{one.steps_ms['save'] / 1000:.2f}",
         )
     desk.console.print(table)
-    desk.console.print("“Intensity alone” is the Dice of the best single threshold on the bare image.")
+    desk.console.print(
+        "“Intensity alone” is the Dice of the best single threshold on the bare image; “one slice” that of the"
+    )
+    desk.console.print("probability before any correction, at its best threshold.")
     desk.console.print(f"Peak memory of the services: {peak_mib(desk.server_pid) or 'unknown'} MiB")
     (desk.out / "summary.json").write_text(json.dumps([vars(one) for one in outcomes], indent=1))
     desk.console.print(f"Files and screenshots are in {desk.out}/.")

@@ -106,7 +106,8 @@ def settle_kivy(size: tuple[int, int]) -> None:
     os.environ.setdefault("KIVY_HOME", str(home))
     Path(os.environ["KIVY_HOME"]).mkdir(parents=True, exist_ok=True)
     os.environ.setdefault("KIVY_NO_ARGS", "1")
-    os.environ.setdefault("KIVY_NO_CONSOLELOG", "1")
+    # Kivy would take stderr for its own log, and faults would vanish in it.
+    os.environ.setdefault("KIVY_LOG_MODE", "PYTHON")
     os.environ.setdefault("KIVY_NO_FILELOG", "1")
     from kivy.config import Config
 

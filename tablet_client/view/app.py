@@ -69,6 +69,12 @@ class CalqueApp(App):
     def on_start(self) -> None:
         self.tasks.start(self.library_control.run())
 
+    def on_pause(self) -> bool:
+        """The tablet puts the application aside, and may end it without another word: strokes go to its disk first."""
+        if self.viewer_control.work is not None:
+            self.viewer_control.work.keeper.flush()
+        return True
+
     def _connect(self) -> None:
         """Every event of a widget to what it does."""
         control, viewer = self.viewer_control, self.viewer

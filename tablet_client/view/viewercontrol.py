@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable
 from contextlib import suppress
+from datetime import datetime
 from pathlib import Path
 
 from calque.v1.segmentation_pb2 import Annotation, Mask
@@ -301,5 +302,6 @@ class ViewerControl(Listener):
 
 
 def _note(annotation: Annotation) -> str:
-    masks = {0: "", 1: " · 1 mask"}.get(annotation.masks, f" · {annotation.masks} masks")
-    return ("nothing drawn" if not annotation.log_length else "in work") + masks
+    day = datetime.fromtimestamp(annotation.created_ms / 1000).strftime("%Y-%m-%d")
+    masks = {0: "", 1: "1 mask · "}.get(annotation.masks, f"{annotation.masks} masks · ")
+    return masks + day

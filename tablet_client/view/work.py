@@ -69,4 +69,5 @@ class Work:
     async def end(self) -> None:
         """Hang up; what was drawn is in the journal afterwards."""
         await self.tasks.end()
+        self.keeper.flush()
         self.journal.close()

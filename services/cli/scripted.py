@@ -200,8 +200,10 @@ def _segment(desk: Desk, hand: Hand, volume: Volume, task: Task) -> Outcome:
     away = first[0].slice + 8
     step("scroll 8 slices on", lambda: hand.choose("slice", slice=away), "scrolled")
     levels = _probability(desk, volume)
-    threshold, result.dice_first = best_threshold(levels, target)
+    threshold = best_threshold(levels, target).threshold
     if task.known:
+        found = at_threshold(levels, threshold)
+        result.dice_first = dice(~found if task.exchanged else found, task.truth)
         for number in range(1, CORRECTIONS + 1):
             shown = at_threshold(levels, threshold)
             more = corrections(task.truth, ~shown if task.exchanged else shown, volume.affine, labelling=labelling)
@@ -214,7 +216,7 @@ def _segment(desk: Desk, hand: Hand, volume: Volume, task: Task) -> Outcome:
             levels = _probability(desk, volume)
             threshold = best_threshold(levels, target).threshold
     else:
-        threshold, result.dice_first = 128, None
+        threshold = 128
     result.threshold = int(threshold)
     step(f"threshold to {threshold}", lambda: hand.do("threshold", value=result.threshold), "threshold")
     step("save", lambda: hand.do("save"), "saved")
@@ -268,7 +270,7 @@ def _measure(result: Outcome, volume: Volume, task: Task, out: Path) -> None:
 
 def _report(desk: Desk, outcomes: list[Outcome]) -> None:
     table = Table(title="From the saved files", title_justify="left", box=SIMPLE)
-    columns = ("", "Dice", "Dice, one slice", "intensity alone", "mL", "threshold", "strokes", "mask s", "save s")
+    columns = ("", "Dice", "first", "bare", "mL", "threshold", "strokes", "mask s", "save s")
     for index, column in enumerate(columns):
         table.add_column(column, justify="right" if index else "left", no_wrap=True)
     for one in outcomes:
@@ -285,9 +287,9 @@ def _report(desk: Desk, outcomes: list[Outcome]) -> None:
         )
     desk.console.print(table)
     desk.console.print(
-        "“Intensity alone” is the Dice of the best single threshold on the bare image; “one slice” that of the"
+        "Dice: of the saved mask. First: before any correction, at the best threshold. Bare: of the best single"
     )
-    desk.console.print("probability before any correction, at its best threshold.")
+    desk.console.print("threshold on the bare image, without any stroke.")
     desk.console.print(f"Peak memory of the services: {peak_mib(desk.server_pid) or 'unknown'} MiB")
     (desk.out / "summary.json").write_text(json.dumps([vars(one) for one in outcomes], indent=1))
     desk.console.print(f"Files and screenshots are in {desk.out}/.")

@@ -68,6 +68,8 @@ def serve(
 @app.command()
 def run(
     volume: Annotated[Path | None, typer.Argument(help="DICOM folder, NIfTI or TIFF; none: a sample MRI.")] = None,
+    series: Annotated[str, typer.Option(help="Which series, where the files hold several.")] = "",
+    frame: Annotated[int | None, typer.Option(min=1, help="Which image of a 4-D file, from 1.")] = None,
     reference: Annotated[Path | None, typer.Option(help="Mask of the object, to compare with, in scripted runs.")] = None,
     out: Annotated[Path, typer.Option(help="Where a scripted run leaves its files.")] = Path("out"),
     store: Annotated[Path | None, typer.Option(help="Folder of the store; scripted runs use a temporary one.")] = None,
@@ -78,8 +80,10 @@ def run(
 ) -> None:
     """Start the services and the tablet on this machine, with a volume or a sample MRI."""
     from services.cli.run import Options, run_all
+    from services.cli.source import Source
 
-    run_all(Options(volume=volume, reference=reference, out=out, store=store, scripted=scripted, size=size))
+    source = Source(path=volume, series=series, frame=None if frame is None else frame - 1)
+    run_all(Options(source=source, reference=reference, out=out, store=store, scripted=scripted, size=size))
 
 
 @app.command()

@@ -24,8 +24,7 @@ from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 
 from services.bench.client import Client
 from services.cli.children import child, has_display, services, virtual_display
-from services.formats.sample import sample_volume
-from services.formats.source import source_files
+from services.cli.source import Source
 
 console = Console(highlight=False, soft_wrap=True, width=None if sys.stdout.isatty() else 110)
 
@@ -34,7 +33,7 @@ console = Console(highlight=False, soft_wrap=True, width=None if sys.stdout.isat
 class Options:
     """What ``calque run`` was asked for; see its help."""
 
-    volume: Path | None
+    source: Source
     reference: Path | None
     out: Path
     store: Path | None
@@ -54,7 +53,7 @@ def run_all(options: Options) -> None:
         address, server = stack.enter_context(services(options.store or home / "store"))
         client = Client(address)
         stack.callback(client.close)
-        volume = import_volume(client, options.volume)
+        volume = import_volume(client, options.source)
         console.print(f"“{volume.name}” is in the library.")
         tablet = ["--server", address, "--journal", str(home / "journal"), "--size", options.size]
         if scripted:
@@ -83,13 +82,11 @@ def _run_scripted(
     command = [sys.executable, "-m", "tablet_client", *tablet, "--hand"]
     process = stack.enter_context(child(command, environment=environment))
     desk = Desk(console=console, client=client, server_pid=server.pid, tablet=process, volume=volume, out=options.out)
-    run_script(desk, source=options.volume, reference=options.reference)
+    run_script(desk, source=options.source, reference=options.reference)
 
 
-def import_volume(client: Client, path: Path | None) -> volumes_pb2.Volume:
-    """Have the services read a volume, or the sample, showing progress. Raises: CalqueError."""
-    files = source_files(path or sample_volume())
-    name = "" if path else "ICBM152 T1"
+def import_volume(client: Client, source: Source) -> volumes_pb2.Volume:
+    """Have the services read a volume, showing progress. Raises: CalqueError."""
     columns = (TextColumn("{task.description}"), BarColumn(), TextColumn("{task.percentage:>3.0f} %"), TimeElapsedColumn())
     with Progress(*columns, console=console, transient=True) as progress:
         tasks = {what: progress.add_task(f"{what} …", total=None) for what in ("Sending", "Reading")}
@@ -97,7 +94,9 @@ def import_volume(client: Client, path: Path | None) -> volumes_pb2.Volume:
         def show(what: str, done: int, total: int) -> None:
             progress.update(tasks[what], completed=done, total=total or None)
 
-        return client.import_files(files, name=name, progress=show)
+        return client.import_files(
+            source.files(), name=source.name, series=source.series, frame=source.frame, progress=show
+        )
 
 
 @contextmanager

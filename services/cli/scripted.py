@@ -27,13 +27,14 @@ from skimage.measure import label as connected
 from services.bench.client import Client
 from services.bench.clinician import Labelling, PenStroke, best_intensity_threshold, corrections, first_strokes
 from services.cli.children import peak_mib
+from services.cli.source import Source
 from services.core.errors import Reason, Unavailable
 from services.core.labels import BACKGROUND, OBJECT
 from services.core.mask import at_threshold, best_threshold, dice
 from services.core.volume import Volume
 from services.formats.masks import read_mask
 from services.formats.read import read_volume
-from services.formats.sample import reference_mask, sample_volume
+from services.formats.sample import reference_mask
 from services.formats.source import SourceFile, source_files
 
 CORRECTIONS = 1
@@ -128,9 +129,9 @@ class Hand:
         self._answers.put("")
 
 
-def run_script(desk: Desk, *, source: Path | None, reference: Path | None) -> None:
+def run_script(desk: Desk, *, source: Source, reference: Path | None) -> None:
     """Do the main job for each task and print what came of it. Raises: CalqueError."""
-    volume = read_volume(source_files(source or sample_volume()))
+    volume = source.read()
     tasks = _tasks(volume, source, reference)
     desk.out.mkdir(parents=True, exist_ok=True)
     hand = Hand(desk.tablet)
@@ -144,8 +145,8 @@ def run_script(desk: Desk, *, source: Path | None, reference: Path | None) -> No
     _report(desk, outcomes)
 
 
-def _tasks(volume: Volume, source: Path | None, reference: Path | None) -> list[Task]:
-    if source is None:
+def _tasks(volume: Volume, source: Source, reference: Path | None) -> list[Task]:
+    if source.path is None:
         white, grey = reference_mask("white"), reference_mask("grey")
         return [
             Task("White matter", white),

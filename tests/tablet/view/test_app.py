@@ -23,8 +23,9 @@ async def window_pixels(studio: Any) -> NDArray[np.uint8]:
     """What is on the screen at the middle of every pixel of the image: ``(rows, columns, 3)`` uint8."""
     from tablet_client.hand.png import screenshot
 
-    shown = await screenshot()
     image, picture = studio.app.viewer.image, studio.app.viewer.image.picture
+    image.hint = image.pointer_text = ""  # words lie over the image
+    shown = await screenshot()
     rows, columns = picture.greys.shape
     places = np.array([[image.screen_of(c, r) for c in range(columns)] for r in range(rows)])
     return shown[shown.shape[0] - 1 - places[..., 1].astype(int), places[..., 0].astype(int)]

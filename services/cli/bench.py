@@ -15,7 +15,10 @@ from services.cli.children import peak_mib, services
 def run_bench(strokes: int, report: Path | None) -> None:
     """Measure on services of our own, print, and write JSON where asked. Raises: CalqueError."""
     console = Console(highlight=False, soft_wrap=True)
-    with tempfile.TemporaryDirectory(prefix="calque-bench-") as folder, services(Path(folder)) as (address, server):
+    with (
+        tempfile.TemporaryDirectory(prefix="calque-bench-") as folder,
+        services(Path(folder) / "store") as (address, server),
+    ):
         console.print(f"{strokes} strokes on one slice of the sample MRI …")
         figures = measure(address, strokes).summary() | {"peak_mib": float(peak_mib(server.pid) or 0)}
     for name, value in figures.items():

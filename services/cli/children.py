@@ -13,6 +13,7 @@ import tempfile
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
+from typing import IO
 
 from services.core.errors import Reason, Unavailable
 
@@ -20,12 +21,15 @@ _END_SECONDS = 10.0
 
 
 @contextmanager
-def child(arguments: list[str], *, environment: Mapping[str, str] | None = None) -> Iterator[subprocess.Popen[str]]:
-    """Run a command with pipes for input and output while the block lasts; its errors go to ours."""
+def child(
+    arguments: list[str], *, environment: Mapping[str, str] | None = None, errors: IO[bytes] | None = None
+) -> Iterator[subprocess.Popen[str]]:
+    """Run a command with pipes for input and output while the block lasts; what it says on the side goes to ``errors``."""
     process = subprocess.Popen(
         arguments,
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
+        stderr=errors,
         text=True,
         env={**os.environ, **(environment or {})},
         start_new_session=True,  # an interrupt from the keyboard reaches us, and we end the children in order
@@ -53,14 +57,20 @@ def end(process: subprocess.Popen[str]) -> None:
 
 
 @contextmanager
-def services(store: Path) -> Iterator[tuple[str, subprocess.Popen[str]]]:
-    """All services in one process on a free port of loopback. Gives the address and the process. Raises: Unavailable."""
-    command = [sys.executable, "-m", "services.cli", "serve", "--with-parent", "--listen", "127.0.0.1:0"]
-    with child([*command, "--store", str(store)]) as process:
+def services(store: Path, listen: str = "127.0.0.1:0") -> Iterator[tuple[str, subprocess.Popen[str]]]:
+    """All services in one process, on a free port of loopback unless told; their log is ``services.log`` beside the store.
+
+    Gives the address and the process. Raises: Unavailable.
+    """
+    store.mkdir(parents=True, exist_ok=True)
+    record = store.parent / "services.log"
+    command = [sys.executable, "-m", "services.cli", "serve", "--with-parent", "--listen", listen]
+    with open(record, "ab") as errors, child([*command, "--store", str(store)], errors=errors) as process:
         assert process.stdout is not None
         line = process.stdout.readline()
         if not line.startswith("Calque serves"):
-            raise Unavailable("The services did not start; what they said stands above.", Reason.SERVICE_UNAVAILABLE)
+            said = record.read_text(errors="replace").strip().splitlines()[-1:]
+            raise Unavailable(f"The services did not start. {' '.join(said)}", Reason.SERVICE_UNAVAILABLE)
         yield line.split()[-1], process
 
 

@@ -27,7 +27,7 @@ from services.cli.children import child, has_display, services, virtual_display
 from services.formats.sample import sample_volume
 from services.formats.source import source_files
 
-console = Console(highlight=False, soft_wrap=True)
+console = Console(highlight=False, soft_wrap=True, width=None if sys.stdout.isatty() else 110)
 
 
 @dataclass(frozen=True)

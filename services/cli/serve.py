@@ -39,6 +39,7 @@ async def _serve(settings: Settings, services: tuple[Service, ...], with_parent:
     from services.store.directory import DirectoryStore
 
     log = structlog.get_logger()
+    told = await _end_asked_for(with_parent)
     store = DirectoryStore(settings.store)
     store.check()
     servicers: list[Servicer] = []
@@ -61,20 +62,28 @@ async def _serve(settings: Settings, services: tuple[Service, ...], with_parent:
     print(f"Calque serves {', '.join(services)} on {address}", flush=True)
     log.info("serving", services=list(services), listen=address)
     try:
-        await _until_told(with_parent)
+        await told.wait()
     finally:
         log.info("stopping")
         await server.stop()
 
 
-async def _until_told(with_parent: bool) -> None:
+async def _end_asked_for(with_parent: bool) -> asyncio.Event:
+    """Set by a signal, or when standard input closes; listened to before anything is started."""
     told = asyncio.Event()
     loop = asyncio.get_running_loop()
     for number in (signal.SIGINT, signal.SIGTERM):
         loop.add_signal_handler(number, told.set)
     if with_parent:
-        reader = asyncio.StreamReader()
-        await loop.connect_read_pipe(lambda: asyncio.StreamReaderProtocol(reader), sys.stdin)
-        end = asyncio.create_task(reader.read())
-        end.add_done_callback(lambda _: told.set())
-    await told.wait()
+        await loop.connect_read_pipe(lambda: _UntilClosed(told), sys.stdin)
+    return told
+
+
+class _UntilClosed(asyncio.Protocol):
+    """Reads a pipe only to learn when it closes."""
+
+    def __init__(self, told: asyncio.Event) -> None:
+        self._told = told
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self._told.set()

@@ -27,7 +27,6 @@ Levels are the same to the last bit whichever rectangle of the slice is asked fo
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from dataclasses import dataclass
 from enum import StrEnum
 from functools import lru_cache
@@ -244,8 +243,3 @@ def _disk(radius: int) -> tuple[filters.Map, filters.Map, float]:
     count = np.arange(pixels + 1, dtype=np.float64)
     weights = np.rint(count * np.log2(np.maximum(count, 1)) * filters.ENTROPY_UNIT).astype(np.int64)
     return reach, weights, float(np.log2(min(pixels, 256)))
-
-
-def names(features: Iterable[Feature]) -> tuple[str, ...]:
-    """Their names, in order."""
-    return tuple(feature.name for feature in features)

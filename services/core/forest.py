@@ -23,7 +23,7 @@ ENGINE = "1"
 """Version of features and forest together: the same engine, volume, log, preset and seed give the same bytes."""
 TREES = 50
 DEPTH = 50
-MOST_PER_CLASS = 20_000
+MOST_PER_CLASS = 10_000
 """No class is resampled to more samples than this, so that an imported mask does not make the forest slow."""
 
 _FORMAT = 1
@@ -50,7 +50,8 @@ class Forest:
         threshold: ``(nodes,)`` uint8; 255 at a leaf.
         left: ``(nodes,)`` uint32, the left child; a leaf's own number.
         fractions: ``(nodes, k)`` float32, fraction of each class among a leaf's samples; 0 elsewhere.
-        out_of_bag: share of the training samples that the trees which did not see them label rightly, 0 to 1.
+        out_of_bag: share of the resampled training samples that the trees which did not see them label rightly, 0 to 1.
+            It flatters: neighbouring voxels resemble each other, and a small class repeats its samples.
 
     Raises:
         Corrupt: the arrays are not a forest.
@@ -122,7 +123,8 @@ def balanced(labels: Level, seed: int) -> NDArray[np.int64]:
     Raises:
         ChoiceNeeded: there are not two labels.
     """
-    classes, sizes = np.unique(labels, return_counts=True)
+    sizes = np.bincount(labels)
+    classes = np.flatnonzero(sizes)
     if len(classes) < 2:
         raise ChoiceNeeded("Draw on the object and on the background first.", Reason.NOT_SEGMENTED)
     size = min(int(sizes.max()), MOST_PER_CLASS)

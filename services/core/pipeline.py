@@ -147,11 +147,8 @@ def plane_levels(
 
 
 def warm_up() -> None:
-    """Do the whole flow once on a tiny volume, so that what is compiled or imported late is ready for the first user."""
-    generator = np.random.default_rng(0)
-    voxels = generator.integers(0, 255, (2, 24, 24), dtype=np.int16)
-    volume = Volume(voxels=voxels, affine=np.eye(4), slope=np.ones(2), intercept=np.zeros(2))
-    labels = np.zeros(voxels.shape, dtype=np.uint8)
-    labels[0, 4:8, 4:20], labels[0, 12:16, 4:20] = 1, 2
-    segment(volume, labels)
-    slice_features(volume, (0.0, 255.0), 1, PAPER, slice(3, 4), slice(None))
+    """Load what takes seconds the first time (scikit-learn; compiled loops, or compile them), so that no stroke waits."""
+    ramp = np.arange(2 * 24 * 24, dtype=np.uint16).reshape(2, 24, 24)
+    labels = np.zeros(ramp.shape, dtype=np.uint8)
+    labels[0, 4], labels[0, 20] = 1, 2
+    segment(Volume(ramp, np.eye(4), np.ones(2), np.zeros(2)), labels)

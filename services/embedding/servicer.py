@@ -62,6 +62,11 @@ class EmbeddingServicer(embedding_pb2_grpc.EmbeddingServicer):
         """Whether there is a model; what health reports."""
         return self._encoder is not None
 
+    @property
+    def runs_on(self) -> str:
+        """The execution provider that the model's session really has."""
+        return self._encoder.provider if self._encoder else ""
+
     def register(self, server: grpc.aio.Server) -> None:
         """Add the service to a server."""
         embedding_pb2_grpc.add_EmbeddingServicer_to_server(self, server)

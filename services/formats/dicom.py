@@ -116,7 +116,7 @@ def _rounded(pixel_mm: tuple[float, float] | None) -> tuple[float, float] | None
 def _parallel(one: NDArray[np.float64] | None, other: NDArray[np.float64] | None) -> bool:
     if one is None or other is None:
         return one is other
-    return bool(np.allclose(one, other, rtol=0, atol=2e-3))
+    return bool(np.allclose(one, other, rtol=0, atol=2e-3, equal_nan=True))
 
 
 def _choose(candidates: list[Series], wanted: str) -> Series:

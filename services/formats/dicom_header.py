@@ -68,16 +68,6 @@ class Found:
     warnings: tuple[str, ...] = ()
 
 
-def is_dicom(head: bytes) -> bool:
-    """Whether these first bytes of a file (at least 132) are DICOM, with its preamble or, as in old files, without."""
-    if head[128:132] == b"DICM":
-        return True
-    # Without: the first element is of group 2 or 8 and has either a VR, or a length that is small.
-    if len(head) < 132 or head[:2] not in (b"\x02\x00", b"\x08\x00") or head[3:4] != b"\x00":
-        return False
-    return head[4:6] in (b"UL", b"CS", b"UI", b"DA", b"OB") or int.from_bytes(head[4:8], "little") <= 64
-
-
 def read_images(file: SourceFile, index: int) -> Found:
     """The images of one file.
 

@@ -137,7 +137,7 @@ def _read_layout(file: SourceFile, stream: Stream) -> _Layout:
         )
     try:
         dtype = header.get_data_dtype()
-    except nibabel.spatialimages.HeaderDataError:
+    except (nibabel.spatialimages.HeaderDataError, KeyError):
         raise bad_header(file.name, "has voxels of an unknown type") from None
     if dtype.kind not in "iuf" or dtype.itemsize not in (1, 2, 4, 8) or int(header["bitpix"]) != 8 * dtype.itemsize:
         raise bad_header(file.name, "has voxels of a type that is not read")

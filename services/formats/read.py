@@ -8,10 +8,8 @@ from pathlib import PurePosixPath
 
 from services.core.errors import ChoiceNeeded, InvalidInput, Reason
 from services.core.volume import Volume
-from services.formats.dicom import read_dicom
-from services.formats.dicom_header import is_dicom
 from services.formats.nifti import head_of, is_nifti, read_nifti
-from services.formats.source import Progress, SourceFile, check_names, refusing, short_name, source_files
+from services.formats.source import Progress, SourceFile, check_names, refusing, short_name, source_files, truncated
 from services.formats.tiff import is_tiff, read_tiff
 
 __all__ = ["SourceFile", "read_volume", "source_files", "suggested_name"]
@@ -51,6 +49,9 @@ def read_volume(
         also = f", beside {len(dicom)} DICOM files" if dicom else ""
         raise ChoiceNeeded(f"The files hold several images; choose one: {shown}{also}.", Reason.SEVERAL_SERIES)
     if dicom:
+        from services.formats.dicom import read_dicom  # needs pydicom, which who reads only masks does not have
+
+        _check_no_remains(other)
         volume = read_dicom(dicom, series, frame, progress)
     elif nifti:
         volume = read_nifti(nifti[0], frame)
@@ -77,6 +78,24 @@ def suggested_name(files: Sequence[SourceFile], volume: Volume) -> str:
             break
         common.append(parts[0])
     return (volume.description or (common[-1] if common else "") or "volume")[:256]
+
+
+def is_dicom(head: bytes) -> bool:
+    """Whether these first bytes of a file (at least 132) are DICOM, with its preamble or, as in old files, without."""
+    if head[128:132] == b"DICM":
+        return True
+    # Without: the first element is of group 2 or 8 and has either a VR, or a length that is small.
+    if len(head) < 132 or head[:2] not in (b"\x02\x00", b"\x08\x00") or head[3:4] != b"\x00":
+        return False
+    return head[4:6] in (b"UL", b"CS", b"UI", b"DA", b"OB") or int.from_bytes(head[4:8], "little") <= 64
+
+
+def _check_no_remains(other: Sequence[SourceFile]) -> None:
+    """Refuse files beside DICOM that hold nothing but zeros: the remains of a copy that broke off, maybe of a slice."""
+    for file in other:
+        with refusing(file.name):
+            if not head_of(file, _HEAD).strip(b"\0"):
+                raise truncated(file.name)
 
 
 def _sorted_by_content(

@@ -68,7 +68,7 @@ def read_in_worker(
     """
     limits = limits or Limits()
     deadline = time.monotonic() + limits.seconds
-    _CONTEXT.set_forkserver_preload([__name__])
+    _CONTEXT.set_forkserver_preload([__name__, "services.formats.dicom"])
     with tempfile.TemporaryDirectory(prefix="calque-import-") as folder:
         ours, theirs = _CONTEXT.Pipe(duplex=False)
         process = _CONTEXT.Process(

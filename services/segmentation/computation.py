@@ -123,6 +123,13 @@ class Computation:
         """Acquisition slices that are up to date."""
         return int((self.current == self.generation).sum()) if self.forest is not None else 0
 
+    def histogram(self) -> NDArray[np.int64]:
+        """Voxels at each level, ``(256,)``, of the slices that are up to date; ``(0,)`` while there is no forest."""
+        if self.forest is None:
+            return np.zeros(0, dtype=np.int64)
+        counts: NDArray[np.int64] = self.counts[self.current == self.generation].sum(axis=0)
+        return counts
+
     @property
     def size_bytes(self) -> int:
         """Memory of the arrays held."""

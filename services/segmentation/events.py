@@ -10,7 +10,7 @@ from calque.v1 import segmentation_pb2
 from google.protobuf.message import DecodeError
 from numpy.typing import NDArray
 
-from services.core.errors import InvalidInput, OutOfSequence, Reason, TooLarge
+from services.core.errors import OutOfSequence, Reason, TooLarge
 from services.core.geometry import Plane, PlaneGeometry
 from services.core.labels import Action, Clear, Edit, MaskStart, Redo, Undo
 
@@ -23,12 +23,12 @@ Path = segmentation_pb2.Stroke | segmentation_pb2.Lasso | segmentation_pb2.Erase
 Planes = dict[Plane, PlaneGeometry]
 
 
-def parse(body: bytes) -> segmentation_pb2.EventBody:
-    """Bytes → event. Raises: InvalidInput."""
+def parse(body: bytes, sequence: int) -> segmentation_pb2.EventBody:
+    """Bytes → event number ``sequence``. Raises: OutOfSequence with STROKE_INVALID."""
     try:
         return segmentation_pb2.EventBody.FromString(body)
     except DecodeError as error:
-        raise InvalidInput("The event cannot be read.") from error
+        raise _refused(sequence, "The event cannot be read; it was not kept.") from error
 
 
 def check(event: segmentation_pb2.EventBody, sequence: int, planes: Planes, labels: Collection[int]) -> None:

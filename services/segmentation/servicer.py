@@ -6,8 +6,9 @@ import asyncio
 import hashlib
 import os
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator, AsyncIterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import aclosing
 from typing import Any
 
 import grpc
@@ -22,7 +23,8 @@ from services.segmentation import masks
 from services.segmentation.computation import Computation
 from services.segmentation.messages import annotation_message, check_name, label_records, mask_message
 from services.segmentation.session import Session
-from services.segmentation.workspace import View, Workspace, Workspaces
+from services.segmentation.workspace import Threads, View, Workspace
+from services.segmentation.workspaces import Workspaces
 from services.serving.settings import Settings
 from services.store.annotations import PAPER_LABELS, AnnotationRecord, Annotations
 from services.store.catalogue import Catalogue, VolumeRecord
@@ -33,6 +35,7 @@ log = structlog.get_logger()
 
 MASK_LIMIT_BYTES = 1 << 30
 EXPORT_CHUNK_BYTES = 256 << 10
+STORE_THREADS = 8
 
 Context = grpc.aio.ServicerContext[Any, Any]
 _KINDS: dict[int, masks.Kind] = {
@@ -51,16 +54,17 @@ class SegmentationServicer(segmentation_pb2_grpc.SegmentationServicer):
 
     name = segmentation_pb2.DESCRIPTOR.services_by_name["Segmentation"].full_name
     serving = True
+    runs_on = ""
 
     def __init__(self, store: Store, settings: Settings) -> None:
         self._threads = settings.compute_threads or os.cpu_count() or 1
         self._catalogue = Catalogue(store)
         self._annotations = Annotations(store)
-        self._pool = ThreadPoolExecutor(self._threads, thread_name_prefix="compute")
-        self._pool.submit(pipeline.warm_up)
-        self._workspaces = Workspaces(
-            self._open, self._annotations, self._pool, threads=self._threads, kept=settings.workspaces
-        )
+        self._compute = ThreadPoolExecutor(self._threads, thread_name_prefix="compute")
+        self._compute.submit(pipeline.warm_up)
+        self._store = ThreadPoolExecutor(STORE_THREADS, thread_name_prefix="store")
+        shared = Threads(compute=self._compute, number=self._threads, store=self._store)
+        self._workspaces = Workspaces(self._open, self._annotations, shared, kept=settings.workspaces)
 
     def register(self, server: grpc.aio.Server) -> None:
         """Add this service to a server."""
@@ -69,7 +73,8 @@ class SegmentationServicer(segmentation_pb2_grpc.SegmentationServicer):
     async def close(self) -> None:
         """Stop computing."""
         await self._workspaces.close()
-        self._pool.shutdown(cancel_futures=True)
+        self._compute.shutdown(cancel_futures=True)
+        self._store.shutdown()
 
     async def CreateAnnotation(  # noqa: N802 – names of rpcs
         self, request: segmentation_pb2.CreateAnnotationRequest, context: Context
@@ -100,6 +105,7 @@ class SegmentationServicer(segmentation_pb2_grpc.SegmentationServicer):
         kept = [label for label in annotation_message(known, 0, 0).labels if label.value not in given]
         labels = label_records(sorted([*kept, *given.values()], key=lambda label: label.value))
         record = await asyncio.to_thread(self._annotations.rename, request.annotation_id, name=name, labels=labels)
+        self._workspaces.rename(record)
         return segmentation_pb2.RenameAnnotationResponse(annotation=await asyncio.to_thread(self._message, record))
 
     async def DeleteAnnotation(  # noqa: N802
@@ -112,43 +118,35 @@ class SegmentationServicer(segmentation_pb2_grpc.SegmentationServicer):
 
     async def Annotate(  # noqa: N802
         self, request_iterator: AsyncIterator[segmentation_pb2.AnnotateRequest], context: Context
-    ) -> AsyncIterator[segmentation_pb2.AnnotateResponse]:
+    ) -> AsyncGenerator[segmentation_pb2.AnnotateResponse, None]:
         requests = aiter(request_iterator)
         first = await anext(requests, None)
         if first is None or first.WhichOneof("what") != "open":
             raise InvalidInput("A stream begins by opening an annotation.")
-        workspace = await self._workspaces.get(first.open.annotation_id)
-        session = Session(workspace, first.open)
-        await session.start()
-        reading = asyncio.create_task(session.read(requests))
-        responses = aiter(session.responses())
-        following = asyncio.ensure_future(anext(responses))
-        try:
-            while True:
-                await asyncio.wait({reading, following}, return_when=asyncio.FIRST_COMPLETED)
-                if following.done():
-                    yield following.result()
-                    following = asyncio.ensure_future(anext(responses))
-                elif reading.done():
-                    break
-            for response in session.rest():
-                yield response
-            await reading
-        finally:
-            session.stop()
-            reading.cancel()
-            following.cancel()
+        async with self._workspaces.at_work(first.open.annotation_id) as workspace:
+            session = Session(workspace, first.open)
+            try:
+                await session.start()
+                async with aclosing(_both_ways(session, requests)) as responses:
+                    async for response in responses:
+                        yield response
+            finally:
+                session.stop()
 
     async def SaveMask(  # noqa: N802
         self, request: segmentation_pb2.SaveMaskRequest, context: Context
-    ) -> AsyncIterator[segmentation_pb2.SaveMaskResponse]:
+    ) -> AsyncGenerator[segmentation_pb2.SaveMaskResponse, None]:
         if not 1 <= request.threshold <= 255:
             raise InvalidInput("A threshold is a number from 1 to 255.")
-        workspace = await self._workspaces.get(request.annotation_id)
-        waiting = asyncio.ensure_future(workspace.snapshot())
-        async for progress in _follow(workspace, waiting):
-            yield segmentation_pb2.SaveMaskResponse(progress=progress)
-        kept = await waiting
+        async with self._workspaces.at_work(request.annotation_id) as workspace:
+            waiting = asyncio.ensure_future(workspace.snapshot())
+            try:
+                async with aclosing(_follow(workspace, waiting)) as steps:
+                    async for progress in steps:
+                        yield segmentation_pb2.SaveMaskResponse(progress=progress)
+                kept = await waiting
+            finally:
+                waiting.cancel()
         record = await asyncio.to_thread(
             masks.save, self._annotations, request.annotation_id, workspace.volume, kept, request.threshold
         )
@@ -165,20 +163,21 @@ class SegmentationServicer(segmentation_pb2_grpc.SegmentationServicer):
     async def UploadMask(  # noqa: N802
         self, request_iterator: AsyncIterator[segmentation_pb2.UploadMaskRequest], context: Context
     ) -> segmentation_pb2.UploadMaskResponse:
-        annotation_id, name, data = "", "", bytearray()
-        async for request in request_iterator:
-            annotation_id, name = annotation_id or request.annotation_id, name or request.name
+        requests = aiter(request_iterator)
+        first = await anext(requests, segmentation_pb2.UploadMaskRequest())
+        record, volume = await asyncio.to_thread(self._records, first.annotation_id)
+        name, data = first.name, bytearray(first.data)
+        async for request in requests:
             data += request.data
             if len(data) > MASK_LIMIT_BYTES:
                 raise TooLarge("The mask file is too large.")
-        record, volume = await asyncio.to_thread(self._records, annotation_id)
         mask = await asyncio.to_thread(masks.take, name, bytes(data), volume)
         digest = await asyncio.to_thread(self._annotations.put_blob, record.annotation_id, mask)
         return segmentation_pb2.UploadMaskResponse(mask_digest=digest, voxels=int(mask.sum()))
 
     async def Export(  # noqa: N802
         self, request: segmentation_pb2.ExportRequest, context: Context
-    ) -> AsyncIterator[segmentation_pb2.ExportResponse]:
+    ) -> AsyncGenerator[segmentation_pb2.ExportResponse, None]:
         if request.kind not in _KINDS or request.format not in _FORMATS:
             raise InvalidInput("An export needs a kind and a format.", Reason.REQUEST_INVALID)
         kind, form = _KINDS[request.kind], _FORMATS[request.format]
@@ -200,10 +199,8 @@ class SegmentationServicer(segmentation_pb2_grpc.SegmentationServicer):
             mask = await asyncio.to_thread(masks.saved, self._annotations, record.annotation_id, number)
             content = await asyncio.to_thread(self._annotations.get_blob, record.annotation_id, mask.digest, volume.shape)
             return content.astype(np.uint8) * 255
-        workspace = await self._workspaces.get(record.annotation_id)
-        if kind == "annotation":
-            return await workspace.drawn()
-        return (await workspace.snapshot()).levels
+        async with self._workspaces.at_work(record.annotation_id) as workspace:
+            return await workspace.drawn() if kind == "annotation" else (await workspace.snapshot()).levels
 
     def _open(self, annotation_id: str) -> tuple[AnnotationRecord, VolumeRecord, Computation, Log]:
         record, volume = self._records(annotation_id)
@@ -217,6 +214,30 @@ class SegmentationServicer(segmentation_pb2_grpc.SegmentationServicer):
     def _message(self, record: AnnotationRecord) -> segmentation_pb2.Annotation:
         length = self._annotations.log_length(record.annotation_id)
         return annotation_message(record, length, len(self._annotations.masks(record.annotation_id)))
+
+
+async def _both_ways(
+    session: Session, requests: AsyncIterator[segmentation_pb2.AnnotateRequest]
+) -> AsyncGenerator[segmentation_pb2.AnnotateResponse, None]:
+    """What a session has to say, while it reads, until its tablet hangs up or something ends it."""
+    reading = asyncio.create_task(session.read(requests))
+    responses = aiter(session.responses())
+    following = asyncio.ensure_future(anext(responses))
+    try:
+        while True:
+            await asyncio.wait({reading, following}, return_when=asyncio.FIRST_COMPLETED)
+            if following.done():
+                yield following.result()
+                following = asyncio.ensure_future(anext(responses))
+            elif reading.done():
+                break
+        for response in session.rest():
+            yield response
+        await reading
+    finally:
+        for task in (reading, following):
+            task.cancel()
+        await asyncio.gather(reading, following, return_exceptions=True)
 
 
 class _Follower:
@@ -233,8 +254,11 @@ class _Follower:
     def failed(self, error: CalqueError) -> None:
         self.news.set()
 
+    def gone(self, error: CalqueError) -> None:
+        self.news.set()
 
-async def _follow(workspace: Workspace, waiting: asyncio.Future[Any]) -> AsyncIterator[segmentation_pb2.Progress]:
+
+async def _follow(workspace: Workspace, waiting: asyncio.Future[Any]) -> AsyncGenerator[segmentation_pb2.Progress, None]:
     """Progress of the computation until ``waiting`` is done."""
     follower = _Follower()
     workspace.listeners.add(follower)

@@ -13,11 +13,10 @@ from collections import deque
 from collections.abc import AsyncIterator
 from uuid import UUID
 
-import numpy as np
 from calque import wire
 from calque.v1 import common_pb2, segmentation_pb2
 
-from services.core.errors import CalqueError, Conflict, InvalidInput, NotFound
+from services.core.errors import CalqueError, Conflict, InvalidInput
 from services.core.geometry import Plane
 from services.segmentation.events import slice_exists
 from services.segmentation.messages import PRESETS, annotation_message
@@ -40,6 +39,7 @@ class Session:
         self.view: View | None = None
         self._workspace = workspace
         self._opening = opening
+        self._opened = False
         self._writer = False
         self._outbox: deque[Response] = deque()
         self._error: CalqueError | None = None
@@ -53,10 +53,9 @@ class Session:
     async def start(self) -> None:
         """Join the workspace: as the writer when nobody else writes, or when taking over was asked for."""
         log = self._workspace.log
-        writers = {other.session_id for other in self._workspace.listeners if isinstance(other, Session) and other._writer}
-        free = not (writers - {self.session_id})
-        if (free or self._opening.take_over) and not self._opening.read_only:
-            await self._workspace.begin(self.session_id)
+        self._workspace.listeners.add(self)
+        if not self._opening.read_only:
+            await self._workspace.begin(self, self.session_id, take_over=self._opening.take_over)
         self._writer = log.writer == self.session_id and not self._opening.read_only
         annotation = self._workspace.annotation
         self._outbox.append(
@@ -69,12 +68,12 @@ class Session:
                 )
             )
         )
-        self._workspace.listeners.add(self)
+        self._opened = True
         self.changed()
 
     def stop(self) -> None:
         """Leave the workspace."""
-        self._workspace.listeners.discard(self)
+        self._workspace.leave(self)
 
     async def read(self, requests: AsyncIterator[Request]) -> None:
         """Take what the tablet sends until it ends. Errors are those of ``Annotate``."""
@@ -95,11 +94,11 @@ class Session:
         """What the tablet is to get, without end. Raises what made the workspace give up."""
         while True:
             self._news.clear()
+            if self._error is not None and not self._outbox:
+                raise self._error
             response = await self._next()
             if response is not None:
                 yield response
-            elif self._error is not None:
-                raise self._error
             else:
                 await self._news.wait()
 
@@ -111,10 +110,12 @@ class Session:
     # Listener
 
     def changed(self) -> None:
+        if not self._opened:
+            return
         log = self._workspace.log
         for entry in log.entries[self._logged :]:
             self._logged = entry.position
-            if entry.session_id == self.session_id and entry.position > self._joined:
+            if entry.session_id == self.session_id and entry.sequence and entry.position > self._joined:
                 continue  # acknowledged instead
             logged = segmentation_pb2.LoggedEvent(
                 position=entry.position, session_id=entry.session_id, sequence=entry.sequence, body=entry.body
@@ -127,10 +128,11 @@ class Session:
         self._news.set()
 
     def failed(self, error: CalqueError) -> None:
-        if isinstance(error, NotFound):
-            self._error = error  # the annotation is gone: the stream ends
-        else:
-            self._outbox.append(Response(error=error_info(error)))
+        self._outbox.append(Response(error=error_info(error)))
+        self._news.set()
+
+    def gone(self, error: CalqueError) -> None:
+        self._error = error  # the stream ends
         self._news.set()
 
     # From the tablet
@@ -207,8 +209,8 @@ class Session:
         first, self._told = self._told[0] != now[0], now
         total = len(computation.current)
         if first or computation.complete:
-            counts = computation.counts.sum(axis=0) if computation.forest is not None else np.array([], dtype=np.int64)
-            histogram = segmentation_pb2.Histogram(generation=now[0], counts=counts.tolist(), complete=computation.complete)
+            counts, complete = computation.histogram(), computation.complete
+            histogram = segmentation_pb2.Histogram(generation=now[0], counts=counts.tolist(), complete=complete)
             self._outbox.append(Response(histogram=histogram))
         return Response(progress=segmentation_pb2.Progress(generation=now[0], done=now[1], total=total))
 

@@ -12,19 +12,20 @@ import time
 from collections.abc import Callable, Iterable
 from concurrent.futures import Executor
 from dataclasses import dataclass, field
-from typing import Protocol
+from itertools import islice
+from typing import Any, Protocol
 
 import numpy as np
 import structlog
 from numpy.typing import NDArray
 
-from services.core.errors import CalqueError, ChoiceNeeded, NotFound, Reason
+from services.core.errors import CalqueError, ChoiceNeeded, Reason, Unavailable
 from services.core.geometry import Plane, acquisition_plane, plane_geometry
 from services.segmentation.computation import Computation
 from services.segmentation.events import check, parse, to_action
 from services.store.annotations import AnnotationRecord, Annotations
 from services.store.catalogue import VolumeRecord
-from services.store.log import Log
+from services.store.log import Log, check_digest
 
 log = structlog.get_logger()
 
@@ -63,6 +64,15 @@ class Snapshot:
     settings: Settings
 
 
+@dataclass(frozen=True)
+class Threads:
+    """Threads of the process: ``number`` that compute, and those that acknowledgements wait for, which do nothing else."""
+
+    compute: Executor
+    number: int
+    store: Executor
+
+
 class Listener(Protocol):
     """Somebody who looks."""
 
@@ -73,6 +83,9 @@ class Listener(Protocol):
 
     def failed(self, error: CalqueError) -> None:
         """Computing failed; the events are kept."""
+
+    def gone(self, error: CalqueError) -> None:
+        """The annotation is there no longer."""
 
 
 @dataclass
@@ -94,8 +107,7 @@ class Workspace:
         computation: Computation,
         entries: Log,
         annotations: Annotations,
-        pool: Executor,
-        threads: int,
+        threads: Threads,
     ) -> None:
         self.annotation = annotation
         self.volume = volume
@@ -106,58 +118,93 @@ class Workspace:
         self.measured = Measured()
         self.fitted_length = 0
         self.listeners: set[Listener] = set()
+        self.users = 0
+        """Calls that work with it now; see `services.segmentation.workspaces`."""
         self._annotations = annotations
-        self._pool = pool
+        self._writing: tuple[Listener, str] | None = None  # who writes now, and its session
         self._threads = threads
         self._applied = 0
         self._fitted_settings: Settings | None = None
         self._announced = 0  # generation whose whole volume was announced
+        self._asked = 0.0  # when the newest generation was asked for
         self._wanted = _Wanted()
         self._log_lock = asyncio.Lock()
+        self._labels_lock = asyncio.Lock()
         self._wake = asyncio.Event()
         self._task = asyncio.create_task(self._compute(), name="workspace")
         self.segment()
 
     # The log
 
-    async def begin(self, session_id: str) -> None:
-        """Make a session the writer."""
-        async with self._log_lock:
-            await asyncio.to_thread(self.log.begin, session_id)
-        self._changed()
+    async def begin(self, who: Listener, session_id: str, *, take_over: bool) -> None:
+        """Make a session the writer, unless another one writes now and ``take_over`` is not said."""
+
+        async def begin() -> None:
+            async with self._log_lock:
+                if self._writing and self._writing[1] != session_id and not take_over:
+                    return
+                await self._in_store(self.log.begin, session_id)
+                if who in self.listeners:  # else it left meanwhile
+                    self._writing = (who, session_id)
+            self._changed()
+
+        await asyncio.shield(begin())
+
+    def leave(self, who: Listener) -> None:
+        """Somebody looks no longer, nor writes."""
+        self.listeners.discard(who)
+        if self._writing and self._writing[0] is who:
+            self._writing = None
 
     async def refresh(self) -> None:
         """Read what another process wrote."""
-        async with self._log_lock:
-            await asyncio.to_thread(self.log.refresh)
-        self.segment()
-        self._changed()
+
+        async def refresh() -> None:
+            async with self._log_lock:
+                await self._in_store(self.log.refresh)
+            if self.settings.live:
+                self.segment()
+            self._changed()
+
+        await asyncio.shield(refresh())
 
     async def append(self, session_id: str, sequence: int, body: bytes, sha256: bytes) -> int:
         """Make an event durable and return its position; computing follows. Errors are those of ``Annotate``."""
-        event = parse(body)
+        arrived = time.monotonic()
+        check_digest(body, sha256)  # first: bytes that were damaged on their way say nothing of the event
+        event = parse(body, sequence)
         check(event, sequence, self.planes, [label.value for label in self.annotation.labels])
         if event.WhichOneof("action") == "mask_import":
             await asyncio.to_thread(self._mask, event.mask_import.mask_digest)
-        async with self._log_lock:
-            position = await asyncio.to_thread(self.log.append, session_id, sequence, body, sha256)
-        if self.settings.live:
-            self.segment()
-        self._changed()
-        return position
+
+        async def append() -> int:
+            async with self._log_lock:
+                position: int = await self._in_store(self.log.append, session_id, sequence, body, sha256)
+            if self.settings.live:
+                self.segment(arrived)
+            self._changed()
+            return position
+
+        return await asyncio.shield(append())
+
+    async def _in_store(self, work: Callable[..., Any], *arguments: object) -> Any:
+        """One call of the log, in a thread. Callers shield it: cut short, it would go on beside the next one."""
+        return await asyncio.get_running_loop().run_in_executor(self._threads.store, work, *arguments)
 
     # What is wanted
 
-    def segment(self) -> None:
-        """Compute with all events that are there now."""
+    def segment(self, since: float | None = None) -> None:
+        """Compute with all events that are there now; ``since`` is when the last one arrived (monotonic seconds)."""
         if self.log.last_event > self._wanted.length:
             self._wanted.length = self.log.last_event
-            self._wanted.since = time.monotonic()
+            self._wanted.since = since or time.monotonic()
         self._wake.set()
 
     def set_settings(self, settings: Settings) -> None:
         """Compute in another way."""
         self.settings = settings
+        if self._fitted_settings != self._fit_settings():
+            self._wanted.since = time.monotonic()
         self._wake.set()
 
     def look(self) -> None:
@@ -173,18 +220,24 @@ class Workspace:
 
     async def drawn(self) -> NDArray[np.uint8]:
         """Labels of all voxels, ``(slices, rows, columns)`` uint8, 0 where nothing is drawn."""
-        await asyncio.get_running_loop().run_in_executor(self._pool, self._catch_up)
-        return self.computation.labels.array.copy()
+        async with self._labels_lock:
+            await self._run(self._catch_up)
+            drawn: NDArray[np.uint8] = await self._run(self.computation.labels.array.copy)
+            return drawn
 
     @property
     def idle(self) -> bool:
-        """Nobody looks, and nobody waits."""
-        return not self.listeners and not self._wanted.waiting
+        """Nobody works with it, looks at it, or waits for it."""
+        return not self.users and not self.listeners and not self._wanted.waiting
 
-    async def close(self) -> None:
-        """Stop computing."""
+    async def close(self, why: CalqueError | None = None) -> None:
+        """Stop computing. Who waits is told why."""
         self._task.cancel()
         await asyncio.gather(self._task, return_exceptions=True)
+        error = why or Unavailable("The server is closing; your strokes are kept.", Reason.SERVICE_UNAVAILABLE)
+        self._refuse_waiting(error)
+        for listener in list(self.listeners):
+            listener.gone(error)
 
     # Computing, step by step
 
@@ -209,27 +262,27 @@ class Workspace:
             await self._fit()
             return True
         if self.computation.forest is None:
-            self._answer_waiting()
+            await self._answer_waiting()
             return await self._each(self.computation.load_features, self._without_features())
         if await self._views():
             return True
         stale = np.flatnonzero(self.computation.current != self.computation.generation)
         if len(stale):
             return await self._each(self.computation.predict, self._outward(stale))
-        return self._announce()
+        return await self._announce()
 
     async def _fit(self) -> None:
-        run = asyncio.get_running_loop().run_in_executor
-        settings = self._fit_settings()
+        settings, self._asked = self._fit_settings(), self._wanted.since
         started = time.monotonic()
-        length = await run(self._pool, self._catch_up)
-        samples, labels = await run(self._pool, self.computation.gather)
+        async with self._labels_lock:
+            length = await self._run(self._catch_up)
+            samples, labels = await self._run(self.computation.gather)
         gathered = time.monotonic()
 
         def fit() -> None:
             self.computation.fit(samples, labels, seed=settings.seed, shown_label=settings.shown_label)
 
-        await run(self._pool, fit)
+        await self._run(fit)
         self.fitted_length, self._fitted_settings = length, settings
         forest = self.computation.forest
         self.measured = Measured(
@@ -246,54 +299,65 @@ class Workspace:
             plane, index = self.planes[view[0]], view[1]
             if self.computation.image(plane, index) is not None:
                 continue
-            run = asyncio.get_running_loop().run_in_executor
             if plane.slice_axis == 0:
-                await run(self._pool, self.computation.predict, plane.voxel_index(index))
+                await self._run(self.computation.predict, plane.voxel_index(index))
             else:
-                await run(self._pool, self.computation.predict_cut, plane, index)
+                await self._run(self.computation.predict_cut, plane, index)
             if not self.measured.visible_ms:
                 self.measured.visible_ms = self._since_asked()
             return True
         return False
 
     async def _each(self, work: Callable[[int], object], indices: Iterable[int]) -> bool:
-        """Do the first few of a list of slices, one a thread."""
-        run = asyncio.get_running_loop().run_in_executor
-        some = [index for index, _ in zip(indices, range(self._threads))]
-        await asyncio.gather(*(run(self._pool, work, index) for index in some))
+        """Do the first few of a list of slices, one a thread; all have ended when this does, also when one fails."""
+        some = list(islice(indices, self._threads.number))
+        done = await asyncio.gather(*(self._run(work, index) for index in some), return_exceptions=True)
+        for failure in done:
+            if isinstance(failure, BaseException):
+                raise failure
         return bool(some)
 
-    def _announce(self) -> bool:
+    async def _run(self, work: Callable[..., Any], *arguments: object) -> Any:
+        return await asyncio.get_running_loop().run_in_executor(self._threads.compute, work, *arguments)
+
+    async def _announce(self) -> bool:
         """The whole volume is up to date: say so once, and hand it to those who wait."""
         news = self._announced != self.computation.generation
         if news:
             self._announced = self.computation.generation
             self.measured.volume_ms = self._since_asked()
-        self._answer_waiting()
+        await self._answer_waiting()
         return news
 
-    def _answer_waiting(self) -> None:
-        ready = [future for length, future in self._wanted.waiting if length <= self.fitted_length or not length]
-        self._wanted.waiting = [(n, f) for n, f in self._wanted.waiting if f not in ready]
-        if not ready:
+    async def _answer_waiting(self) -> None:
+        """Hand the whole probability, or the lack of one, to those who wait for no later event."""
+        if not self._wanted.waiting:
             return
         if self.computation.forest is None:
             message = "There is no mask yet: draw a little of the object and a little of what is not."
-            for future in ready:
-                if not future.done():
-                    future.set_exception(ChoiceNeeded(message, Reason.NOT_SEGMENTED))
+            self._refuse_waiting(ChoiceNeeded(message, Reason.NOT_SEGMENTED), self.fitted_length)
             return
-        kept = Snapshot(self.computation.levels.copy(), self.fitted_length, self.settings)
-        for future in ready:
-            if not future.done():
-                future.set_result(kept)
+        settings = self.settings
+        kept = Snapshot(await self._run(self.computation.levels.copy), self.fitted_length, settings)
+        for future in self._no_longer_waiting(self.fitted_length):
+            future.set_result(kept)
+
+    def _refuse_waiting(self, error: CalqueError, length: int | None = None) -> None:
+        for future in self._no_longer_waiting(length):
+            future.set_exception(error)
+
+    def _no_longer_waiting(self, length: int | None) -> list[asyncio.Future[Snapshot]]:
+        """Take those off the list who wait for at most ``length`` entries of the log, or, with None, all."""
+        ready = [future for n, future in self._wanted.waiting if length is None or n <= length]
+        self._wanted.waiting = [one for one in self._wanted.waiting if one[1] not in ready]
+        return [future for future in ready if not future.done()]
 
     def _catch_up(self) -> int:
         """Apply the log's new entries to the labels, in a thread. Returns the log's length that the labels stand for."""
         entries = self.log.entries[self._applied :]
         for entry in entries:
             if entry.sequence:
-                event = parse(entry.body)
+                event = parse(entry.body, entry.sequence)
                 mask = self._mask(event.mask_import.mask_digest) if event.WhichOneof("action") == "mask_import" else None
                 action = to_action(event, self.planes, self.volume.shape, mask)
                 if action is not None:
@@ -322,75 +386,14 @@ class Workspace:
         return Settings(self.settings.preset, True, self.settings.seed, self.settings.shown_label)
 
     def _since_asked(self) -> float:
-        return (time.monotonic() - self._wanted.since) * 1e3
+        return (time.monotonic() - self._asked) * 1e3
 
     def _changed(self) -> None:
         for listener in list(self.listeners):
             listener.changed()
 
     def _fail(self, error: CalqueError) -> None:
-        self.fitted_length = max(self.fitted_length, self._wanted.length)  # not again until something new is asked for
-        waiting, self._wanted.waiting = self._wanted.waiting, []
-        for _, future in waiting:
-            if not future.done():
-                future.set_exception(error)
+        self._wanted.length = self.fitted_length  # not again until it is asked for again
+        self._refuse_waiting(error)
         for listener in list(self.listeners):
             listener.failed(error)
-
-
-class Workspaces:
-    """The annotations at work in this process; a few that nobody works on are kept, for who comes back."""
-
-    def __init__(
-        self,
-        open_workspace: Callable[[str], tuple[AnnotationRecord, VolumeRecord, Computation, Log]],
-        annotations: Annotations,
-        pool: Executor,
-        *,
-        threads: int,
-        kept: int,
-    ) -> None:
-        self._open = open_workspace
-        self._annotations = annotations
-        self._pool = pool
-        self._threads = threads
-        self._kept = kept
-        self._known: dict[str, Workspace] = {}  # the one used last comes last
-        self._opening: dict[str, asyncio.Lock] = {}
-
-    async def get(self, annotation_id: str) -> Workspace:
-        """The workspace of an annotation, opened where it is not. Raises: NotFound, Corrupt, Unavailable."""
-        lock = self._opening.setdefault(annotation_id, asyncio.Lock())
-        try:
-            async with lock:
-                known = self._known.pop(annotation_id, None)
-                if known is None:
-                    parts = await asyncio.to_thread(self._open, annotation_id)
-                    known = Workspace(*parts, self._annotations, self._pool, self._threads)
-                else:
-                    known.annotation = await asyncio.to_thread(self._annotations.get, annotation_id)
-                    await known.refresh()
-                self._known[annotation_id] = known
-        finally:
-            if not lock.locked():
-                self._opening.pop(annotation_id, None)
-        await self._evict()
-        return known
-
-    async def drop(self, annotation_id: str) -> None:
-        """Forget a deleted annotation; whoever looks at it is told."""
-        workspace = self._known.pop(annotation_id, None)
-        if workspace is not None:
-            for listener in list(workspace.listeners):
-                listener.failed(NotFound("This annotation was deleted.", Reason.ANNOTATION_NOT_FOUND))
-            await workspace.close()
-
-    async def close(self) -> None:
-        """Stop all."""
-        for annotation_id in list(self._known):
-            await self._known.pop(annotation_id).close()
-
-    async def _evict(self) -> None:
-        idle = [name for name, workspace in self._known.items() if workspace.idle]
-        for name in idle[: max(0, len(idle) - self._kept)]:
-            await self._known.pop(name).close()

@@ -36,6 +36,11 @@ class Servicer(Protocol):
         """Whether it can answer now; health says so."""
         ...
 
+    @property
+    def runs_on(self) -> str:
+        """What it really runs on, where that is in question, such as CUDAExecutionProvider; else empty."""
+        ...
+
     def register(self, server: grpc.aio.Server) -> None:
         """Add itself to a server."""
         ...
@@ -62,12 +67,18 @@ class Server:
             raise Unavailable(message, Reason.SERVICE_UNAVAILABLE) from error
 
     async def start(self) -> None:
-        """Begin to answer. Health: each service as it says, and the server as a whole, the empty name, SERVING."""
+        """Begin to answer, and tell health of each service, and of the server as a whole under the empty name.
+
+        What a service really runs on is a name of its own, ``calque.v1.Embedding/CPUExecutionProvider``: a probe of another
+        provider's name gets NOT_FOUND.
+        """
         await self._server.start()
         states = health_pb2.HealthCheckResponse
         await self._health.set("", states.SERVING)
         for servicer in self._servicers:
             await self._health.set(servicer.name, states.SERVING if servicer.serving else states.NOT_SERVING)
+            if servicer.runs_on:
+                await self._health.set(f"{servicer.name}/{servicer.runs_on}", states.SERVING)
 
     async def stop(self, grace_s: float = 2.0) -> None:
         """Report NOT_SERVING, let running calls end for a while, then close everything."""

@@ -6,7 +6,9 @@ What is not in the tree is a fault of ours: INTERNAL, with the traceback in the 
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Awaitable, Callable
+import inspect
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable
+from contextlib import aclosing
 from typing import Any
 
 import grpc
@@ -78,9 +80,11 @@ class ErrorInterceptor(grpc.aio.ServerInterceptor):
             (True, True): grpc.stream_stream_rpc_method_handler,
         }[handler.request_streaming, handler.response_streaming]
         name = "_".join("stream" if s else "unary" for s in (handler.request_streaming, handler.response_streaming))
-        wrap = _streaming if handler.response_streaming else _unary
+        behaviour = getattr(handler, name)
+        # Health's Watch streams by writing to its context; all else yields.
+        wrap = _streaming if inspect.isasyncgenfunction(behaviour) else _unary
         wrapped: grpc.RpcMethodHandler[Any, Any] = make(
-            wrap(getattr(handler, name), method), handler.request_deserializer, handler.response_serializer
+            wrap(behaviour, method), handler.request_deserializer, handler.response_serializer
         )
         return wrapped
 
@@ -98,12 +102,13 @@ def _unary(behaviour: Callable[[Any, Any], Awaitable[Any]], method: str) -> Call
 
 
 def _streaming(
-    behaviour: Callable[[Any, Any], AsyncIterator[Any]], method: str
+    behaviour: Callable[[Any, Any], AsyncGenerator[Any, None]], method: str
 ) -> Callable[[Any, Any], AsyncIterator[Any]]:
     async def call(request: Any, context: Any) -> AsyncIterator[Any]:
         try:
-            async for response in behaviour(request, context):
-                yield response
+            async with aclosing(behaviour(request, context)) as responses:
+                async for response in responses:
+                    yield response
         except errors.CalqueError as error:
             await _refuse(context, method, error)
         except Exception as error:  # a fault of ours: the client gets a sentence, the log gets the rest

@@ -92,7 +92,11 @@ class Annotations:
         if not heads:
             raise NotFound("There is no such annotation.", Reason.ANNOTATION_NOT_FOUND)
         try:
-            fields = json.loads(self._store.read(heads[-1]))
+            data = self._store.read(heads[-1])
+        except NotFound as error:  # deleted in this moment
+            raise NotFound("There is no such annotation.", Reason.ANNOTATION_NOT_FOUND) from error
+        try:
+            fields = json.loads(data)
             labels = tuple(LabelRecord(**label) for label in fields.pop("labels"))
             return AnnotationRecord(labels=labels, **fields)
         except (ValueError, KeyError, TypeError) as error:

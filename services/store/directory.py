@@ -40,10 +40,11 @@ class DirectoryStore(Store):
                 self._make_folder(target.parent)
                 try:
                     os.link(temporary, target)
+                    won = True
                 except FileExistsError:
-                    return False
-                _sync_folder(target.parent)
-                return True
+                    won = False
+                _sync_folder(target.parent)  # also for the loser: who won may have died before doing it
+                return won
             finally:
                 temporary.unlink(missing_ok=True)
 
@@ -58,7 +59,8 @@ class DirectoryStore(Store):
 
     def list(self, prefix: str) -> Iterator[str]:
         with _store_errors():
-            files = [Path(folder) / name for folder, _, names in os.walk(self._path(prefix)) for name in names]
+            walk = os.walk(self._path(prefix), onerror=_unless_missing)
+            files = [Path(folder) / name for folder, _, names in walk for name in names]
         yield from sorted(file.relative_to(self.root).as_posix() for file in files)
 
     def folders(self, prefix: str) -> Iterator[str]:
@@ -103,6 +105,12 @@ class DirectoryStore(Store):
         for made in reversed(missing):
             made.mkdir(exist_ok=True)
             _sync_folder(made.parent)
+
+
+def _unless_missing(error: OSError) -> None:
+    """A folder that is not there has no objects; one that cannot be read is an error, not empty."""
+    if not isinstance(error, FileNotFoundError):
+        raise error
 
 
 def _sync_folder(folder: Path) -> None:

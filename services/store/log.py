@@ -75,8 +75,7 @@ class Log:
             Conflict: another session writes now, or the number was used for other content.
             OutOfSequence: a number is missing.
         """
-        if hashlib.sha256(body).digest() != sha256:
-            raise Corrupt("The event was damaged on its way; it was not kept.", Reason.DIGEST_MISMATCH)
+        check_digest(body, sha256)
         if sequence < 1:
             raise InvalidInput("Events are numbered from 1.")
         while True:
@@ -119,6 +118,12 @@ class Log:
         if entry.position != position:
             raise Corrupt("An event of this annotation is missing in the store.")
         return entry
+
+
+def check_digest(body: bytes, sha256: bytes) -> None:
+    """Raises: Corrupt, an event's bytes are not those that were sent."""
+    if hashlib.sha256(body).digest() != sha256:
+        raise Corrupt("The event was damaged on its way; it was not kept.", Reason.DIGEST_MISMATCH)
 
 
 def _encode(entry: Entry) -> bytes:

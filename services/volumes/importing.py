@@ -52,10 +52,8 @@ def thumbnail(volume: Volume, window: tuple[float, float]) -> bytes:
     """JPEG of the middle acquisition slice as the viewer shows it, true proportions, at most `THUMBNAIL_PIXELS` wide."""
     plane = plane_geometry(volume.shape, volume.affine, acquisition_plane(volume.shape, volume.affine))
     middle = volume.shape[0] // 2
-    levels = np.zeros(volume.shape, dtype=np.uint8)
-    levels[middle] = np.rint(to_window(volume.intensity(middle), window))
-    number = middle if plane.pixel_to_voxel[0, 2] > 0 else volume.shape[0] - 1 - middle
-    image = plane.slice_of(levels, number)
+    levels = np.rint(to_window(volume.intensity(middle), window)).astype(np.uint8)
+    image = plane.image_of_cut(levels)
     width_mm, height_mm = plane.columns * plane.column_mm, plane.rows * plane.row_mm
     scale = THUMBNAIL_PIXELS / max(width_mm, height_mm)
     size = (max(1, round(width_mm * scale)), max(1, round(height_mm * scale)))

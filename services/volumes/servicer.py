@@ -5,7 +5,9 @@ from __future__ import annotations
 import asyncio
 import threading
 from collections import OrderedDict
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator, AsyncIterator
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from typing import Any
 
 import grpc
@@ -29,6 +31,7 @@ log = structlog.get_logger()
 CHUNK_LIMIT_BYTES = 1 << 20
 SLICES_LIMIT = 512
 CACHED_VOLUMES = 2
+IMPORTS_AT_ONCE = 2
 
 Context = grpc.aio.ServicerContext[Any, Any]
 
@@ -38,6 +41,7 @@ class VolumesServicer(volumes_pb2_grpc.VolumesServicer):
 
     name = volumes_pb2.DESCRIPTOR.services_by_name["Volumes"].full_name
     serving = True
+    runs_on = ""
 
     def __init__(self, store: Store, settings: Settings) -> None:
         self._store = store
@@ -45,13 +49,16 @@ class VolumesServicer(volumes_pb2_grpc.VolumesServicer):
         self._catalogue = Catalogue(store)
         self._greys = GreyCache(self._catalogue)
         self._limits = Limits(memory_bytes=settings.parser_memory_bytes, seconds=settings.parser_seconds)
+        # Imports take minutes and gigabytes: a few at once, and never in the threads that other calls wait for.
+        self._importers = ThreadPoolExecutor(IMPORTS_AT_ONCE, thread_name_prefix="import")
 
     def register(self, server: grpc.aio.Server) -> None:
         """Add this service to a server."""
         volumes_pb2_grpc.add_VolumesServicer_to_server(self, server)
 
     async def close(self) -> None:
-        """Nothing to let go of."""
+        """Begin no more imports."""
+        self._importers.shutdown(wait=False, cancel_futures=True)
 
     async def GetUpload(  # noqa: N802 – names of rpcs
         self, request: volumes_pb2.GetUploadRequest, context: Context
@@ -76,7 +83,7 @@ class VolumesServicer(volumes_pb2_grpc.VolumesServicer):
 
     async def Import(  # noqa: N802
         self, request: volumes_pb2.ImportRequest, context: Context
-    ) -> AsyncIterator[volumes_pb2.ImportResponse]:
+    ) -> AsyncGenerator[volumes_pb2.ImportResponse, None]:
         upload = self._upload(request.upload_id)
         loop = asyncio.get_running_loop()
         steps: asyncio.Queue[tuple[int, int] | None] = asyncio.Queue()
@@ -84,8 +91,9 @@ class VolumesServicer(volumes_pb2_grpc.VolumesServicer):
         def progress(done: int, total: int) -> None:
             loop.call_soon_threadsafe(steps.put_nowait, (done, total))
 
-        work = asyncio.ensure_future(
-            asyncio.to_thread(
+        work = loop.run_in_executor(
+            self._importers,
+            partial(
                 import_upload,
                 upload,
                 self._catalogue,
@@ -94,9 +102,15 @@ class VolumesServicer(volumes_pb2_grpc.VolumesServicer):
                 frame=request.frame_plus_one - 1 if request.frame_plus_one else None,
                 limits=self._limits,
                 progress=progress,
-            )
+            ),
         )
-        work.add_done_callback(lambda _: steps.put_nowait(None))
+
+        def ended(work: asyncio.Future[VolumeRecord]) -> None:
+            steps.put_nowait(None)
+            if not work.cancelled():
+                work.exception()  # seen, also when who asked is gone
+
+        work.add_done_callback(ended)
         while (step := await steps.get()) is not None:
             yield volumes_pb2.ImportResponse(progress=volumes_pb2.ImportProgress(done=step[0], total=step[1]))
         record = await work
@@ -117,7 +131,7 @@ class VolumesServicer(volumes_pb2_grpc.VolumesServicer):
 
     async def ReadSlices(  # noqa: N802
         self, request: volumes_pb2.ReadSlicesRequest, context: Context
-    ) -> AsyncIterator[volumes_pb2.ReadSlicesResponse]:
+    ) -> AsyncGenerator[volumes_pb2.ReadSlicesResponse, None]:
         record = await asyncio.to_thread(self._catalogue.get, request.volume_id)
         if request.plane not in {int(plane) for plane in Plane}:
             raise InvalidInput("A plane must be named: axial, coronal or sagittal.")
@@ -151,8 +165,7 @@ class _Receiver:
     def __init__(self, folder: UploadFolder, upload_id: str) -> None:
         self.folder = folder
         self._upload_id = upload_id
-        self._number: int | None = None
-        self._size = 0
+        self._file: Upload | None = None
         self._offset = 0  # of the buffer's first byte
         self._buffer = bytearray()
 
@@ -165,28 +178,32 @@ class _Receiver:
         if request.HasField("file"):
             await self.flush()
             await self._begin(request.file, request.offset_bytes)
-        if self._number is None:
+        if self._file is None:
             raise InvalidInput("The first chunk of a file must announce it.")
-        if request.offset_bytes != self._offset + len(self._buffer):
+        end = self._offset + len(self._buffer)
+        if request.offset_bytes != end:
             await self.flush()
-            raise out_of_step(self._offset)
+            raise out_of_step(end)
+        if end + len(request.data) > self._file.size_bytes:
+            await self.flush()
+            raise InvalidInput("More bytes came than the file was announced with; what came before is kept.")
         self._buffer += request.data
-        if len(self._buffer) >= PART_BYTES or self._offset + len(self._buffer) >= self._size:
+        whole = end + len(request.data) == self._file.size_bytes
+        if whole or len(self._buffer) >= PART_BYTES:
             await self.flush()
-            if self._offset == self._size:
-                await asyncio.to_thread(self.folder.finish, self._number)
+        if whole:
+            await asyncio.to_thread(self.folder.finish, self._file.number)
 
     async def flush(self) -> None:
         """Make what is buffered durable."""
-        if self._number is not None and self._buffer:
+        if self._file is not None and self._buffer:
             data, self._buffer = bytes(self._buffer), bytearray()
-            await asyncio.to_thread(self.folder.append, self._number, self._offset, data)
+            await asyncio.to_thread(self.folder.append, self._file.number, self._offset, data)
             self._offset += len(data)
 
     async def _begin(self, file: volumes_pb2.UploadFile, offset: int) -> None:
-        self._number = await asyncio.to_thread(self.folder.announce, file.name, file.size_bytes, file.sha256)
-        known = (await asyncio.to_thread(self.folder.files))[self._number]
-        self._size, self._offset = known.size_bytes, known.committed_bytes
+        self._file = await asyncio.to_thread(self.folder.announce, file.name, file.size_bytes, file.sha256)
+        self._offset = self._file.committed_bytes
         if offset != self._offset:
             raise out_of_step(self._offset)
 

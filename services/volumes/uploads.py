@@ -18,7 +18,7 @@ from pathlib import Path
 from uuid import UUID
 
 from services.core.errors import ChoiceNeeded, Corrupt, InvalidInput, NotFound, OutOfSequence, Reason, TooLarge
-from services.formats.source import SourceFile, check_names
+from services.formats.source import MAX_FILES, SourceFile, check_names
 from services.store.port import Store
 
 PART_BYTES = 4 << 20
@@ -26,8 +26,9 @@ PART_BYTES = 4 << 20
 
 @dataclass(frozen=True)
 class Upload:
-    """A file of an upload: its name with folders, its size, its SHA-256, and how many bytes are durable."""
+    """A file of an upload: its number, name with folders, size, SHA-256, and how many bytes are durable."""
 
+    number: int
     name: str
     size_bytes: int
     sha256: bytes
@@ -39,10 +40,11 @@ class Upload:
 
 
 class UploadFolder:
-    """One upload. All calls block."""
+    """One upload, as one call sees it. All methods block."""
 
     def __init__(self, store: Store, upload_id: str, *, limit_bytes: int) -> None:
         """Raises: InvalidInput when ``upload_id`` is no UUID."""
+        self._announced: dict[str, Upload] | None = None  # by name; a series has thousands, so they are read once
         try:
             self._prefix = f"uploads/{UUID(upload_id).hex}"
         except ValueError as error:
@@ -52,10 +54,10 @@ class UploadFolder:
 
     def files(self) -> list[Upload]:
         """What has arrived, in the order of announcing."""
-        return [self._file(folder) for folder in self._store.folders(self._prefix)]
+        return [self._file(int(folder)) for folder in self._store.folders(self._prefix)]
 
-    def announce(self, name: str, size_bytes: int, sha256: bytes) -> int:
-        """Begin a file, or find it again. Returns its number.
+    def announce(self, name: str, size_bytes: int, sha256: bytes) -> Upload:
+        """Begin a file, or find it again.
 
         Raises:
             InvalidInput: a name that cannot be, or another size or digest than before.
@@ -64,70 +66,83 @@ class UploadFolder:
         check_names([SourceFile(name, Path())])
         if len(sha256) != 32:
             raise InvalidInput("A file is announced with its SHA-256 of 32 bytes.")
-        known = self.files()
-        for number, file in enumerate(known):
-            if file.name == name:
-                if (file.size_bytes, file.sha256) != (size_bytes, sha256):
-                    raise InvalidInput("This file was announced before with other content.")
-                return number
-        if sum(file.size_bytes for file in known) + size_bytes > self._limit_bytes:
+        if self._announced is None:
+            self._announced = {file.name: file for file in self.files()}
+        known = self._announced.get(name)
+        if known is not None:
+            if (known.size_bytes, known.sha256) != (size_bytes, sha256):
+                raise InvalidInput("This file was announced before with other content.")
+            return self._file(known.number)
+        if len(self._announced) >= MAX_FILES:
+            raise TooLarge(f"There are more than {MAX_FILES} files; choose one series.")
+        if sum(file.size_bytes for file in self._announced.values()) + size_bytes > self._limit_bytes:
             raise TooLarge(f"The files are larger than the {self._limit_bytes >> 20} MiB that may be sent at once.")
-        head = {"name": name, "size_bytes": size_bytes, "sha256": sha256.hex()}
-        number = len(known)
-        while not self._store.create(f"{self._folder(number)}/file.json", json.dumps(head).encode()):
+        head = json.dumps({"name": name, "size_bytes": size_bytes, "sha256": sha256.hex()}).encode()
+        number = max((file.number for file in self._announced.values()), default=-1) + 1
+        while not self._store.create(f"{self._folder(number)}/file.json", head):
             number += 1
-        return number
+        file = Upload(number, name, size_bytes, sha256)
+        self._announced[name] = file
+        return file
 
     def append(self, number: int, offset: int, data: bytes) -> None:
-        """Make the next bytes of a file durable. Raises: OutOfSequence (gap or overlap), InvalidInput (beyond the size)."""
-        file = self._file(f"{number:06d}")
-        if offset != file.committed_bytes:
-            raise out_of_step(file.committed_bytes)
-        if offset + len(data) > file.size_bytes:
-            raise InvalidInput("More bytes came than the file was announced with; what came before is kept.")
-        if data and not self._store.create(f"{self._folder(number)}/parts/{offset:015d}", data):
-            raise out_of_step(self._file(f"{number:06d}").committed_bytes)
+        """Make the next bytes of a file durable; ``offset`` is where the last ones ended. Raises: OutOfSequence."""
+        if not self._store.create(f"{self._folder(number)}/parts/{offset:015d}", data):  # by another call
+            raise out_of_step(self._file(number).committed_bytes)
 
     def finish(self, number: int) -> None:
         """Check a complete file's digest. Raises: Corrupt; the file is forgotten and must be sent again."""
-        file = self._file(f"{number:06d}")
         digest = hashlib.sha256()
         for part in self._parts(number):
             digest.update(part)
-        if digest.digest() != file.sha256:
-            for key in list(self._store.list(f"{self._folder(number)}/parts")):
-                self._store.delete(key)
-            raise Corrupt("A file was damaged on its way; send it again.", Reason.DIGEST_MISMATCH)
+        if digest.digest() != self._file(number).sha256:
+            raise self._forget(number)
 
     def assemble(self, folder: Path) -> list[SourceFile]:
-        """Write the files below ``folder``, under names of our own. Raises: NotFound, ChoiceNeeded (not complete)."""
+        """Write the files below ``folder``, under names of our own.
+
+        Raises:
+            NotFound: nothing has arrived.
+            ChoiceNeeded: a file is not complete.
+            Corrupt: a file does not have its digest; it is forgotten.
+        """
         uploads = self.files()
         if not uploads:
             raise NotFound("There is no such upload; send the files first.")
         missing = [file for file in uploads if not file.complete]
         if missing:
-            raise ChoiceNeeded(
-                f"{len(missing)} files have not arrived whole; send the rest first.", Reason.UPLOAD_OUT_OF_STEP
-            )
+            text = f"Files that have not arrived whole: {len(missing)}; send the rest first."
+            raise ChoiceNeeded(text, Reason.UPLOAD_OUT_OF_STEP)
         sources = []
-        for number, file in enumerate(uploads):
-            path = folder / f"{number:06d}"
+        for file in uploads:
+            path = folder / f"{file.number:06d}"
+            digest = hashlib.sha256()
             with open(path, "wb") as target:
-                for part in self._parts(number):
+                for part in self._parts(file.number):
+                    digest.update(part)
                     target.write(part)
+            if digest.digest() != file.sha256:  # the server ended between the last part and the check
+                raise self._forget(file.number)
             sources.append(SourceFile(file.name, path))
         return sources
 
     def delete(self) -> None:
         """Forget the upload."""
-        for key in list(self._store.list(self._prefix)):
+        for key in reversed(list(self._store.list(self._prefix))):
             self._store.delete(key)
 
-    def _file(self, folder: str) -> Upload:
-        head = json.loads(self._store.read(f"{self._prefix}/{folder}/file.json"))
-        parts = list(self._store.list(f"{self._prefix}/{folder}/parts"))
+    def _file(self, number: int) -> Upload:
+        head = json.loads(self._store.read(f"{self._folder(number)}/file.json"))
+        parts = list(self._store.list(f"{self._folder(number)}/parts"))
         committed = int(parts[-1].rpartition("/")[2]) + self._store.size(parts[-1]) if parts else 0
-        return Upload(head["name"], head["size_bytes"], bytes.fromhex(head["sha256"]), committed)
+        return Upload(number, head["name"], head["size_bytes"], bytes.fromhex(head["sha256"]), committed)
+
+    def _forget(self, number: int) -> Corrupt:
+        """Remove a damaged file. Returns the error that says so."""
+        for key in reversed(list(self._store.list(self._folder(number)))):  # file.json last: a half is never nameless
+            self._store.delete(key)
+        self._announced = None
+        return Corrupt("A file was damaged on its way; send it again.", Reason.DIGEST_MISMATCH)
 
     def _folder(self, number: int) -> str:
         return f"{self._prefix}/{number:06d}"

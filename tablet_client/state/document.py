@@ -102,7 +102,7 @@ class Document:
     def extend(self, x: float, y: float) -> Box | None:
         """The pen moved. Returns: what to show anew, or None when the point is too near the last one."""
         path = self._require_running()
-        return self._draw(path, 2) if path.add(x, y) else None
+        return self._draw(path) if path.add(x, y) else None
 
     @property
     def running(self) -> bool:
@@ -123,7 +123,7 @@ class Document:
         """The pen is lifted. Returns: the event, for journal and server. Raises: RuntimeError when it was not down."""
         path = self._require_running()
         self._running = None
-        return self._act(path.body())
+        return self._act(path.body(), path.action())
 
     def cancel(self) -> None:
         """The path was no stroke after all (a second finger came down): it leaves no trace."""
@@ -271,10 +271,10 @@ class Document:
             raise ValueError(f"There is no slice {index}.")
         self._running = RunningPath(info, index, label, width_mm, erases)
         self._running.add(x, y)
-        return self._draw(self._running, 1)
+        return self._draw(self._running)
 
-    def _draw(self, path: RunningPath, points: int) -> Box:
-        box = path.draw(self._replayed()._ink, points)
+    def _draw(self, path: RunningPath) -> Box:
+        box = path.draw(self._replayed()._ink)
         self._version += path.width_mm is not None
         return box
 
@@ -283,13 +283,13 @@ class Document:
             raise RuntimeError("The pen is not down.")
         return self._running
 
-    def _act(self, body: segmentation_pb2.EventBody) -> Event:
+    def _act(self, body: segmentation_pb2.EventBody, action: Action | None = None) -> Event:
         if self._running is not None:
             raise RuntimeError("The pen is down.")
         body.drawn_ms = self._now_ms()
         event = Event(self.next_sequence, body.SerializeToString())
         self.next_sequence += 1
-        own = _Own(event, self._decode(event.body))
+        own = _Own(event, action or self._decode(event.body))
         self._push(own.action)
         self._own.append(own)
         return event
@@ -349,7 +349,7 @@ class Document:
         for action in self._history.done:
             self._paint(action)
         if self._running is not None:
-            self._running.draw(self._ink, len(self._running.x))
+            self._running.redraw(self._ink)
         self._version += 1
 
     def _paint(self, action: Action) -> None:

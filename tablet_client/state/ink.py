@@ -89,8 +89,8 @@ class Ink:
         """The labels that some voxel has."""
         found: set[int] = set()
         for held in self._slices.values():
-            found.update(int(k) for k in np.flatnonzero(np.bincount(held.reshape(-1), minlength=16)))
-        return frozenset(found - {0})
+            found.update(np.unique(held[held != 0]).tolist())
+        return frozenset(found)
 
 
 def _turned(held: NDArray[np.uint8], info: PlaneInfo) -> NDArray[np.uint8]:

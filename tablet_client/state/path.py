@@ -9,9 +9,9 @@ import numpy as np
 from calque.v1 import segmentation_pb2
 from numpy.typing import NDArray
 
-from tablet_client.state.actions import MOST_POINTS, pixels
+from tablet_client.state.actions import MOST_POINTS, Action, Kind, pixels
 from tablet_client.state.geometry import PlaneInfo
-from tablet_client.state.ink import Ink
+from tablet_client.state.ink import Ink, Patch
 
 NEAREST_POINTS = 0.25
 """Points of a path closer than this, in pixels, to the last one are dropped: pens report far more than is seen."""
@@ -36,6 +36,7 @@ class RunningPath:
         width_mm: None for an outline.
         erases: it is the eraser's.
         x, y: columns and rows of its points.
+        patches: voxels of its first point while it is the only one, then of each segment: together those of the line.
     """
 
     plane: PlaneInfo
@@ -45,6 +46,7 @@ class RunningPath:
     erases: bool
     x: list[float] = field(default_factory=list)
     y: list[float] = field(default_factory=list)
+    patches: list[Patch] = field(default_factory=list)
 
     def __post_init__(self) -> None:
         # Rounded as it will be on the wire, so that ink drawn now is the ink that is replayed later.
@@ -65,14 +67,31 @@ class RunningPath:
         """It has as many points as an event may have."""
         return len(self.x) >= MOST_POINTS
 
-    def draw(self, ink: Ink, points: int) -> Box:
-        """Ink the line through the last ``points`` points; an outline is no ink yet. Returns: what changed."""
-        x, y = self.x[-points:], self.y[-points:]
+    def draw(self, ink: Ink) -> Box:
+        """Ink the line to the last point; an outline is no ink yet. Returns: what changed."""
+        x, y = self.x[-2:], self.y[-2:]
         if self.width_mm is None:
             return _box(np.array(x, dtype=np.int64), np.array(y, dtype=np.int64))
         columns, rows = pixels(self.plane, x, y, self.width_mm)
-        ink.paint(ink.patch(self.plane.plane, self.index, columns, rows), self.label)
+        patch = ink.patch(self.plane.plane, self.index, columns, rows)
+        ink.paint(patch, self.label)
+        if len(self.x) == 2:
+            self.patches.clear()  # the segment holds its first point
+        self.patches.append(patch)
         return _box(columns, rows)
+
+    def redraw(self, ink: Ink) -> None:
+        """Ink the whole line."""
+        for patch in self.patches:
+            ink.paint(patch, self.label)
+
+    def action(self) -> Action | None:
+        """What the finished line does, without computing it anew; None for an outline."""
+        if self.width_mm is None:
+            return None
+        touched = {index for patch in self.patches for index in patch}
+        whole = {k: np.unique(np.concatenate([p[k] for p in self.patches if k in p])) for k in touched}
+        return Action(Kind.PAINT, self.label, whole)
 
     def body(self) -> segmentation_pb2.EventBody:
         """The event that it becomes."""

@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
+from pathlib import Path
+
 import numpy as np
 import pytest
 from numpy.typing import NDArray
@@ -15,6 +19,7 @@ from services.core.pipeline import Segmentation, gather, join, plane_levels, seg
 from services.core.volume import Volume, intensity_window
 
 SHAPE = (7, 48, 60)
+ROOT = Path(__file__).parents[2]
 
 
 def phantom() -> tuple[Volume, NDArray[np.bool_]]:
@@ -91,3 +96,30 @@ def test_one_label_is_not_enough(drawn: Drawn) -> None:
     for empty in (np.zeros_like(labels), labels * (labels == 1)):
         with pytest.raises(ChoiceNeeded):
             segment(volume, empty, seed=0)
+
+
+FRESH = """
+import sys
+import numpy as np
+from services.core import filters, forest
+from services.core.pipeline import plane_levels, segment, warm_up
+from services.core.volume import Volume
+
+def compiled():
+    loops = [loop for room in (filters, forest) for loop in vars(room).values() if hasattr(loop, "signatures")]
+    return sum(len(loop.signatures) for loop in loops)
+
+assert "sklearn.ensemble" not in sys.modules
+warm_up()
+before = compiled()
+assert before > 10 and "sklearn.ensemble" in sys.modules
+volume = Volume(np.arange(1280, dtype=np.int16).reshape(4, 16, 20), np.eye(4), np.ones(4), np.zeros(4))
+labels = (np.arange(1280) % 4).astype(np.uint8).reshape(4, 16, 20)
+plane_levels(volume, (0.0, 1279.0), segment(volume, labels).forest, 3, 2, 5)
+assert compiled() == before
+"""
+
+
+def test_after_a_warm_up_nothing_is_compiled() -> None:
+    done = subprocess.run([sys.executable, "-c", FRESH], cwd=ROOT, capture_output=True, text=True, timeout=120)
+    assert done.returncode == 0, done.stderr

@@ -97,6 +97,17 @@ async def test_get_model_says_what_answers_and_where_it_runs(encoder, small_mode
     assert health.status == health_pb2.HealthCheckResponse.SERVING
 
 
+async def test_health_tells_which_provider_really_runs(encoder):
+    async with serve(EmbeddingServicer(encoder)) as channel:
+        check = health_pb2_grpc.HealthStub(channel).Check
+        real = health_pb2.HealthCheckRequest(service=f"{EmbeddingServicer.name}/CPUExecutionProvider")
+        assert (await check(real, timeout=20)).status == health_pb2.HealthCheckResponse.SERVING
+        other = health_pb2.HealthCheckRequest(service=f"{EmbeddingServicer.name}/CUDAExecutionProvider")
+        with pytest.raises(grpc.aio.AioRpcError) as unknown:
+            await check(other, timeout=20)
+    assert unknown.value.code() is grpc.StatusCode.NOT_FOUND
+
+
 @pytest.mark.parametrize("file", [None, "missing.onnx", "damaged.onnx"])
 async def test_without_a_usable_model_the_service_runs_and_says_so(tmp_path, file):
     (tmp_path / "damaged.onnx").write_bytes(b"not a model")

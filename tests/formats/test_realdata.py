@@ -1,0 +1,152 @@
+"""Real scans against what other tools made of them. Runs where ``CALQUE_DATA`` names the folder that holds them."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import nibabel
+import numpy as np
+import pydicom
+import pytest
+from numpy.typing import NDArray
+
+from services.core.errors import CalqueError, ChoiceNeeded, Reason
+from services.core.volume import Volume
+from services.formats.dicom_pixels import stored_frames
+from services.formats.masks import read_mask
+from services.formats.read import read_volume, source_files
+from services.formats.worker import Limits, read_in_worker
+from tests.formats.files import one, read, refused
+
+DATA = Path(os.environ.get("CALQUE_DATA", "CALQUE_DATA is not set"))
+pytestmark = pytest.mark.realdata
+
+SARCOMA = DATA / "theibsi__data_sets" / "ibsi_validation"
+PHILIPS = DATA / "neurolabusc__dcm_qa_philips"
+GE = DATA / "neurolabusc__dcm_qa_stc"
+ENCODINGS = DATA / "neurolabusc__dcm_qa_ts"
+ENHANCED = DATA / "neurolabusc__dcm_qa_sag"
+FETUS = DATA / "Medical-Image-Analysis-Laboratory__mialsuperresolutiontoolkit" / "data"
+NEUBIAS = DATA / "NEUBIAS__training-resources" / "image_data"
+
+
+def intensities(volume: Volume) -> NDArray[np.float32]:
+    return np.stack([volume.intensity(s) for s in range(volume.shape[0])])
+
+
+def test_sarcoma_series_equals_its_nifti() -> None:
+    series = read(SARCOMA / "dicom" / "STS_002" / "MR_T1" / "image")
+    nifti = read(SARCOMA / "nifti" / "STS_002" / "MR_T1_image.nii.gz")
+    assert series.shape == nifti.shape == (35, 90, 115)
+    assert np.array_equal(intensities(series), intensities(nifti))
+    np.testing.assert_allclose(series.affine, nifti.affine, atol=1e-3)
+    assert series.source_axes == nifti.source_axes
+
+
+@pytest.mark.parametrize(("name", "size"), [("CT", (48, 143, 161)), ("PET", (48, 27, 30))])
+def test_sarcoma_series_of_other_modalities(name: str, size: tuple[int, int, int]) -> None:
+    folder = SARCOMA / "dicom" / "STS_002" / name
+    volume = read(folder)
+    assert volume.shape == size
+    assert any("RT Structure Set" in w for w in volume.warnings)
+    # By the plainest way: pydicom's own pixels, sorted by the third number of the position.
+    slices = sorted((pydicom.dcmread(p) for p in (folder / "image").iterdir()), key=lambda d: d.ImagePositionPatient[2])
+    for index, d in enumerate(slices):
+        expected = d.pixel_array * float(d.RescaleSlope) + float(d.RescaleIntercept)
+        np.testing.assert_allclose(volume.intensity(index), expected, rtol=1e-6)
+        np.testing.assert_allclose((volume.affine @ [index, 0, 0, 1])[:3], d.ImagePositionPatient, atol=1e-3)
+
+
+def test_three_series_in_one_folder() -> None:
+    assert "3 series" in refused(SARCOMA / "dicom" / "STS_002", ChoiceNeeded, Reason.SEVERAL_SERIES)
+
+
+@pytest.mark.parametrize(
+    ("series", "reference"),
+    [
+        (PHILIPS / "In", PHILIPS / "Ref" / "EPI_asc_CLEAR_201.nii"),
+        (GE / "In" / "GE" / "ProtocolDataBlock" / "mr_0004", GE / "Ref" / "GE_DCM2NIIX_regression_test_4.nii"),
+        (GE / "In" / "GE" / "ProtocolDataBlock" / "mr_0007", GE / "Ref" / "GE_DCM2NIIX_regression_test_7.nii"),
+    ],
+    ids=["Philips", "GE interleaved", "GE sequential"],
+)
+def test_series_lies_where_the_reference_does(series: Path, reference: Path) -> None:
+    refused(series, ChoiceNeeded, Reason.SEVERAL_FRAMES)
+    image = nibabel.load(reference)
+    stored = np.asarray(image.dataobj.get_unscaled())
+    for frame in range(3):
+        volume = read(series, frame=frame)
+        slices, rows, columns = np.indices(volume.shape)
+        mm = volume.affine @ np.stack([slices.ravel(), rows.ravel(), columns.ravel(), np.ones(slices.size)])
+        found = np.linalg.inv(image.affine) @ np.diag([-1.0, -1.0, 1.0, 1.0]) @ mm
+        index = np.rint(found[:3]).astype(int)
+        np.testing.assert_allclose(found[:3], index, atol=0.01)
+        assert np.array_equal(stored[(*index, frame)], volume.voxels.ravel())
+
+
+def test_nine_encodings_give_the_same_pixels() -> None:
+    files = sorted((ENCODINGS / "In").glob("*.dcm"))
+    assert len(files) == 9
+    decoded = [next(stored_frames(pydicom.dcmread(f), f.name, [0], 1)) for f in files]
+    expected = pydicom.dcmread(files[0]).pixel_array
+    for pixels in decoded:
+        assert pixels.dtype == np.uint16
+        assert np.array_equal(pixels, expected)
+    refused(files[0], ChoiceNeeded, Reason.GEOMETRY_INVALID)  # it is a mosaic
+
+
+def test_enhanced_object_equals_its_frames() -> None:
+    (path,) = ENHANCED.glob("In/XA30/enhanced/*/*.dcm")
+    volume = read(path)
+    d = pydicom.dcmread(path)
+    assert volume.shape == (63, 86, 86)
+    pixels = d.pixel_array
+    for group, image in zip(d.PerFrameFunctionalGroupsSequence, pixels):
+        position = [float(v) for v in group.PlanePositionSequence[0].ImagePositionPatient]
+        index, row, column, _ = np.linalg.inv(volume.affine) @ [*position, 1]
+        np.testing.assert_allclose([row, column, index - round(index)], 0, atol=0.01)
+        assert np.array_equal(volume.voxels[round(index)], image)
+
+
+def test_masks_lie_on_their_volumes() -> None:
+    pairs = [(p, p.with_name(p.name.replace("image", "mask"))) for p in SARCOMA.glob("nifti/*/*_image.nii.gz")]
+    masks = FETUS / "derivatives" / "manual_masks" / "sub-01" / "anat"
+    pairs += [(p, masks / p.name.replace("T2w", "T2w_desc-brain_mask")) for p in FETUS.glob("sub-01/anat/*.nii.gz")]
+    assert len(pairs) == 18
+    for image, mask in pairs:
+        volume = read(image)
+        inside = read_mask(one(mask), shape=volume.shape, affine=volume.affine, source_axes=volume.source_axes)
+        assert inside.sum() == np.count_nonzero(np.asarray(nibabel.load(mask).dataobj))
+
+
+def test_tiff_calibration() -> None:
+    head = read(NEUBIAS / "xyz_8bit_calibrated_anisotropic__mri_head.tif")
+    assert head.shape == (27, 226, 186)
+    assert head.spacing_mm == pytest.approx((7.0, 0.5, 0.5))
+    assert head.warnings == ()
+    uncalibrated = read(NEUBIAS / "xyz_8bit__mitotic_plate_badZcalibrated.tif")
+    assert "how far apart" in uncalibrated.warnings[0]
+    assert read(NEUBIAS / "xyz_8bit__em_volume_tiff_series").shape == (21, 256, 256)
+    refused(NEUBIAS / "xyzc_16bit__spots.tif", ChoiceNeeded, Reason.SEVERAL_FRAMES)
+
+
+def test_malformed_tiffs_get_an_answer() -> None:
+    files = [p for p in (DATA / "image-rs__image-tiff" / "tests" / "fuzz_images").rglob("*") if p.is_file()]
+    assert len(files) == 130
+    refusals: list[str] = []
+    for path in files:
+        try:
+            read_in_worker([one(path)], limits=Limits(memory_bytes=2 << 30, seconds=20))
+        except CalqueError as error:
+            refusals.append(str(error))
+    assert len(refusals) >= 120
+    assert not [r for r in refusals if "stopped" in r]  # nobody had to be killed
+
+
+def test_a_disc_of_many_patients_is_never_mixed() -> None:
+    disc = DATA / "pydicom__pydicom" / "src" / "pydicom" / "data" / "test_files" / "dicomdirtests"
+    files = [f for f in source_files(disc) if "TINY_ALPHA" not in f.name]
+    with pytest.raises(ChoiceNeeded) as caught:
+        read_volume(files)
+    assert caught.value.reason == Reason.SEVERAL_SERIES

@@ -1,0 +1,79 @@
+"""Reading in a process of its own: the same volume, the same errors, and limits that hold."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+import time
+from pathlib import Path
+
+import nibabel
+import numpy as np
+import pytest
+
+from services.core.errors import CalqueError, ChoiceNeeded, InvalidInput, Reason, TooLarge
+from services.formats.read import SourceFile, read_volume, source_files
+from services.formats.worker import Limits, _broken, read_in_worker
+from tests.phantoms import oblique_phantom, write_dicom_series, write_nifti
+
+
+def test_the_same_volume_and_progress(tmp_path: Path) -> None:
+    phantom = oblique_phantom((6, 18, 22))
+    files = source_files(write_dicom_series(phantom, tmp_path / "s"))
+    steps: list[tuple[int, int]] = []
+    there = read_in_worker(files, progress=lambda done, total: steps.append((done, total)))
+    here = read_volume(files)
+    assert np.array_equal(there.voxels, here.voxels)
+    assert np.array_equal(there.affine, here.affine)
+    assert (there.source_axes, there.modality, there.description) == (here.source_axes, here.modality, here.description)
+    assert steps[-1] == (12, 12)
+
+
+def test_errors_come_back_as_themselves(tmp_path: Path) -> None:
+    phantom = oblique_phantom((6, 18, 22))
+    files = source_files(write_dicom_series(phantom, tmp_path / "s", skip=(2,)))
+    with pytest.raises(ChoiceNeeded) as caught:
+        read_in_worker(files)
+    with pytest.raises(ChoiceNeeded) as here:
+        read_volume(files)
+    assert (str(caught.value), caught.value.reason) == (str(here.value), Reason.SLICES_UNEVEN)
+    (tmp_path / "a").write_text("no image")
+    with pytest.raises(InvalidInput) as other:
+        read_in_worker(source_files(tmp_path / "a"))
+    assert other.value.reason == Reason.FILE_NOT_AN_IMAGE
+
+
+def test_memory_limit(tmp_path: Path) -> None:
+    # 900 MB of zeros in a file of 1 MB: honest, but more than this worker may have.
+    nibabel.Nifti1Image(np.zeros((800, 800, 700), np.int16), np.eye(4)).to_filename(tmp_path / "a.nii.gz")
+    with pytest.raises(TooLarge) as caught:
+        read_in_worker(source_files(tmp_path / "a.nii.gz"), limits=Limits(memory_bytes=1 << 30))
+    assert caught.value.reason == Reason.FILE_TOO_LARGE
+    # The same limit is enough for a small file.
+    phantom = oblique_phantom((4, 8, 9))
+    small = write_nifti(phantom, tmp_path / "b.nii.gz")
+    assert read_in_worker(source_files(small), limits=Limits(memory_bytes=1 << 30)).shape == phantom.shape
+
+
+def test_time_limit(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "hangs")  # opening it for reading waits for ever
+    start = time.monotonic()
+    with pytest.raises(TooLarge, match="took longer"):
+        read_in_worker([SourceFile("hangs", tmp_path / "hangs")], limits=Limits(seconds=0.5))
+    assert time.monotonic() - start < 20
+
+
+@pytest.mark.parametrize(
+    ("exitcode", "kind"),
+    [(-signal.SIGKILL, TooLarge), (-signal.SIGXCPU, TooLarge), (-signal.SIGSEGV, InvalidInput), (1, InvalidInput)],
+)
+def test_a_worker_that_ends_without_an_answer(exitcode: int, kind: type[CalqueError]) -> None:
+    assert type(_broken(exitcode)) is kind
+
+
+async def test_from_threads_of_an_asyncio_server(tmp_path: Path) -> None:
+    phantom = oblique_phantom((4, 8, 9))
+    files = source_files(write_nifti(phantom, tmp_path / "a.nii.gz"))
+    volumes = await asyncio.gather(*[asyncio.to_thread(read_in_worker, files) for _ in range(3)])
+    assert all(np.array_equal(v.voxels, phantom.voxels) for v in volumes)

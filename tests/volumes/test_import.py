@@ -1,0 +1,278 @@
+"""From files to a volume in the library, over the wire."""
+
+from __future__ import annotations
+
+import asyncio
+import io
+import threading
+from collections.abc import AsyncIterator
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+from uuid import uuid4
+
+import numpy as np
+import pytest
+from calque import wire
+from calque.v1 import common_pb2, segmentation_pb2, volumes_pb2
+from PIL import Image
+
+from services.core.volume import Volume, intensity_window
+from services.formats.write import tiff_bytes
+from services.store.catalogue import VolumeRecord
+from services.volumes import servicer
+from services.volumes.importing import import_upload
+from tests.phantoms import oblique_phantom, write_dicom_series, write_nifti
+from tests.served import SECONDS, Served, chunks, keep, refused, serve
+
+PLANES = ("PLANE_AXIAL", "PLANE_CORONAL", "PLANE_SAGITTAL")
+
+
+@pytest.fixture
+async def served(tmp_path: Path) -> AsyncIterator[Served]:
+    async with serve(tmp_path / "store", parser_memory_bytes=4 << 30) as served:
+        yield served
+
+
+async def bring(
+    served: Served, files: dict[str, bytes], **request: Any
+) -> tuple[volumes_pb2.Volume, list[tuple[int, int]]]:
+    """Upload files and import them. Returns the volume and the progress that was told."""
+    upload_id = str(uuid4())
+    await served.volumes.Upload(r for name, data in files.items() for r in chunks(upload_id, name, data))
+    call = served.volumes.Import(volumes_pb2.ImportRequest(upload_id=upload_id, **request))
+    responses = [response async for response in call]
+    assert [r.WhichOneof("what") for r in responses[:-1]] == ["progress"] * (len(responses) - 1)
+    assert await refused(served.volumes.Import(volumes_pb2.ImportRequest(upload_id=upload_id))) == (
+        "NOT_FOUND",
+        "OBJECT_NOT_FOUND",
+        0,
+    )
+    return responses[-1].volume, [(r.progress.done, r.progress.total) for r in responses[:-1]]
+
+
+def dicom_files(volume: Volume, folder: Path, skip: tuple[int, ...] = ()) -> dict[str, bytes]:
+    written = write_dicom_series(volume, folder, skip=skip)
+    return {f"series/{p.name}": p.read_bytes() for p in sorted(written.iterdir())}
+
+
+async def greys(served: Served, volume: volumes_pb2.Volume, plane: int, slices: list[int]) -> list[np.ndarray]:
+    geometry = volume.planes[plane]
+    request = volumes_pb2.ReadSlicesRequest(volume_id=volume.volume_id, plane=PLANES[plane], slices=slices)
+    found = [(r.slice, r.grey) async for r in served.volumes.ReadSlices(request)]
+    assert [index for index, _ in found] == slices
+    return [wire.unpack(grey, wire.GREY, (geometry.rows, geometry.columns)) for _, grey in found]
+
+
+def expected_image(array: np.ndarray, volume: volumes_pb2.Volume, plane: int, index: int) -> np.ndarray:
+    """An image pixel by pixel, by the integer map of the message."""
+    geometry = volume.planes[plane]
+    matrix = np.array(geometry.pixel_to_voxel).reshape(3, 4)
+    image = np.empty((geometry.rows, geometry.columns), dtype=array.dtype)
+    for row in range(geometry.rows):
+        for column in range(geometry.columns):
+            image[row, column] = array[tuple(matrix @ (column, row, index, 1))]
+    return image
+
+
+async def test_a_nifti_file_a_dicom_series_and_a_stack_become_the_same_image(served: Served, tmp_path: Path) -> None:
+    phantom = oblique_phantom((12, 40, 48))
+    nifti, _ = await bring(served, {"head.nii": write_nifti(phantom, tmp_path / "head.nii").read_bytes()}, name="Mine")
+    dicom, steps = await bring(served, dicom_files(phantom, tmp_path / "dicom"))
+    tiff, _ = await bring(served, {"a/b.tif": tiff_bytes(phantom.voxels, affine=phantom.affine)})
+
+    assert (nifti.name, dicom.name, tiff.name) == ("Mine", "phantom", "b")
+    assert (nifti.modality, dicom.modality) == ("", "MR")
+    assert steps == sorted(steps)
+    assert steps[-1][0] == steps[-1][1] > 0
+    assert dicom.digest == nifti.digest == tiff.digest
+    for volume in (nifti, dicom):
+        assert volume.acquisition == common_pb2.PLANE_AXIAL
+        sizes = [(p.columns, p.rows, p.slices) for p in volume.planes]
+        assert sizes == [(48, 40, 12), (48, 12, 40), (40, 12, 48)]
+        assert [p.plane for p in volume.planes] == [1, 2, 3]
+        spacing = [(p.column_mm, p.row_mm, p.slice_mm) for p in volume.planes]
+        np.testing.assert_allclose(spacing, [(0.8, 1.1, 5.0), (0.8, 5.0, 1.1), (1.1, 5.0, 0.8)], atol=1e-5)
+        letters = [(p.left, p.right, p.top, p.bottom) for p in volume.planes]
+        assert letters == [("R", "L", "A", "P"), ("R", "L", "S", "I"), ("A", "P", "S", "I")]
+        assert (volume.window_low, volume.window_high) == pytest.approx(intensity_window(phantom))
+        assert volume.voxel_ml == pytest.approx(5.0 * 1.1 * 0.8 / 1000)
+        # A pixel's place in the patient is that of its voxel.
+        for plane in volume.planes:
+            pixel = np.array([3, 5, 7, 1])
+            place = np.array(plane.pixel_to_mm).reshape(4, 4) @ pixel
+            voxel = np.array(plane.pixel_to_voxel).reshape(3, 4) @ pixel
+            np.testing.assert_allclose(place, phantom.affine @ (*voxel, 1), atol=1e-3)
+
+    listed = (await served.volumes.ListVolumes(volumes_pb2.ListVolumesRequest())).volumes
+    assert {v.volume_id for v in listed} == {nifti.volume_id, dicom.volume_id, tiff.volume_id}
+    got = await served.volumes.GetVolume(volumes_pb2.GetVolumeRequest(volume_id=dicom.volume_id))
+    assert got.volume == dicom
+
+
+async def test_the_thumbnail_is_a_jpeg_of_the_middle_slice_in_true_proportions(served: Served, tmp_path: Path) -> None:
+    phantom = oblique_phantom((9, 40, 48), (5.0, 2.0, 0.5))  # pixels four times as high as wide
+    volume, _ = await bring(served, {"a.nii": write_nifti(phantom, tmp_path / "a.nii").read_bytes()})
+    picture = Image.open(io.BytesIO(volume.thumbnail))
+    assert picture.format == "JPEG"
+    assert picture.size == (round(320 * 48 * 0.5 / (40 * 2.0)), 320)
+    low, high = volume.window_low, volume.window_high
+    shown = np.clip((phantom.intensity(4) - low) / (high - low) * 255, 0, 255)
+    small = np.asarray(picture.convert("L").resize((48, 40), Image.Resampling.BOX), dtype=float)
+    assert np.corrcoef(small.ravel(), shown.ravel())[0, 1] > 0.97
+
+
+async def test_the_same_files_again_are_the_same_volume(served: Served, tmp_path: Path) -> None:
+    data = write_nifti(oblique_phantom((4, 20, 24)), tmp_path / "a.nii").read_bytes()
+    first, _ = await bring(served, {"a.nii": data}, name="First")
+    again, _ = await bring(served, {"b.nii": data}, name="Again")
+    assert again == first
+    assert len((await served.volumes.ListVolumes(volumes_pb2.ListVolumesRequest())).volumes) == 1
+    assert list(served.store.list("uploads")) == []
+
+
+async def test_slices_of_every_plane_are_the_stored_values(served: Served) -> None:
+    phantom = oblique_phantom((5, 20, 24))
+    record = keep(served.store, replace(phantom, slope=np.full(5, 0.1), intercept=np.full(5, -3.7)))
+    volume = (await served.volumes.GetVolume(volumes_pb2.GetVolumeRequest(volume_id=record.volume_id))).volume
+    assert volume.grey_exact
+    for plane, count in enumerate((5, 20, 24)):
+        slices = [count - 1, 0, count // 2, 0]
+        for index, grey in zip(slices, await greys(served, volume, plane, slices)):
+            intensity = grey * volume.grey_slope + volume.grey_intercept
+            stored = np.rint((intensity + 3.7) / 0.1).astype(np.int16)
+            np.testing.assert_array_equal(stored, expected_image(phantom.voxels, volume, plane, index))
+
+
+@pytest.mark.parametrize("kind", ["float", "rescaled"])
+async def test_greys_that_cannot_be_exact_are_near(served: Served, kind: str) -> None:
+    phantom = oblique_phantom((5, 20, 24))
+    if kind == "float":
+        voxels = phantom.voxels.astype(np.float32) / 7
+        voxels[2, 3, 4] = np.nan
+        phantom = replace(phantom, voxels=voxels)
+    else:
+        phantom = replace(phantom, slope=np.linspace(0.5, 2.0, 5), intercept=np.arange(5.0))
+    record = keep(served.store, phantom)
+    volume = (await served.volumes.GetVolume(volumes_pb2.GetVolumeRequest(volume_id=record.volume_id))).volume
+    assert not volume.grey_exact
+    intensity = phantom.voxels * phantom.slope[:, None, None] + phantom.intercept[:, None, None]
+    step = np.ptp(intensity[np.isfinite(intensity)]) / 65535
+    for plane, count in enumerate((5, 20, 24)):
+        for index, grey in enumerate(await greys(served, volume, plane, list(range(count)))):
+            shown = grey * volume.grey_slope + volume.grey_intercept
+            true = expected_image(intensity, volume, plane, index)
+            known = np.isfinite(true)
+            assert np.abs(shown - true)[known].max() <= step
+            assert (grey[~known] == 0).all()
+
+
+async def test_a_slice_or_plane_that_is_not_there_is_refused(served: Served) -> None:
+    record = keep(served.store, oblique_phantom((5, 20, 24)))
+    refusals = [
+        volumes_pb2.ReadSlicesRequest(volume_id=record.volume_id, slices=[0]),
+        volumes_pb2.ReadSlicesRequest(volume_id=record.volume_id, plane="PLANE_AXIAL", slices=[5]),
+        volumes_pb2.ReadSlicesRequest(volume_id=record.volume_id, plane="PLANE_CORONAL", slices=[0, 20]),
+        volumes_pb2.ReadSlicesRequest(volume_id=record.volume_id, plane="PLANE_AXIAL", slices=[0] * 513),
+    ]
+    for request in refusals:
+        assert await refused(served.volumes.ReadSlices(request)) == ("INVALID_ARGUMENT", "REQUEST_INVALID", 0)
+    for volume_id in ("", "nothing", "../volumes", "a" * 32):
+        for call in (
+            served.volumes.ReadSlices(volumes_pb2.ReadSlicesRequest(volume_id=volume_id, plane="PLANE_AXIAL")),
+            served.volumes.GetVolume(volumes_pb2.GetVolumeRequest(volume_id=volume_id)),
+            served.volumes.DeleteVolume(volumes_pb2.DeleteVolumeRequest(volume_id=volume_id)),
+        ):
+            assert await refused(call) == ("NOT_FOUND", "VOLUME_NOT_FOUND", 0)
+
+
+async def test_a_damaged_slice_is_refused_and_the_others_are_read(served: Served, tmp_path: Path) -> None:
+    record = keep(served.store, oblique_phantom((5, 20, 24)))
+    file = tmp_path / "store" / "volumes" / record.volume_id / "voxels"
+    data = bytearray(file.read_bytes())
+    data[3 * 20 * 24 * 2 + 11] ^= 4
+    file.write_bytes(data)
+    request = volumes_pb2.ReadSlicesRequest(volume_id=record.volume_id, plane="PLANE_AXIAL", slices=[3])
+    assert await refused(served.volumes.ReadSlices(request)) == ("DATA_LOSS", "STORE_CORRUPT", 0)
+    request.slices[:] = [2, 4]
+    assert len([r async for r in served.volumes.ReadSlices(request)]) == 2
+
+
+async def test_files_that_cannot_be_read_get_one_sentence(served: Served, tmp_path: Path) -> None:
+    nifti = write_nifti(oblique_phantom((4, 20, 24)), tmp_path / "a.nii").read_bytes()
+    gap = dicom_files(oblique_phantom((6, 20, 24)), tmp_path / "dicom", skip=(2,))
+    table = [
+        ({"notes.txt": b"Dear colleague"}, ("INVALID_ARGUMENT", "FILE_NOT_AN_IMAGE", 0)),
+        ({"a.nii": nifti[:-100]}, ("INVALID_ARGUMENT", "FILE_TRUNCATED", 0)),
+        ({"a.nii": nifti, "b.nii": nifti}, ("FAILED_PRECONDITION", "SEVERAL_SERIES", 0)),
+        ({"empty": b""}, ("INVALID_ARGUMENT", "FILE_NOT_AN_IMAGE", 0)),
+        (gap, ("FAILED_PRECONDITION", "SLICES_UNEVEN", 0)),
+    ]
+    for files, expected in table:
+        upload_id = str(uuid4())
+        await served.volumes.Upload(r for name, data in files.items() for r in chunks(upload_id, name, data))
+        assert await refused(served.volumes.Import(volumes_pb2.ImportRequest(upload_id=upload_id))) == expected
+        # What was sent is kept, so that the user can choose or repair.
+        kept = await served.volumes.GetUpload(volumes_pb2.GetUploadRequest(upload_id=upload_id))
+        assert {file.name for file in kept.files} == set(files)
+    assert list((await served.volumes.ListVolumes(volumes_pb2.ListVolumesRequest())).volumes) == []
+
+
+async def test_an_upload_is_imported_whole_or_not_at_all(served: Served) -> None:
+    request = volumes_pb2.ImportRequest(upload_id=str(uuid4()))
+    assert await refused(served.volumes.Import(request)) == ("NOT_FOUND", "OBJECT_NOT_FOUND", 0)
+    half = chunks(request.upload_id, "a.nii", bytes(2_000), size=1_000)[:1]
+    await served.volumes.Upload(iter(half))
+    assert await refused(served.volumes.Import(request)) == ("FAILED_PRECONDITION", "UPLOAD_OUT_OF_STEP", 0)
+
+
+async def test_bytes_that_were_never_checked_are_checked_before_they_are_read(served: Served) -> None:
+    """The server may end after the last byte is durable and before the digest is compared."""
+    upload_id, data = str(uuid4()), b"damaged"
+    head = chunks(upload_id, "a.nii", data, sha256=bytes(32))
+    folder = f"uploads/{upload_id.replace('-', '')}/000000"
+    served.store.create(f"{folder}/file.json", b'{"name": "a.nii", "size_bytes": 7, "sha256": "%s"}' % (b"00" * 32))
+    served.store.create(f"{folder}/parts/000000000000000", data)
+    assert head[0].file.size_bytes == 7
+    call = served.volumes.Import(volumes_pb2.ImportRequest(upload_id=upload_id))
+    assert await refused(call) == ("DATA_LOSS", "DIGEST_MISMATCH", 0)
+    kept = await served.volumes.GetUpload(volumes_pb2.GetUploadRequest(upload_id=upload_id))
+    assert list(kept.files) == []
+
+
+async def test_deleting_removes_the_volume_and_all_that_was_made_of_it(served: Served) -> None:
+    gone, kept = (keep(served.store, oblique_phantom((n, 20, 24))) for n in (4, 5))
+    for record in (gone, kept):
+        request = segmentation_pb2.CreateAnnotationRequest(volume_id=record.volume_id)
+        made = (await served.segmentation.CreateAnnotation(request)).annotation
+        assert made.volume_id == record.volume_id
+    await served.volumes.DeleteVolume(volumes_pb2.DeleteVolumeRequest(volume_id=gone.volume_id))
+
+    listed = (await served.volumes.ListVolumes(volumes_pb2.ListVolumesRequest())).volumes
+    assert [v.volume_id for v in listed] == [kept.volume_id]
+    keys = [*served.store.list("volumes"), *served.store.list("annotations")]
+    assert keys
+    assert not [key for key in keys if gone.volume_id in key]
+    request = segmentation_pb2.ListAnnotationsRequest(volume_id=gone.volume_id)
+    assert await refused(served.segmentation.ListAnnotations(request)) == ("NOT_FOUND", "VOLUME_NOT_FOUND", 0)
+
+
+async def test_an_import_goes_on_when_who_asked_is_gone(served: Served, tmp_path: Path, monkeypatch) -> None:
+    begun, release = threading.Event(), threading.Event()
+
+    def held(*arguments: Any, **named: Any) -> VolumeRecord:
+        begun.set()
+        assert release.wait(SECONDS)
+        return import_upload(*arguments, **named)
+
+    monkeypatch.setattr(servicer, "import_upload", held)
+    upload_id = str(uuid4())
+    data = write_nifti(oblique_phantom((4, 20, 24)), tmp_path / "a.nii").read_bytes()
+    await served.volumes.Upload(iter(chunks(upload_id, "a.nii", data)))
+    call = served.volumes.Import(volumes_pb2.ImportRequest(upload_id=upload_id))
+    assert await asyncio.to_thread(begun.wait, SECONDS)
+    call.cancel()
+    release.set()
+    async with asyncio.timeout(SECONDS):
+        while not (await served.volumes.ListVolumes(volumes_pb2.ListVolumesRequest())).volumes:
+            pass

@@ -7,9 +7,12 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import logging
 import os
+import signal
 import sys
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import TextIO
 
@@ -49,6 +52,8 @@ async def _run(make_link: Callable[[], Link], journal: Path, answers: TextIO | N
     from tablet_client.view.app import CalqueApp
 
     app = CalqueApp(make_link(), journal)
+    with suppress(NotImplementedError):  # not every system's loop takes signals
+        asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, app.stop)
     if answers is not None:
         from tablet_client.hand.conductor import Conductor
 
@@ -109,6 +114,8 @@ def settle_kivy(size: tuple[int, int]) -> None:
     # Kivy would take stderr for its own log, and faults would vanish in it.
     os.environ.setdefault("KIVY_LOG_MODE", "PYTHON")
     os.environ.setdefault("KIVY_NO_FILELOG", "1")
+    # Kivy sets its own level while it starts; what it reports of its settings helps nobody here.
+    logging.getLogger("kivy").addFilter(lambda record: record.levelno >= logging.ERROR)
     from kivy.config import Config
 
     Config.set("graphics", "width", str(size[0]))

@@ -143,7 +143,6 @@ async def type_text(text: str) -> None:
     Window.dispatch("on_key_down", 97, 4, "a", ["ctrl"])
     for letter in text:
         Window.dispatch("on_textinput", letter)
-        await asyncio.sleep(0)
     await frame()
 
 

@@ -148,8 +148,10 @@ class CalqueApp(App):
         self.toast.say(text, kind)
 
     def _key(self, _: Any, key: int, scancode: int, text: str, modifiers: list[str]) -> bool:
-        """Keys of the viewer: arrows scroll, ctrl+z and ctrl+y."""
+        """Arrows scroll, ctrl+z and ctrl+y; escape, which is a tablet's own back button, goes back."""
         name = _NAMES.get(key, "")
+        if name == "escape":
+            return self._back()
         if self.screens.current != "viewer" or self.viewer.menu.shown:
             return False
         if "ctrl" in modifiers and name == "z":
@@ -162,6 +164,28 @@ class CalqueApp(App):
             return False
         return True
 
+    def _back(self) -> bool:
+        """One step back. Returns: there was one; from the library the system may leave the application."""
+        if self.screens.current == "viewer" and self.viewer.menu.shown:
+            self.viewer.menu.close()
+        elif self.screens.current == "viewer":
+            self._start(self._leave())
+        elif self.screens.current == "import":
+            self._go("library")
+        else:
+            return False
+        return True
+
 
 # Kivy's key codes, which are SDL's.
-_NAMES = {273: "up", 274: "down", 275: "right", 276: "left", 280: "pageup", 281: "pagedown", 122: "z", 121: "y"}
+_NAMES = {
+    27: "escape",
+    273: "up",
+    274: "down",
+    275: "right",
+    276: "left",
+    280: "pageup",
+    281: "pagedown",
+    122: "z",
+    121: "y",
+}

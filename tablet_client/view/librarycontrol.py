@@ -84,6 +84,8 @@ class LibraryControl:
             return
         finally:
             screen.busy, screen.doing = False, ""
+        self.volumes[volume.volume_id] = volume
+        self._library.cards = [card(volume), *(c for c in self._library.cards if c.volume_id != volume.volume_id)]
         self._imported(volume)
         self.refresh()
 

@@ -4,8 +4,10 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from datetime import datetime
 from typing import Any, NamedTuple
 
+from calque.v1.segmentation_pb2 import Annotation
 from kivy.properties import BooleanProperty, StringProperty
 from kivy.uix.floatlayout import FloatLayout
 
@@ -19,6 +21,13 @@ class Entry(NamedTuple):
     name: str
     note: str
     chosen: bool
+
+
+def entry(annotation: Annotation, chosen: bool) -> Entry:
+    """An annotation as the menu shows it: its masks and the day on which it was begun."""
+    day = datetime.fromtimestamp(annotation.created_ms / 1000).strftime("%Y-%m-%d")
+    masks = {0: "", 1: "1 mask · "}.get(annotation.masks, f"{annotation.masks} masks · ")
+    return Entry(annotation.annotation_id, annotation.name, masks + day, chosen)
 
 
 class AnnotationRow(controls.PressButton):

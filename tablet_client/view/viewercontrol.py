@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable
 from contextlib import suppress
-from datetime import datetime
 from pathlib import Path
 
 from calque.v1.segmentation_pb2 import Annotation, Mask
@@ -18,7 +17,7 @@ from tablet_client.state.geometry import GeometryError, Plane, VolumeInfo
 from tablet_client.state.journal import JournalError
 from tablet_client.state.tools import Tool, Toolbox, Window
 from tablet_client.view import sentences
-from tablet_client.view.menu import Entry
+from tablet_client.view.menu import entry
 from tablet_client.view.pen import Pen
 from tablet_client.view.showing import Showing
 from tablet_client.view.slicecanvas import STYLES
@@ -106,9 +105,7 @@ class ViewerControl(Listener):
             self._annotations = await self._link.list_annotations(work.volume.volume_id)
         open_id = work.annotation.annotation_id
         self._viewer.menu.reading = work.keeper.status.connection is Connection.OTHER_WRITER
-        self._viewer.menu.show(
-            [Entry(a.annotation_id, a.name, _note(a), a.annotation_id == open_id) for a in self._annotations]
-        )
+        self._viewer.menu.show([entry(a, a.annotation_id == open_id) for a in self._annotations])
 
     async def _create(self, volume_id: str, name: str) -> Annotation:
         created = await self._link.create_annotation(volume_id, name)
@@ -284,7 +281,8 @@ class ViewerControl(Listener):
         self._viewer.bar.progress = done / total if total else 0.0
 
     def computing_failed(self, reason: str, message: str) -> None:
-        self._say(sentences.sentence(LinkError(reason, message)), "error")
+        if reason != "NOT_SEGMENTED" or (self.showing is not None and self.showing.segmentable):  # else the hint says it
+            self._say(sentences.sentence(LinkError(reason, message)), "error")
 
     def event_refused(self, error: LinkError) -> None:
         self._say(sentences.sentence(error), "error")
@@ -299,9 +297,3 @@ class ViewerControl(Listener):
 
     def _trouble(self, error: LinkError) -> None:
         self._say(sentences.sentence(error), "error")
-
-
-def _note(annotation: Annotation) -> str:
-    day = datetime.fromtimestamp(annotation.created_ms / 1000).strftime("%Y-%m-%d")
-    masks = {0: "", 1: "1 mask · "}.get(annotation.masks, f"{annotation.masks} masks · ")
-    return masks + day

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import signal
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -109,7 +110,8 @@ def test_the_main_job_by_touches(program: Program) -> None:
     program.do("back")
     assert program.do("state")["screen"] == "library"
     assert program.end() == 0
-    events = json.loads(program.log.read_text())[annotation]
+    # An entry without a body says that a session began to write.
+    events = [event for event in json.loads(program.log.read_text())[annotation] if event]
     first, second = events[0]["stroke"], events[1]["stroke"]
     assert (first["plane"], first["slice"], first["label"], first["widthMm"]) == ("PLANE_AXIAL", 6, 1, 1.0)
     assert np.abs(np.array(first["x"]) - [3.25, 9.0, 12.5]).max() < 0.05
@@ -141,3 +143,14 @@ def test_quit_ends_it(program: Program) -> None:
     assert program.do("state")["screen"] == "import"
     program.do("quit")
     assert program.process.wait(30) == 0
+
+
+def test_a_signal_ends_it_in_order_and_stderr_is_quiet(program: Program) -> None:
+    program.do("open", volume="Case 11")
+    program.do("stroke", x=[3.0, 9.0], y=[4.0, 7.0])
+    program.process.send_signal(signal.SIGTERM)
+    assert program.process.wait(30) == 0
+    assert json.loads(program.log.read_text())
+    program.stderr.flush()
+    said = (program.folder / "stderr").read_text().splitlines()
+    assert said == ["noise on stdout, as a library may make it"]

@@ -22,6 +22,7 @@ async def show(studio: Any, greys: Any, labels: Any, levels: Any) -> Any:
     from tablet_client.hand.png import screenshot
 
     image = studio.app.viewer.image
+    image.hint = image.pointer_text = ""  # words lie over the image
     image.show_plane(plane(greys.shape[1], greys.shape[0]))
     image.picture.show_greys(greys)
     image.picture.show_labels(labels)

@@ -129,7 +129,14 @@ class Annotations:
     def put_blob(self, annotation_id: str, content: NDArray[np.bool_]) -> str:
         """Keep a mask's content, shape ``(slices, rows, columns)``. Returns its SHA-256, hexadecimal."""
         digest = mask_digest(content)
-        self._store.create(f"{_folder(annotation_id)}/blobs/{digest}", zlib.compress(np.packbits(content).tobytes(), 6))
+        key, data = f"{_folder(annotation_id)}/blobs/{digest}", zlib.compress(np.packbits(content).tobytes(), 6)
+        if not self._store.create(key, data):
+            try:
+                slices, rows, columns = content.shape
+                self.get_blob(annotation_id, digest, (slices, rows, columns))
+            except Corrupt:  # the same content, kept before and damaged since
+                self._store.delete(key)
+                self._store.create(key, data)
         return digest
 
     def get_blob(self, annotation_id: str, digest: str, shape: tuple[int, int, int]) -> NDArray[np.bool_]:

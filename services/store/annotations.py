@@ -23,7 +23,7 @@ from numpy.typing import NDArray
 
 from services.core.errors import Corrupt, NotFound, Reason
 from services.store.log import Log
-from services.store.port import Store
+from services.store.port import Store, is_identifier
 
 
 @dataclass(frozen=True)
@@ -141,7 +141,7 @@ class Annotations:
 
     def get_blob(self, annotation_id: str, digest: str, shape: tuple[int, int, int]) -> NDArray[np.bool_]:
         """A mask's content. Raises: NotFound, Corrupt."""
-        if not digest.isalnum():
+        if not is_identifier(digest):
             raise NotFound("There is no such mask.", Reason.MASK_NOT_FOUND)
         try:
             data = self._store.read(f"{_folder(annotation_id)}/blobs/{digest}")
@@ -186,6 +186,6 @@ def mask_digest(content: NDArray[np.bool_]) -> str:
 
 def _folder(annotation_id: str) -> str:
     volume, _, name = annotation_id.partition("-")
-    if not (volume.isalnum() and name.isalnum()):
+    if not (is_identifier(volume) and is_identifier(name)):
         raise NotFound("There is no such annotation.", Reason.ANNOTATION_NOT_FOUND)
     return f"annotations/{volume}/{name}"

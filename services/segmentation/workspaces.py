@@ -41,10 +41,10 @@ class Workspaces:
             workspace = await self._get(annotation_id)
             workspace.users += 1
         try:
-            await self._evict()
             yield workspace
         finally:
             workspace.users -= 1
+            await self._evict()
 
     async def drop(self, annotation_id: str) -> None:
         """Forget a deleted annotation; whoever looks at it is told."""

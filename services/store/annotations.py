@@ -23,7 +23,7 @@ from numpy.typing import NDArray
 
 from services.core.errors import Corrupt, NotFound, Reason
 from services.store.log import Log
-from services.store.port import Store
+from services.store.port import Store, is_identifier
 
 
 @dataclass(frozen=True)
@@ -129,12 +129,19 @@ class Annotations:
     def put_blob(self, annotation_id: str, content: NDArray[np.bool_]) -> str:
         """Keep a mask's content, shape ``(slices, rows, columns)``. Returns its SHA-256, hexadecimal."""
         digest = mask_digest(content)
-        self._store.create(f"{_folder(annotation_id)}/blobs/{digest}", zlib.compress(np.packbits(content).tobytes(), 6))
+        key, data = f"{_folder(annotation_id)}/blobs/{digest}", zlib.compress(np.packbits(content).tobytes(), 6)
+        if not self._store.create(key, data):
+            try:
+                slices, rows, columns = content.shape
+                self.get_blob(annotation_id, digest, (slices, rows, columns))
+            except Corrupt:  # the same content, kept before and damaged since
+                self._store.delete(key)
+                self._store.create(key, data)
         return digest
 
     def get_blob(self, annotation_id: str, digest: str, shape: tuple[int, int, int]) -> NDArray[np.bool_]:
         """A mask's content. Raises: NotFound, Corrupt."""
-        if not digest.isalnum():
+        if not is_identifier(digest):
             raise NotFound("There is no such mask.", Reason.MASK_NOT_FOUND)
         try:
             data = self._store.read(f"{_folder(annotation_id)}/blobs/{digest}")
@@ -179,6 +186,6 @@ def mask_digest(content: NDArray[np.bool_]) -> str:
 
 def _folder(annotation_id: str) -> str:
     volume, _, name = annotation_id.partition("-")
-    if not (volume.isalnum() and name.isalnum()):
+    if not (is_identifier(volume) and is_identifier(name)):
         raise NotFound("There is no such annotation.", Reason.ANNOTATION_NOT_FOUND)
     return f"annotations/{volume}/{name}"

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from services.core.errors import Corrupt, NotFound, Reason
 from services.core.volume import GreyMap, Volume
-from services.store.port import Store
+from services.store.port import Store, is_identifier
 
 
 @dataclass(frozen=True)
@@ -101,7 +101,7 @@ class Catalogue:
 
     def get(self, volume_id: str) -> VolumeRecord:
         """A volume's record. Raises: NotFound, Corrupt."""
-        if not volume_id.isalnum():
+        if not is_identifier(volume_id):
             raise NotFound("There is no such volume.", Reason.VOLUME_NOT_FOUND)
         try:
             return _from_json(self._store.read(_record_key(volume_id)))

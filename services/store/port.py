@@ -49,6 +49,11 @@ class Store(Protocol):
         ...
 
 
+def is_identifier(text: str) -> bool:
+    """Whether a text can be an identifier that we made: ASCII letters and digits."""
+    return text.isascii() and text.isalnum()
+
+
 def check_key(key: str) -> str:
     """The key itself. Raises: InvalidInput when it is not one."""
     if len(key) > 512 or not _KEY.fullmatch(key):

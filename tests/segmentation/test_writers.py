@@ -1,0 +1,181 @@
+"""Several tablets on one annotation: one writes, the others look, and may take over."""
+
+from __future__ import annotations
+
+import asyncio
+import errno
+
+from calque.v1 import segmentation_pb2, volumes_pb2
+
+from services.core.errors import Reason, Unavailable
+from services.core.volume import Volume
+from tests.served import SECONDS, Served, Tablet, begin, keep, refused, serve, stroke
+
+Body = segmentation_pb2.EventBody
+OTHER = ("ABORTED", "OTHER_WRITER", 0)
+
+
+async def test_the_second_looks_and_gets_what_the_first_draws(served: Served, phantom: Volume) -> None:
+    annotation_id = await begin(served, phantom)
+    drawn = [stroke(1, 3, [28, 33], [13, 13]), stroke(1, 3, [5, 30], [36, 36], label=2)]
+    async with (
+        Tablet(served.segmentation, annotation_id) as first,
+        Tablet(served.segmentation, annotation_id) as second,
+    ):
+        assert first.all("opened")[0].writer
+        assert not second.all("opened")[0].writer
+        await second.look(1, 3)
+        await second.settings(seed=99, live=False)  # only the writer's count
+        await first.draw(*drawn)
+        logged = await second.until(lambda t: len(t.all("logged")) == 3 and t.all("logged"))
+        assert [(e.session_id, e.sequence) for e in logged] == [(first.session_id, n) for n in (0, 1, 2)]
+        assert [Body.FromString(e.body) for e in logged[1:]] == drawn
+        await second.until(lambda t: t.all("probability"))
+        assert served.workspace(annotation_id).settings.seed == 0
+        await second.put(Body())
+        assert await second.end() == OTHER
+        await first.draw(Body())
+
+
+async def test_a_take_over_is_told_and_the_first_writes_no_more(served: Served, phantom: Volume) -> None:
+    annotation_id = await begin(served, phantom)
+    async with Tablet(served.segmentation, annotation_id) as first:
+        await first.draw(stroke(1, 3, [4], [4]))
+        async with Tablet(served.segmentation, annotation_id, take_over=True) as second:
+            assert second.all("opened")[0].writer
+            told = await first.until(lambda t: t.all("writer"))
+            assert [one.writer for one in told] == [False]
+            await second.draw(stroke(1, 3, [9], [9]))
+            logged = await first.until(lambda t: [e for e in t.all("logged") if e.sequence])
+            assert [(e.session_id, e.sequence) for e in logged] == [(second.session_id, 1)]
+            await first.put(stroke(1, 3, [5], [5]))
+            assert await first.end() == OTHER
+            # And back again: the same session goes on with the number that was refused.
+            async with Tablet(served.segmentation, annotation_id, first.session_id, take_over=True) as again:
+                assert again.sequence == 1
+                await again.draw(stroke(1, 3, [5], [5]))
+                assert [one.writer for one in await second.until(lambda t: t.all("writer"))] == [False]
+
+
+async def test_who_only_looks_never_writes(served: Served, phantom: Volume) -> None:
+    annotation_id = await begin(served, phantom)
+    async with Tablet(served.segmentation, annotation_id, read_only=True, take_over=True) as looker:
+        assert not looker.all("opened")[0].writer
+        assert looker.all("opened")[0].log_length == 0
+        async with Tablet(served.segmentation, annotation_id) as writer:
+            assert writer.all("opened")[0].writer
+            await writer.draw(Body())
+        await looker.put(Body())
+        assert await looker.end() == OTHER
+
+
+async def test_of_tablets_that_come_at_once_one_writes(served: Served, phantom: Volume) -> None:
+    annotation_id = await begin(served, phantom)
+    tablets = [Tablet(served.segmentation, annotation_id) for _ in range(6)]
+    await asyncio.gather(*(tablet.__aenter__() for tablet in tablets))
+    writers = [tablet for tablet in tablets if tablet.all("opened")[0].writer]
+    assert len(writers) == 1
+    await writers[0].draw(Body())
+    assert all(tablet.all("writer") == [] for tablet in tablets)
+    assert len(served.servicer._workspaces._known) == 1
+    await asyncio.gather(*(tablet.__aexit__() for tablet in tablets))
+
+
+async def test_who_comes_after_the_writer_left_writes(served: Served, phantom: Volume) -> None:
+    annotation_id = await begin(served, phantom)
+    async with Tablet(served.segmentation, annotation_id) as first:
+        await first.draw(Body())
+    async with asyncio.timeout(SECONDS):
+        while served.workspace(annotation_id).listeners:
+            await asyncio.sleep(0)
+    async with Tablet(served.segmentation, annotation_id) as second:
+        assert second.all("opened")[0].writer
+        await second.draw(Body())
+
+
+async def test_another_process_on_the_store_takes_over(served: Served, phantom: Volume, tmp_path) -> None:
+    """Both logs are kept; whoever was fenced off gets one ABORTED."""
+    annotation_id = await begin(served, phantom)
+    async with serve(tmp_path / "store") as elsewhere:
+        async with Tablet(served.segmentation, annotation_id) as first:
+            await first.draw(stroke(1, 3, [4], [4]))
+            async with Tablet(elsewhere.segmentation, annotation_id, take_over=True) as second:
+                await second.draw(stroke(1, 3, [9], [9]))
+                await first.put(stroke(1, 3, [5], [5]))
+                assert await first.end() == OTHER
+                await second.draw(Body())
+        entries = elsewhere.workspace(annotation_id).log.entries
+        kept = [(entry.session_id, entry.sequence) for entry in entries]
+        a, b = first.session_id, second.session_id
+        assert kept == [(a, 0), (a, 1), (b, 0), (b, 1), (b, 2)]
+
+
+async def test_workspaces_in_use_are_never_let_go(tmp_path, phantom: Volume) -> None:
+    async with serve(tmp_path / "store", workspaces=1, compute_threads=1) as served:
+        ids = [await begin(served, phantom) for _ in range(5)]
+        tablets = [Tablet(served.segmentation, one) for one in ids]
+        await asyncio.gather(*(tablet.__aenter__() for tablet in tablets))
+        for tablet in tablets:
+            await tablet.look(1, 3)
+            await tablet.draw(stroke(1, 3, [28, 33], [13, 13]), stroke(1, 3, [5, 30], [36, 36], label=2))
+        await asyncio.gather(*(tablet.until(lambda t: t.all("probability")) for tablet in tablets))
+        await asyncio.gather(*(tablet.__aexit__() for tablet in tablets))
+        async with asyncio.timeout(SECONDS):
+            while len(served.servicer._workspaces._known) > 1:  # one is kept for who comes back
+                await asyncio.sleep(0)
+        request = segmentation_pb2.ExportRequest(annotation_id=ids[0], kind=1, format=1)
+        assert [part async for part in served.segmentation.Export(request)]
+        assert list(served.servicer._workspaces._known) == [ids[0]]
+
+
+async def test_a_volume_deleted_elsewhere_takes_its_annotation_with_it(served: Served, phantom: Volume) -> None:
+    annotation_id = await begin(served, phantom)
+    async with Tablet(served.segmentation, annotation_id) as tablet:
+        await tablet.draw(stroke(1, 3, [4], [4]))
+        volume_id = keep(served.store, phantom).volume_id
+        await served.volumes.DeleteVolume(volumes_pb2.DeleteVolumeRequest(volume_id=volume_id))
+        again = segmentation_pb2.AnnotateOpen(annotation_id=annotation_id, session_id=tablet.session_id)
+        call = served.segmentation.Annotate(iter([segmentation_pb2.AnnotateRequest(open=again)]))
+        assert await refused(call) == ("NOT_FOUND", "ANNOTATION_NOT_FOUND", 0)
+        assert await tablet.end() == ("NOT_FOUND", "ANNOTATION_NOT_FOUND", 0)
+        assert served.servicer._workspaces._known == {}
+
+
+async def test_a_store_that_stops_answering_loses_no_workspace(served: Served, phantom: Volume, monkeypatch) -> None:
+    """Whoever comes while the store is down is refused; who draws already goes on in the same workspace afterwards."""
+    annotation_id = await begin(served, phantom)
+
+    def down(*_: object) -> None:
+        raise Unavailable("The store does not answer.", Reason.STORE_UNAVAILABLE)
+
+    async with Tablet(served.segmentation, annotation_id) as tablet:
+        await tablet.draw(Body())
+        before = served.workspace(annotation_id)
+        with monkeypatch.context() as broken:
+            for name in ("create", "read", "list"):
+                broken.setattr(type(served.store), name, down)
+            opening = segmentation_pb2.AnnotateOpen(annotation_id=annotation_id, session_id=tablet.session_id)
+            call = served.segmentation.Annotate(iter([segmentation_pb2.AnnotateRequest(open=opening)]))
+            assert await refused(call) == ("UNAVAILABLE", "STORE_UNAVAILABLE", 0)
+        await tablet.draw(Body())
+        assert served.workspace(annotation_id) is before
+
+
+async def test_an_event_that_the_store_did_not_take_is_not_acknowledged(
+    served: Served, phantom: Volume, monkeypatch
+) -> None:
+    annotation_id = await begin(served, phantom)
+    async with Tablet(served.segmentation, annotation_id) as tablet:
+        await tablet.draw(Body())
+
+        def full(*_: object) -> None:
+            raise OSError(errno.ENOSPC, "No space left on device")
+
+        with monkeypatch.context() as broken:
+            broken.setattr("services.store.directory.os.fsync", full)
+            await tablet.put(stroke(1, 3, [4], [4]))
+            assert await tablet.end() == ("RESOURCE_EXHAUSTED", "STORE_FULL", 0)
+        assert [ack.sequence for ack in tablet.all("ack")] == [1]
+    async with Tablet(served.segmentation, annotation_id, tablet.session_id) as again:
+        assert again.sequence == 1
+        await again.draw(stroke(1, 3, [4], [4]))

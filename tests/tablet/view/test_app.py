@@ -342,6 +342,18 @@ async def test_a_tablets_back_button_closes_the_menu_then_the_viewer(studio: Any
     await studio.hand.until("The library", lambda: studio.app.screens.current == "library")
 
 
+async def test_cards_are_of_one_size_also_when_there_is_only_one(studio: Any) -> None:
+    await studio.hand.tap("back")
+    grid = studio.app.library.ids.grid
+    await studio.hand.until("The cards", lambda: len(grid.children) > 1)
+    width = grid.children[0].width
+    await studio.hand.type_into("search", "thick")
+    assert [card.width for card in grid.children] == [width]
+    await studio.hand.type_into("search", "nothing of this")
+    assert studio.app.library.empty == "No volume has these words in its name."
+    await studio.hand.type_into("search", " ")
+
+
 async def test_every_control_is_large_enough_for_a_thumb(studio: Any) -> None:
     from tablet_client.hand import eyes
 

@@ -34,7 +34,9 @@ async def served(tmp_path: Path) -> AsyncIterator[Served]:
         yield served
 
 
-async def bring(served: Served, files: dict[str, bytes], **request: Any) -> tuple[volumes_pb2.Volume, list[tuple[int, int]]]:
+async def bring(
+    served: Served, files: dict[str, bytes], **request: Any
+) -> tuple[volumes_pb2.Volume, list[tuple[int, int]]]:
     """Upload files and import them. Returns the volume and the progress that was told."""
     upload_id = str(uuid4())
     await served.volumes.Upload(r for name, data in files.items() for r in chunks(upload_id, name, data))

@@ -107,6 +107,13 @@ async def refused(call: Any) -> tuple[str, str, int]:
     raise AssertionError("The call was not refused.")
 
 
+async def eventually(found: Callable[[], Any]) -> None:
+    """Wait for something that nobody tells of."""
+    async with asyncio.timeout(SECONDS):
+        while not found():  # noqa: ASYNC110 – the server's own state has no event for it
+            await asyncio.sleep(0.002)
+
+
 def stroke(
     plane: int, index: int, x: Iterable[float], y: Iterable[float], *, label: int = 1, width_mm: float = 2.0
 ) -> segmentation_pb2.EventBody:

@@ -70,7 +70,13 @@ def test_it_ends_at_once_when_told_right_after_its_line(tmp_path: Path, end: str
 
 @pytest.mark.parametrize(
     ("name", "value"),
-    [("LISTEN", "nowhere"), ("LOG", "loud"), ("UPLOAD_LIMIT_BYTES", "-1"), ("COMPUTE_THREADS", "many"), ("WORKSPACES", "0")],
+    [
+        ("LISTEN", "nowhere"),
+        ("LOG", "loud"),
+        ("UPLOAD_LIMIT_BYTES", "-1"),
+        ("COMPUTE_THREADS", "many"),
+        ("WORKSPACES", "0"),
+    ],
 )
 def test_a_setting_that_cannot_be_is_named(tmp_path: Path, name: str, value: str) -> None:
     settings = {"CALQUE_LISTEN": "127.0.0.1:0", "CALQUE_STORE": str(tmp_path / "s"), f"CALQUE_{name}": value}

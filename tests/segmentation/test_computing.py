@@ -1,4 +1,4 @@
-"""What is computed, when, and how it is told: the visible slice first, the newest state only, acknowledgements never waiting."""
+"""What is computed, when, and how it is told: the visible slice first, the newest state only, acknowledgements at once."""
 
 from __future__ import annotations
 
@@ -226,10 +226,9 @@ async def test_undo_to_nothing_says_that_there_is_no_probability(served: Served,
     async with Tablet(served.segmentation, annotation_id) as tablet:
         await tablet.look(1, 3)
         await tablet.draw(OBJECT, BACKGROUND)
-        await tablet.until(lambda t: shown(t, 1, 3))
+        last = (await tablet.until(lambda t: shown(t, 1, 3)))[-1].generation
         await tablet.draw(UNDO)
-        empty = await tablet.until(lambda t: [h for h in t.all("histogram") if not h.counts])
-        assert empty[-1].generation > shown(tablet, 1, 3)[-1].generation
+        empty = await tablet.until(lambda t: [h for h in t.all("histogram") if not h.counts and h.generation > last])
         assert not empty[-1].complete
         await tablet.draw(Body(redo={}))
         await tablet.until(lambda t: shown(t, 1, 3, empty[-1].generation + 1))

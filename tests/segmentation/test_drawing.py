@@ -16,7 +16,7 @@ import pytest
 from calque.v1 import common_pb2, segmentation_pb2, volumes_pb2
 
 from services.core.volume import Volume
-from tests.served import Served, Tablet, begin, event, refused, serve, stroke
+from tests.served import Served, Tablet, begin, event, eventually, refused, serve, stroke
 
 Body = segmentation_pb2.EventBody
 UNDO, REDO, CLEAR = Body(undo={}), Body(redo={}), Body(clear={})
@@ -245,9 +245,7 @@ async def test_an_event_in_flight_when_the_line_breaks_is_there_once(served: Ser
         assert await asyncio.to_thread(entered.wait, 30)
     again = Tablet(served.segmentation, annotation_id, tablet.session_id)
     opening = asyncio.create_task(again.__aenter__())
-    async with asyncio.timeout(30):
-        while not served.workspace(annotation_id)._log_lock._waiters:
-            await asyncio.sleep(0)
+    await eventually(lambda: served.workspace(annotation_id)._log_lock._waiters)
     release.set()
     await opening
     await again.send(event=event(1, stroke(1, 3, [4], [5])))

@@ -9,7 +9,7 @@ from calque.v1 import segmentation_pb2, volumes_pb2
 
 from services.core.errors import Reason, Unavailable
 from services.core.volume import Volume
-from tests.served import SECONDS, Served, Tablet, begin, keep, refused, serve, stroke
+from tests.served import Served, Tablet, begin, eventually, keep, refused, serve, stroke
 
 Body = segmentation_pb2.EventBody
 OTHER = ("ABORTED", "OTHER_WRITER", 0)
@@ -85,9 +85,7 @@ async def test_who_comes_after_the_writer_left_writes(served: Served, phantom: V
     annotation_id = await begin(served, phantom)
     async with Tablet(served.segmentation, annotation_id) as first:
         await first.draw(Body())
-    async with asyncio.timeout(SECONDS):
-        while served.workspace(annotation_id).listeners:
-            await asyncio.sleep(0)
+    await eventually(lambda: not served.workspace(annotation_id).listeners)
     async with Tablet(served.segmentation, annotation_id) as second:
         assert second.all("opened")[0].writer
         await second.draw(Body())
@@ -120,9 +118,7 @@ async def test_workspaces_in_use_are_never_let_go(tmp_path, phantom: Volume) -> 
             await tablet.draw(stroke(1, 3, [28, 33], [13, 13]), stroke(1, 3, [5, 30], [36, 36], label=2))
         await asyncio.gather(*(tablet.until(lambda t: t.all("probability")) for tablet in tablets))
         await asyncio.gather(*(tablet.__aexit__() for tablet in tablets))
-        async with asyncio.timeout(SECONDS):
-            while len(served.servicer._workspaces._known) > 1:  # one is kept for who comes back
-                await asyncio.sleep(0)
+        await eventually(lambda: len(served.servicer._workspaces._known) == 1)  # one is kept for who comes back
         request = segmentation_pb2.ExportRequest(annotation_id=ids[0], kind=1, format=1)
         assert [part async for part in served.segmentation.Export(request)]
         assert list(served.servicer._workspaces._known) == [ids[0]]

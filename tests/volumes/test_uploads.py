@@ -12,7 +12,7 @@ import pytest
 from calque.v1 import volumes_pb2
 
 from services.volumes import servicer
-from tests.served import SECONDS, Served, chunks, refused, serve
+from tests.served import SECONDS, Served, chunks, eventually, refused, serve
 
 
 @pytest.fixture
@@ -56,15 +56,20 @@ async def test_an_upload_that_nobody_heard_of_is_empty(served: Served) -> None:
 
 async def test_a_cut_stream_goes_on_where_it_ended_and_nothing_is_kept_twice(served: Served, monkeypatch) -> None:
     monkeypatch.setattr(servicer, "PART_BYTES", 1 << 18)
+    taken, take = [], servicer._Receiver.take
+
+    async def counted(receiver: servicer._Receiver, request: volumes_pb2.UploadRequest) -> None:
+        await take(receiver, request)
+        taken.append(request)
+
+    monkeypatch.setattr(servicer._Receiver, "take", counted)
     upload_id, first, second = str(uuid4()), noise(300_000), noise(1_100_000, 1)
     call = served.volumes.Upload()
     for request in chunks(upload_id, "first", first) + chunks(upload_id, "second", second, size=100_000)[:5]:
         await call.write(request)
-    # What is not yet a whole part becomes one when the connection breaks.
-    async with asyncio.timeout(SECONDS):
-        while (await arrived(served, upload_id)).get("second", (0,))[0] < 1 << 18:
-            pass
-    call.cancel()
+    await eventually(lambda: len(taken) == 7)
+    assert (await arrived(served, upload_id))["second"][0] == 300_000
+    call.cancel()  # what is not yet a whole part becomes one
     async with asyncio.timeout(SECONDS):
         while (await arrived(served, upload_id))["second"][0] < 500_000:
             pass

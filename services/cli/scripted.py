@@ -183,9 +183,10 @@ def _segment(desk: Desk, hand: Hand, volume: Volume, task: Task) -> Outcome:
     target = ~task.truth if task.exchanged else task.truth
 
     def step(words: str, work: Callable[[], dict[str, Any]], picture: str) -> None:
+        desk.console.print(f"  {words} … ", end="")
         took = work().get("ms", 0.0)
         result.steps_ms[words] = took
-        desk.console.print(f"  {words}: {took / 1000:.2f} s")
+        desk.console.print(f"{took / 1000:.2f} s")
         hand.do("screenshot", file=str(out / f"{len(result.steps_ms):02d}-{picture}.png"))
 
     def draw(strokes: tuple[PenStroke, ...]) -> dict[str, Any]:

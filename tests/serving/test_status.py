@@ -31,6 +31,7 @@ class Faulty(volumes_pb2_grpc.VolumesServicer):
 
     name = "calque.v1.Volumes"
     serving = True
+    runs_on = ""
 
     def __init__(self, error: BaseException) -> None:
         self.error = error

@@ -77,9 +77,9 @@ class Computation:
     def fit(self, samples: Levels, labels: NDArray[np.uint8], *, seed: int, shown_label: int) -> None:
         """Begin a generation: fit a forest, or have none while fewer than two labels are there."""
         self._shown_label = shown_label
-        self.forest = None
-        if len(np.unique(labels)) > 1:
-            self.forest = forest.fit(samples, labels, seed=seed, threads=self._threads)
+        drawn = len(np.unique(labels))
+        # Until it is fitted the one before stays: "no forest" would tell whoever looks that nothing is drawn.
+        self.forest = forest.fit(samples, labels, seed=seed, threads=self._threads) if drawn > 1 else None
         self._cuts.clear()
         self.generation += 1
 

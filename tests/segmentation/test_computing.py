@@ -12,7 +12,7 @@ import pytest
 from calque import wire
 from calque.v1 import common_pb2, segmentation_pb2, volumes_pb2
 
-from services.core import pipeline
+from services.core import forest, pipeline
 from services.core.labels import replay
 from services.core.volume import Volume
 from services.segmentation.computation import Computation
@@ -232,6 +232,33 @@ async def test_undo_to_nothing_says_that_there_is_no_probability(served: Served,
         assert not empty[-1].complete
         await tablet.draw(Body(redo={}))
         await tablet.until(lambda t: shown(t, 1, 3, empty[-1].generation + 1))
+
+
+async def test_while_a_forest_is_fitted_the_one_before_is_shown(
+    served: Served, phantom: Volume, gate: Gate, monkeypatch
+) -> None:
+    annotation_id, fit = await begin(served, phantom), forest.fit
+
+    def slow(*arguments: Any, **named: Any) -> forest.Forest:
+        gate.held.set()
+        assert gate._open.wait(SECONDS)
+        return fit(*arguments, **named)
+
+    async with Tablet(served.segmentation, annotation_id) as tablet:
+        await tablet.draw(OBJECT, BACKGROUND)
+        before = await tablet.whole()
+        monkeypatch.setattr("services.segmentation.computation.forest.fit", slow)
+        await tablet.draw(MORE)
+        assert await asyncio.to_thread(gate.held.wait, SECONDS)
+        async with Tablet(served.segmentation, annotation_id, read_only=True) as other:
+            await other.look(2, 9)
+            found = (await other.until(lambda t: shown(t, 2, 9)))[0]
+            assert (found.generation, found.log_length) == (before.generation, 3)
+            assert (await other.until(lambda t: t.all("histogram")))[0] == before
+        gate.open()
+        await tablet.until(lambda t: any(h.generation > before.generation and h.complete for h in t.all("histogram")))
+    steps = [(one.generation, one.done) for one in tablet.all("progress")]
+    assert steps == sorted(steps)
 
 
 async def test_another_label_is_shown_on_request(served: Served, phantom: Volume) -> None:

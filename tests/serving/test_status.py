@@ -114,10 +114,11 @@ async def test_an_error_of_the_tree_arrives_as_it_is(error: CalqueError, expecte
 
 
 def test_every_class_of_the_tree_has_a_status() -> None:
-    assert {kind.__name__ for kind in CalqueError.__subclasses__()} == {
+    tree = [kind for kind in CalqueError.__subclasses__() if kind.__module__ == errors.__name__]
+    assert {kind.__name__ for kind in tree} == {
         "InvalidInput", "ChoiceNeeded", "OutOfSequence", "TooLarge", "NotFound", "Conflict", "Corrupt", "Unavailable"
     }  # fmt: skip
-    made = [kind("x", 1) if kind is OutOfSequence else kind("x") for kind in CalqueError.__subclasses__()]
+    made = [kind("x", 1) if kind is OutOfSequence else kind("x") for kind in tree]
     assert status_code(CalqueError("x")) is grpc.StatusCode.INTERNAL
     assert grpc.StatusCode.INTERNAL not in {status_code(error) for error in made}
 

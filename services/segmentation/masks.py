@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from services.core import forest
 from services.core.errors import InvalidInput, NotFound, Reason
+from services.core.mask import at_threshold
 from services.formats.masks import read_mask
 from services.formats.source import SourceFile
 from services.formats.write import nifti_bytes, tiff_bytes
@@ -36,9 +37,8 @@ class ExportedFile:
 
 def save(annotations: Annotations, annotation_id: str, volume: VolumeRecord, kept: Snapshot, threshold: int) -> MaskRecord:
     """Keep p ≥ threshold as the annotation's newest mask, durably. Blocks."""
-    content = kept.levels >= threshold
+    content = at_threshold(kept.levels, threshold)
     digest = annotations.put_blob(annotation_id, content)
-    voxel_ml = abs(float(np.linalg.det(volume.affine_array[:3, :3]))) / 1000.0
     record = MaskRecord(
         number=0,
         digest=digest,
@@ -48,7 +48,7 @@ def save(annotations: Annotations, annotation_id: str, volume: VolumeRecord, kep
         preset=kept.settings.preset,
         seed=kept.settings.seed,
         engine=forest.ENGINE,
-        object_ml=float(content.sum()) * voxel_ml,
+        object_ml=float(content.sum()) * volume.voxel_ml,
     )
     return annotations.publish_mask(annotation_id, record)
 

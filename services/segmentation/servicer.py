@@ -213,7 +213,7 @@ class SegmentationServicer(segmentation_pb2_grpc.SegmentationServicer):
 
     def _message(self, record: AnnotationRecord) -> segmentation_pb2.Annotation:
         length = self._annotations.log_length(record.annotation_id)
-        return annotation_message(record, length, len(self._annotations.masks(record.annotation_id)))
+        return annotation_message(record, length, self._annotations.mask_count(record.annotation_id))
 
 
 async def _both_ways(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import errno
 import io
 import threading
 from collections.abc import AsyncIterator
@@ -22,6 +23,7 @@ from services.formats.write import tiff_bytes
 from services.store.catalogue import VolumeRecord
 from services.volumes import servicer
 from services.volumes.importing import import_upload
+from services.volumes.uploads import UploadFolder
 from tests.phantoms import oblique_phantom, write_dicom_series, write_nifti
 from tests.served import SECONDS, Served, chunks, keep, refused, serve
 
@@ -255,6 +257,24 @@ async def test_deleting_removes_the_volume_and_all_that_was_made_of_it(served: S
     assert not [key for key in keys if gone.volume_id in key]
     request = segmentation_pb2.ListAnnotationsRequest(volume_id=gone.volume_id)
     assert await refused(served.segmentation.ListAnnotations(request)) == ("NOT_FOUND", "VOLUME_NOT_FOUND", 0)
+
+
+async def test_an_import_without_room_is_told_and_can_be_tried_again(
+    served: Served, tmp_path: Path, monkeypatch
+) -> None:
+    upload_id = str(uuid4())
+    data = write_nifti(oblique_phantom((4, 20, 24)), tmp_path / "a.nii").read_bytes()
+    await served.volumes.Upload(iter(chunks(upload_id, "a.nii", data)))
+
+    def full(self: UploadFolder, folder: Path) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device", str(folder))
+
+    with monkeypatch.context() as patched:
+        patched.setattr(UploadFolder, "assemble", full)
+        call = served.volumes.Import(volumes_pb2.ImportRequest(upload_id=upload_id))
+        assert await refused(call) == ("RESOURCE_EXHAUSTED", "STORE_FULL", 0)
+    responses = [one async for one in served.volumes.Import(volumes_pb2.ImportRequest(upload_id=upload_id))]
+    assert responses[-1].volume.name == "a"
 
 
 async def test_an_import_goes_on_when_who_asked_is_gone(served: Served, tmp_path: Path, monkeypatch) -> None:

@@ -49,7 +49,12 @@ def error_info(error: errors.CalqueError) -> common_pb2.ErrorInfo:
         reason=error.reason.value,
         message=str(error),
         expected=error.expected if isinstance(error, errors.OutOfSequence) else 0,
+        choices=_choices(error) if isinstance(error, errors.ChoiceNeeded) else [],
     )
+
+
+def _choices(error: errors.ChoiceNeeded) -> list[common_pb2.Choice]:
+    return [common_pb2.Choice(key=choice.key, text=choice.text) for choice in error.choices]
 
 
 async def abort(context: grpc.aio.ServicerContext[Any, Any], error: errors.CalqueError) -> None:

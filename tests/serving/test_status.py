@@ -202,3 +202,7 @@ def _fault() -> Exception:
 async def test_choices_arrive_with_the_refusal() -> None:
     offered = errors.ChoiceNeeded("Choose.", Reason.SEVERAL_SERIES, (errors.Choice("a1", "T2, 30 images"),))
     assert [(choice.key, choice.text) for choice in error_info(offered).choices] == [("a1", "T2, 30 images")]
+    many = errors.ChoiceNeeded("Choose.", Reason.SEVERAL_SERIES, tuple(errors.Choice(str(n), "x" * 60) for n in range(500)))
+    for call in await refusals(many):
+        assert refusal(call) == ("FAILED_PRECONDITION", "SEVERAL_SERIES", 0)
+    assert 20 < len(error_info(many).choices) < 60

@@ -11,10 +11,12 @@ from pathlib import Path
 from typing import Any
 from uuid import uuid4
 
+import grpc
 import numpy as np
 import pytest
 from calque import wire
 from calque.v1 import common_pb2, segmentation_pb2, volumes_pb2
+from grpc_status import rpc_status
 from PIL import Image
 
 from services.core.volume import Volume, intensity_window
@@ -216,6 +218,23 @@ async def test_files_that_cannot_be_read_get_one_sentence(served: Served, tmp_pa
         kept = await served.volumes.GetUpload(volumes_pb2.GetUploadRequest(upload_id=upload_id))
         assert {file.name for file in kept.files} == set(files)
     assert list((await served.volumes.ListVolumes(volumes_pb2.ListVolumesRequest())).volumes) == []
+
+
+async def test_of_several_images_the_chosen_one_is_imported(served: Served, tmp_path: Path) -> None:
+    sizes = {"a.nii": (4, 20, 24), "b.nii": (5, 20, 24)}
+    files = {name: write_nifti(oblique_phantom(size), tmp_path / name).read_bytes() for name, size in sizes.items()}
+    upload_id = str(uuid4())
+    await served.volumes.Upload(r for name, data in files.items() for r in chunks(upload_id, name, data))
+    with pytest.raises(grpc.aio.AioRpcError) as caught:
+        async for _ in served.volumes.Import(volumes_pb2.ImportRequest(upload_id=upload_id)):
+            pass
+    [detail] = rpc_status.from_call(caught.value).details
+    info = common_pb2.ErrorInfo()
+    detail.Unpack(info)
+    assert [choice.key for choice in info.choices] == ["a.nii", "b.nii"]
+    request = volumes_pb2.ImportRequest(upload_id=upload_id, series=info.choices[1].key)
+    *_, last = [response async for response in served.volumes.Import(request)]
+    assert last.volume.planes[0].slices == 5
 
 
 async def test_an_upload_is_imported_whole_or_not_at_all(served: Served) -> None:

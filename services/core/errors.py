@@ -19,6 +19,7 @@ tree to gRPC statuses; nothing else does.
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from enum import StrEnum
 from typing import ClassVar
 
@@ -74,10 +75,22 @@ class InvalidInput(CalqueError):
     default_reason = Reason.REQUEST_INVALID
 
 
+@dataclass(frozen=True)
+class Choice:
+    """Something to choose: what to ask for (a series, or a frame's number from 1), and what it is, in words."""
+
+    key: str
+    text: str
+
+
 class ChoiceNeeded(CalqueError):
-    """The input is readable, but only after a decision or a repair that the user must ask for."""
+    """The input is readable, but only after a decision or a repair that the user must ask for; ``choices`` are offered."""
 
     default_reason = Reason.SEVERAL_SERIES
+
+    def __init__(self, message: str, reason: Reason | None = None, choices: tuple[Choice, ...] = ()) -> None:
+        super().__init__(message, reason)
+        self.choices = choices
 
 
 class OutOfSequence(CalqueError):

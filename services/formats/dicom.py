@@ -15,12 +15,21 @@ import numpy as np
 import pydicom
 from numpy.typing import NDArray
 
-from services.core.errors import ChoiceNeeded, InvalidInput, Reason
+from services.core.errors import Choice, ChoiceNeeded, InvalidInput, Reason
 from services.core.volume import VOXEL_DTYPES, Affine, Volume
 from services.formats.dicom_geometry import Placed, check_orientation, stack
 from services.formats.dicom_header import Image, read_images
 from services.formats.dicom_pixels import stored_frames
-from services.formats.source import Progress, SourceFile, bad_header, check_size, refusing, short_name, truncated
+from services.formats.source import (
+    MAX_CHOICES,
+    Progress,
+    SourceFile,
+    bad_header,
+    check_size,
+    refusing,
+    short_name,
+    truncated,
+)
 
 _LISTED = 20
 
@@ -128,7 +137,8 @@ def _choose(candidates: list[Series], wanted: str) -> Series:
         return candidates[0]
     told = "; ".join(c.told() for c in candidates[:_LISTED]) + (" …" if len(candidates) > _LISTED else "")
     start = "There is no such series" if wanted else f"The files hold {len(candidates)} series"
-    raise ChoiceNeeded(f"{start}; choose one: {told}.", Reason.SEVERAL_SERIES)
+    choices = tuple(Choice(c.id, c.told()) for c in candidates[:MAX_CHOICES])
+    raise ChoiceNeeded(f"{start}; choose one: {told}.", Reason.SEVERAL_SERIES, choices)
 
 
 def _check_grey(file: SourceFile, image: Image) -> None:

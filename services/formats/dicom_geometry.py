@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 
 from services.core.errors import ChoiceNeeded, InvalidInput, Reason
 from services.core.volume import Affine
+from services.formats.source import frame_choices
 
 _ORTHONORMAL = 1e-3  # headers round direction cosines to as few as four digits
 _SAME_PLACE_MM = 0.01
@@ -119,6 +120,7 @@ def _one_a_place(images: list[Placed], height: Callable[[Placed], float], frame:
             f"The series holds {frames} images (times, echoes …) at each of {len(places)} places; "
             f"choose a frame from 1 to {frames}.",
             Reason.SEVERAL_FRAMES,
+            frame_choices(frames),
         )
     chosen = frame or 0
     if not 0 <= chosen < frames:

@@ -22,7 +22,7 @@ from numpy.typing import NDArray
 from services.core.errors import ChoiceNeeded, InvalidInput, Reason, TooLarge
 from services.core.geometry import acquisition_axis
 from services.core.volume import Affine, Volume, check_affine
-from services.formats.source import SourceFile, bad_header, check_size, refusing, short_name, truncated
+from services.formats.source import SourceFile, bad_header, check_size, frame_choices, refusing, short_name, truncated
 
 RAS_TO_LPS = np.diag([-1.0, -1.0, 1.0, 1.0])
 # Length of one spatial unit in mm, by the lower three bits of xyzt_units; 0 is "not said" and means mm.
@@ -226,6 +226,7 @@ def _choose_frame(file: SourceFile, layout: _Layout, frame: int | None) -> int:
         raise ChoiceNeeded(
             f"The file {short_name(file.name)} holds {layout.frames} volumes; choose a frame from 1 to {layout.frames}.",
             Reason.SEVERAL_FRAMES,
+            frame_choices(layout.frames),
         )
     if not 0 <= frame < layout.frames:
         raise InvalidInput(f"There is no frame {frame + 1}; the file {short_name(file.name)} holds {layout.frames}.")

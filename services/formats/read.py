@@ -9,7 +9,16 @@ from pathlib import PurePosixPath
 from services.core.errors import ChoiceNeeded, InvalidInput, Reason
 from services.core.volume import Volume
 from services.formats.nifti import head_of, is_nifti, read_nifti
-from services.formats.source import Progress, SourceFile, check_names, refusing, short_name, source_files, truncated
+from services.formats.source import (
+    Progress,
+    SourceFile,
+    check_names,
+    file_choices,
+    refusing,
+    short_name,
+    source_files,
+    truncated,
+)
 from services.formats.tiff import is_tiff, read_tiff
 
 __all__ = ["SourceFile", "read_volume", "source_files", "suggested_name"]
@@ -47,7 +56,9 @@ def read_volume(
         several = [*nifti, *tiff]
         shown = ", ".join(f"“{file.name}”" for file in several[:_LISTED]) + (" …" if len(several) > _LISTED else "")
         also = f", beside {len(dicom)} DICOM files" if dicom else ""
-        raise ChoiceNeeded(f"The files hold several images; choose one: {shown}{also}.", Reason.SEVERAL_SERIES)
+        raise ChoiceNeeded(
+            f"The files hold several images; choose one: {shown}{also}.", Reason.SEVERAL_SERIES, file_choices(several)
+        )
     if dicom:
         from services.formats.dicom import read_dicom  # needs pydicom, which who reads only masks does not have
 

@@ -8,16 +8,18 @@ import os
 import tempfile
 import unicodedata
 import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path, PurePosixPath
 
-from services.core.errors import CalqueError, InvalidInput, Reason, TooLarge
+from services.core.errors import CalqueError, Choice, InvalidInput, Reason, TooLarge
 
 MAX_VOXELS = 2**31
 MAX_SLICES = 20_000
 MAX_FILES = 50_000
+MAX_CHOICES = 1_000
 _MAX_NAME = 1024
 # Controls, surrogates, and the marks that turn the direction of writing: a name with them is not what it looks like.
 _TURNING = frozenset("\u061c\u200e\u200f\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069")
@@ -123,8 +125,18 @@ def scratch_folder() -> Iterator[Path]:
         except OSError as error:
             if error.errno not in (errno.ENOSPC, errno.EDQUOT):
                 raise
-            message = "The server has no room to read the files; nothing was kept."
+            message = "The server has no room to read the files; try again when there is some."
             raise TooLarge(message, Reason.STORE_FULL) from error
+
+
+def file_choices(files: Iterable[SourceFile]) -> tuple[Choice, ...]:
+    """One of these files is to be chosen, by its name."""
+    return tuple(Choice(file.name, file.name) for file in islice(files, MAX_CHOICES))
+
+
+def frame_choices(frames: int) -> tuple[Choice, ...]:
+    """One of so many frames is to be chosen, by its number from 1."""
+    return tuple(Choice(str(number), f"Frame {number}") for number in range(1, min(frames, MAX_CHOICES) + 1))
 
 
 def truncated(name: str) -> InvalidInput:

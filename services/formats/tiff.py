@@ -28,6 +28,8 @@ from services.formats.source import (
     SourceFile,
     bad_header,
     check_size,
+    file_choices,
+    frame_choices,
     refusing,
     short_name,
     truncated,
@@ -126,7 +128,9 @@ def _read_folder(files: list[SourceFile], frame: int | None, progress: Progress 
 def _several(files: list[SourceFile]) -> ChoiceNeeded:
     shown = ", ".join(f"“{f.name}”" for f in files[:20]) + (" …" if len(files) > 20 else "")
     return ChoiceNeeded(
-        f"The {len(files)} TIFF files are not the slices of one volume; choose one of {shown}.", Reason.SEVERAL_SERIES
+        f"The {len(files)} TIFF files are not the slices of one volume; choose one of {shown}.",
+        Reason.SEVERAL_SERIES,
+        file_choices(files),
     )
 
 
@@ -303,6 +307,7 @@ def _choose_frame(file: SourceFile, stack: _Stack, frame: int | None) -> int:
         raise ChoiceNeeded(
             f"The file {short_name(file.name)} holds {frames} channels or time points; choose a frame from 1 to {frames}.",
             Reason.SEVERAL_FRAMES,
+            frame_choices(frames),
         )
     if not 0 <= (frame or 0) < frames:
         raise InvalidInput(f"There is no frame {(frame or 0) + 1}; the file {short_name(file.name)} holds {frames}.")

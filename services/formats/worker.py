@@ -20,7 +20,7 @@ from typing import Any
 import numpy as np
 
 from services.core import errors
-from services.core.errors import CalqueError, InvalidInput, Reason, TooLarge
+from services.core.errors import CalqueError, Choice, ChoiceNeeded, InvalidInput, Reason, TooLarge
 from services.core.volume import Volume
 from services.formats.read import read_volume
 from services.formats.source import Progress, SourceFile, scratch_folder
@@ -29,7 +29,7 @@ _MAX_MESSAGE = 1 << 20
 _VOXELS, _RESCALE, _AFFINE = "voxels.npy", "rescale.npy", "affine.npy"
 # What a worker may say, by the name of the class.
 _SAYABLE: dict[str, type[CalqueError]] = {
-    kind.__name__: kind for kind in (errors.InvalidInput, errors.ChoiceNeeded, errors.TooLarge, errors.Unavailable)
+    kind.__name__: kind for kind in (errors.InvalidInput, errors.TooLarge, errors.Unavailable)
 }
 _CONTEXT = multiprocessing.get_context("forkserver")
 
@@ -117,6 +117,9 @@ def _broken(exitcode: int | None) -> CalqueError:
 def _collect(folder: Path, answer: dict[str, Any]) -> Volume:
     if "error" in answer:
         kind, reason, message = answer["error"]
+        if kind == ChoiceNeeded.__name__:
+            choices = tuple(Choice(str(key), str(text)) for key, text in answer.get("choices", ()))
+            raise ChoiceNeeded(str(message), Reason(reason), choices)
         raise _SAYABLE.get(kind, InvalidInput)(str(message), Reason(reason))
     voxels, rescale, affine = (np.load(folder / name, allow_pickle=False) for name in (_VOXELS, _RESCALE, _AFFINE))
     told = answer["volume"]
@@ -173,7 +176,9 @@ def _work(
             }
         )
     except CalqueError as error:
-        say({"error": [type(error).__name__, error.reason.value, str(error)]})
+        choices = error.choices if isinstance(error, ChoiceNeeded) else ()
+        told = [[choice.key, choice.text] for choice in choices]
+        say({"error": [type(error).__name__, error.reason.value, str(error)], "choices": told})
     except MemoryError:
         say({"error": ["TooLarge", Reason.FILE_TOO_LARGE.value, "Reading the files needs more memory than is allowed."]})
     except OSError:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import inspect
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable
 from contextlib import aclosing
+from itertools import accumulate
 from typing import Any
 
 import grpc
@@ -21,6 +22,8 @@ from grpc_status import rpc_status
 from services.core import errors
 
 log = structlog.get_logger()
+
+CHOICES_LIMIT_BYTES = 3 << 10
 
 CODES: dict[type[errors.CalqueError], grpc.StatusCode] = {
     errors.InvalidInput: grpc.StatusCode.INVALID_ARGUMENT,
@@ -49,7 +52,15 @@ def error_info(error: errors.CalqueError) -> common_pb2.ErrorInfo:
         reason=error.reason.value,
         message=str(error),
         expected=error.expected if isinstance(error, errors.OutOfSequence) else 0,
+        choices=_choices(error) if isinstance(error, errors.ChoiceNeeded) else [],
     )
+
+
+def _choices(error: errors.ChoiceNeeded) -> list[common_pb2.Choice]:
+    """As many as fit into a status, which travels in headers of a few kilobytes."""
+    choices = [common_pb2.Choice(key=choice.key, text=choice.text) for choice in error.choices]
+    sizes = accumulate(choice.ByteSize() for choice in choices)
+    return [choice for choice, size in zip(choices, sizes) if size <= CHOICES_LIMIT_BYTES]
 
 
 async def abort(context: grpc.aio.ServicerContext[Any, Any], error: errors.CalqueError) -> None:

@@ -20,7 +20,7 @@ from services.core import errors
 from services.core.errors import CalqueError, OutOfSequence, Reason, Unavailable
 from services.serving.logs import configure
 from services.serving.server import Server
-from services.serving.status import status_code
+from services.serving.status import error_info, status_code
 from tests.served import refusal
 
 SECRET = "Someone^Secret"
@@ -197,3 +197,12 @@ def _fault() -> Exception:
         return ValueError(len(patient) / 0)
     except ZeroDivisionError as error:
         return error
+
+
+async def test_choices_arrive_with_the_refusal() -> None:
+    offered = errors.ChoiceNeeded("Choose.", Reason.SEVERAL_SERIES, (errors.Choice("a1", "T2, 30 images"),))
+    assert [(choice.key, choice.text) for choice in error_info(offered).choices] == [("a1", "T2, 30 images")]
+    many = errors.ChoiceNeeded("Choose.", Reason.SEVERAL_SERIES, tuple(errors.Choice(str(n), "x" * 60) for n in range(500)))
+    for call in await refusals(many):
+        assert refusal(call) == ("FAILED_PRECONDITION", "SEVERAL_SERIES", 0)
+    assert 20 < len(error_info(many).choices) < 60

@@ -59,7 +59,8 @@ class SegmentationStub:
     durable, never later than that: acknowledgements wait for no computing. Only one session writes; another one may look,
     and may take over.
 
-    Errors: NOT_FOUND (no such annotation), INVALID_ARGUMENT (no AnnotateOpen first; STROKE_INVALID, LABEL_UNKNOWN: the
+    Errors: NOT_FOUND (no such annotation; MASK_NOT_FOUND: a mask start names no uploaded mask), INVALID_ARGUMENT (no
+    AnnotateOpen first; STROKE_INVALID, LABEL_UNKNOWN: the
     event was not kept; ErrorInfo.expected is its number), FAILED_PRECONDITION with SEQUENCE_GAP, ABORTED with
     SEQUENCE_CONFLICT or OTHER_WRITER, DATA_LOSS with DIGEST_MISMATCH (the event was damaged on its way: send it again),
     RESOURCE_EXHAUSTED (a stroke of too many points, or the store is full), UNAVAILABLE (the store does not answer: the
@@ -122,7 +123,8 @@ class SegmentationAsyncStub(SegmentationStub):
     durable, never later than that: acknowledgements wait for no computing. Only one session writes; another one may look,
     and may take over.
 
-    Errors: NOT_FOUND (no such annotation), INVALID_ARGUMENT (no AnnotateOpen first; STROKE_INVALID, LABEL_UNKNOWN: the
+    Errors: NOT_FOUND (no such annotation; MASK_NOT_FOUND: a mask start names no uploaded mask), INVALID_ARGUMENT (no
+    AnnotateOpen first; STROKE_INVALID, LABEL_UNKNOWN: the
     event was not kept; ErrorInfo.expected is its number), FAILED_PRECONDITION with SEQUENCE_GAP, ABORTED with
     SEQUENCE_CONFLICT or OTHER_WRITER, DATA_LOSS with DIGEST_MISMATCH (the event was damaged on its way: send it again),
     RESOURCE_EXHAUSTED (a stroke of too many points, or the store is full), UNAVAILABLE (the store does not answer: the
@@ -212,7 +214,8 @@ class SegmentationServicer(metaclass=_abc_1.ABCMeta):
         durable, never later than that: acknowledgements wait for no computing. Only one session writes; another one may look,
         and may take over.
 
-        Errors: NOT_FOUND (no such annotation), INVALID_ARGUMENT (no AnnotateOpen first; STROKE_INVALID, LABEL_UNKNOWN: the
+        Errors: NOT_FOUND (no such annotation; MASK_NOT_FOUND: a mask start names no uploaded mask), INVALID_ARGUMENT (no
+        AnnotateOpen first; STROKE_INVALID, LABEL_UNKNOWN: the
         event was not kept; ErrorInfo.expected is its number), FAILED_PRECONDITION with SEQUENCE_GAP, ABORTED with
         SEQUENCE_CONFLICT or OTHER_WRITER, DATA_LOSS with DIGEST_MISMATCH (the event was damaged on its way: send it again),
         RESOURCE_EXHAUSTED (a stroke of too many points, or the store is full), UNAVAILABLE (the store does not answer: the

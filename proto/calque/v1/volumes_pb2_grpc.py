@@ -104,7 +104,8 @@ class VolumesServicer:
         the same volume: importing them again returns the one that is there. The upload is forgotten afterwards.
 
         Errors: NOT_FOUND (no such upload), FAILED_PRECONDITION (SEVERAL_SERIES, SEVERAL_FRAMES, SLICES_UNEVEN, COLOUR_IMAGE:
-        the user must choose or repair; UPLOAD_OUT_OF_STEP: a file is not complete), INVALID_ARGUMENT (FILE_TRUNCATED,
+        the user must choose or repair; UPLOAD_OUT_OF_STEP: a file is not complete), DATA_LOSS with DIGEST_MISMATCH (a file was
+        damaged on its way: send it again), INVALID_ARGUMENT (FILE_TRUNCATED,
         FILE_NOT_READABLE, FILE_NOT_AN_IMAGE, FILE_HEADER_INVALID, GEOMETRY_INVALID), RESOURCE_EXHAUSTED (FILE_TOO_LARGE,
         STORE_FULL), UNAVAILABLE (the store does not answer).
         """

@@ -17,7 +17,7 @@ run: ## the tablet on the sample MRI, or on your own: make run VOLUME=path (and 
 test: lint ## every check and every test, on a virtual screen where there is none
 	@sh deploy/setup/display.sh
 	@echo "Tests …"
-	@exec $(BIN)/python -m pytest -n $(WORKERS) --dist loadfile --durations=15 $(TESTS)
+	@exec $(BIN)/python -m pytest -n $(WORKERS) --dist loadfile --max-worker-restart=0 --durations=15 $(TESTS)
 
 lint: setup ## generated code, ruff and mypy
 	@echo "Contract …" && $(BIN)/python proto/generate.py --check

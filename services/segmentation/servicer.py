@@ -125,7 +125,8 @@ class SegmentationServicer(segmentation_pb2_grpc.SegmentationServicer):
         if first is None or first.WhichOneof("what") != "open":
             raise InvalidInput("A stream begins by opening an annotation.")
         async with self._workspaces.at_work(first.open.annotation_id) as workspace:
-            session = Session(workspace, first.open)
+            saved = await asyncio.to_thread(self._annotations.mask_count, first.open.annotation_id)
+            session = Session(workspace, first.open, saved)
             try:
                 await session.start()
                 async with aclosing(_both_ways(session, requests)) as responses:

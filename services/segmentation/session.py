@@ -30,8 +30,8 @@ Response = segmentation_pb2.AnnotateResponse
 class Session:
     """A tablet at an annotation. A listener of its workspace."""
 
-    def __init__(self, workspace: Workspace, opening: segmentation_pb2.AnnotateOpen) -> None:
-        """Raises: InvalidInput when the session is not named by a UUID."""
+    def __init__(self, workspace: Workspace, opening: segmentation_pb2.AnnotateOpen, masks: int) -> None:
+        """Join with ``masks`` saved so far. Raises: InvalidInput when the session is not named by a UUID."""
         try:
             self.session_id = str(UUID(opening.session_id))
         except ValueError as error:
@@ -39,6 +39,7 @@ class Session:
         self.view: View | None = None
         self._workspace = workspace
         self._opening = opening
+        self._masks = masks
         self._opened = False
         self._writer = False
         self._outbox: deque[Response] = deque()
@@ -62,7 +63,7 @@ class Session:
         self._outbox.append(
             Response(
                 opened=segmentation_pb2.AnnotateOpened(
-                    annotation=annotation_message(annotation, log.length, 0),
+                    annotation=annotation_message(annotation, log.length, self._masks),
                     writer=self._writer,
                     next_sequence=log.next_sequence(self.session_id),
                     log_length=log.length,

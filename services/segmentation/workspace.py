@@ -205,6 +205,8 @@ class Workspace:
         self.settings = settings
         if self._fitted_settings != self._fit_settings():
             self._wanted.since = time.monotonic()
+        if settings.live:  # also with what was drawn before
+            self.segment()
         self._wake.set()
 
     def look(self) -> None:

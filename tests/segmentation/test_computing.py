@@ -235,6 +235,7 @@ async def test_nothing_is_computed_before_it_is_asked_for_when_not_live(served: 
         assert histogram.generation == 1
         await tablet.draw(MORE)
         await tablet.settings(live=True)
+        await tablet.until(lambda t: any(p.log_length == 6 for p in shown(t, 1, 3)))
         await tablet.draw(Body())
         await tablet.until(lambda t: any(p.log_length == 7 for p in shown(t, 1, 3)))
 

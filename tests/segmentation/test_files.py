@@ -260,6 +260,8 @@ async def test_a_damaged_stored_mask_is_told_and_saving_again_repairs_it(served:
     async with Tablet(served.segmentation, annotation_id) as tablet:
         await tablet.draw(OBJECT, BACKGROUND)
         _, mask = await save(served, annotation_id, 128)
+        async with Tablet(served.segmentation, annotation_id, read_only=True) as other:
+            assert other.all("opened")[0].annotation.masks == 1
         folder = served.store.root / "annotations" / Path(*annotation_id.split("-"))
         blob = folder / "blobs" / mask.digest
         data = bytearray(blob.read_bytes())

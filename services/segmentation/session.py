@@ -18,9 +18,11 @@ from calque.v1 import common_pb2, segmentation_pb2
 
 from services.core.errors import CalqueError, Conflict, InvalidInput
 from services.core.geometry import Plane
+from services.segmentation.audience import View
 from services.segmentation.events import slice_exists
 from services.segmentation.messages import PRESETS, annotation_message
-from services.segmentation.workspace import Settings, View, Workspace
+from services.segmentation.schedule import Settings
+from services.segmentation.workspace import Workspace
 from services.serving.status import error_info
 
 Request = segmentation_pb2.AnnotateRequest
@@ -55,7 +57,7 @@ class Session:
     async def start(self) -> None:
         """Join the workspace: as the writer when nobody else writes, or when taking over was asked for."""
         log = self._workspace.log
-        self._workspace.listeners.add(self)
+        self._workspace.audience.add(self)
         if not self._opening.read_only:
             await self._workspace.begin(self, self.session_id, take_over=self._opening.take_over)
         self._writer = log.writer == self.session_id and not self._opening.read_only
@@ -88,7 +90,7 @@ class Session:
             elif kind == "settings":
                 self._set(request.settings)
             elif kind == "segment":
-                self._workspace.segment()
+                self._workspace.schedule.segment()
             else:
                 raise InvalidInput("A stream opens one annotation, once.")
 
@@ -150,7 +152,7 @@ class Session:
         if not slice_exists(view.plane, view.slice, self._workspace.planes):
             raise InvalidInput("There is no such slice.")
         self.view = (Plane(view.plane), view.slice)
-        self._workspace.look()
+        self._workspace.schedule.look()
         self._news.set()
 
     def _set(self, settings: segmentation_pb2.AnnotateSettings) -> None:
@@ -160,7 +162,7 @@ class Session:
         shown = settings.shown_label or labels[0]
         if shown not in labels or settings.preset not in PRESETS:
             raise InvalidInput("There is no such label or preset.")
-        self._workspace.set_settings(Settings(PRESETS[settings.preset], settings.live, settings.seed, shown))
+        self._workspace.schedule.set_settings(Settings(PRESETS[settings.preset], settings.live, settings.seed, shown))
 
     # To the tablet
 
@@ -197,7 +199,7 @@ class Session:
             plane=common_pb2.Plane.Name(plane),
             slice=index,
             generation=generation,
-            log_length=self._workspace.fitted_length,
+            log_length=self._workspace.schedule.fitted_length,
             levels=await asyncio.to_thread(wire.pack, image, wire.LEVEL),
         )
         return Response(probability=probability)
@@ -219,7 +221,7 @@ class Session:
         return Response(progress=segmentation_pb2.Progress(generation=now[0], done=now[1], total=total))
 
     def _statistics(self) -> Response | None:
-        measured = self._workspace.measured
+        measured = self._workspace.schedule.measured
         now = (measured.generation, measured.visible_ms, measured.volume_ms)
         if now == self._measured or not (measured.visible_ms or measured.volume_ms):
             return None
@@ -227,7 +229,7 @@ class Session:
         statistics = segmentation_pb2.Statistics(
             generation=measured.generation,
             out_of_bag=measured.out_of_bag,
-            labelled_voxels=measured.labelled,
+            labelled_voxels=[measured.labelled.get(label.value, 0) for label in self._workspace.annotation.labels],
             gather_ms=measured.gather_ms,
             fit_ms=measured.fit_ms,
             visible_ms=measured.visible_ms,

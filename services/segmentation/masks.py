@@ -19,7 +19,7 @@ from services.formats.masks import read_mask
 from services.formats.source import SourceFile, scratch_folder
 from services.formats.worker import Limits, read_in_worker
 from services.formats.write import nifti_bytes, tiff_bytes
-from services.segmentation.workspace import Snapshot
+from services.segmentation.schedule import Snapshot
 from services.store.annotations import AnnotationRecord, Annotations, MaskRecord
 from services.store.catalogue import VolumeRecord
 

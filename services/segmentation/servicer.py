@@ -20,10 +20,12 @@ from services.core import pipeline
 from services.core.errors import CalqueError, InvalidInput, Reason, TooLarge
 from services.formats.worker import Limits
 from services.segmentation import masks
+from services.segmentation.audience import View
 from services.segmentation.computation import Computation
 from services.segmentation.messages import annotation_message, check_name, label_records, mask_message
+from services.segmentation.schedule import Threads
 from services.segmentation.session import Session
-from services.segmentation.workspace import Threads, View, Workspace
+from services.segmentation.workspace import Workspace
 from services.segmentation.workspaces import Workspaces
 from services.serving.settings import Settings
 from services.store.annotations import PAPER_LABELS, AnnotationRecord, Annotations
@@ -125,7 +127,8 @@ class SegmentationServicer(segmentation_pb2_grpc.SegmentationServicer):
         if first is None or first.WhichOneof("what") != "open":
             raise InvalidInput("A stream begins by opening an annotation.")
         async with self._workspaces.at_work(first.open.annotation_id) as workspace:
-            session = Session(workspace, first.open)
+            saved = await asyncio.to_thread(self._annotations.mask_count, first.open.annotation_id)
+            session = Session(workspace, first.open, saved)
             try:
                 await session.start()
                 async with aclosing(_both_ways(session, requests)) as responses:
@@ -140,7 +143,7 @@ class SegmentationServicer(segmentation_pb2_grpc.SegmentationServicer):
         if not 1 <= request.threshold <= 255:
             raise InvalidInput("A threshold is a number from 1 to 255.")
         async with self._workspaces.at_work(request.annotation_id) as workspace:
-            waiting = asyncio.ensure_future(workspace.snapshot())
+            waiting = asyncio.ensure_future(workspace.schedule.snapshot())
             try:
                 async with aclosing(_follow(workspace, waiting)) as steps:
                     async for progress in steps:
@@ -199,7 +202,9 @@ class SegmentationServicer(segmentation_pb2_grpc.SegmentationServicer):
         if kind == "mask":
             return await asyncio.to_thread(masks.saved, self._annotations, record.annotation_id, number, volume.shape)
         async with self._workspaces.at_work(record.annotation_id) as workspace:
-            return await workspace.drawn() if kind == "annotation" else (await workspace.snapshot()).levels
+            return (
+                await workspace.schedule.drawn() if kind == "annotation" else (await workspace.schedule.snapshot()).levels
+            )
 
     def _open(self, annotation_id: str) -> tuple[AnnotationRecord, VolumeRecord, Computation, Log]:
         record, volume = self._records(annotation_id)
@@ -260,7 +265,7 @@ class _Follower:
 async def _follow(workspace: Workspace, waiting: asyncio.Future[Any]) -> AsyncGenerator[segmentation_pb2.Progress, None]:
     """Progress of the computation until ``waiting`` is done."""
     follower = _Follower()
-    workspace.listeners.add(follower)
+    workspace.audience.add(follower)
     waiting.add_done_callback(lambda _: follower.news.set())
     told = (-1, -1)
     try:
@@ -273,4 +278,4 @@ async def _follow(workspace: Workspace, waiting: asyncio.Future[Any]) -> AsyncGe
                 told = now
                 yield segmentation_pb2.Progress(generation=now[0], done=now[1], total=len(computation.current))
     finally:
-        workspace.listeners.discard(follower)
+        workspace.audience.discard(follower)

@@ -9,7 +9,8 @@ from weakref import WeakValueDictionary
 
 from services.core.errors import NotFound, Reason
 from services.segmentation.computation import Computation
-from services.segmentation.workspace import Threads, Workspace
+from services.segmentation.schedule import Threads
+from services.segmentation.workspace import Workspace
 from services.store.annotations import AnnotationRecord, Annotations
 from services.store.catalogue import VolumeRecord
 from services.store.log import Log

@@ -120,7 +120,7 @@ async def test_saving_waits_for_the_whole_volume_and_tells_how_far_it_is(
         await tablet.draw(OBJECT, BACKGROUND)
         assert await asyncio.to_thread(held.wait, SECONDS)
         saving = asyncio.create_task(save(served, annotation_id, 100))
-        await eventually(lambda: served.workspace(annotation_id)._wanted.waiting)
+        await eventually(lambda: served.workspace(annotation_id).schedule._wanted.waiting)
         assert not list(served.store.list("annotations/" + annotation_id.replace("-", "/") + "/masks"))
         release.set()
         steps, mask = await saving
@@ -163,7 +163,7 @@ async def test_who_waits_for_a_mask_of_a_deleted_annotation_is_told(served: Serv
         assert await asyncio.to_thread(held.wait, SECONDS)
         request = pb.SaveMaskRequest(annotation_id=annotation_id, threshold=1)
         saving = asyncio.create_task(refused(served.segmentation.SaveMask(request)))
-        await eventually(lambda: served.workspace(annotation_id)._wanted.waiting)
+        await eventually(lambda: served.workspace(annotation_id).schedule._wanted.waiting)
         await served.segmentation.DeleteAnnotation(pb.DeleteAnnotationRequest(annotation_id=annotation_id))
         assert await saving == ("NOT_FOUND", "ANNOTATION_NOT_FOUND", 0)
         release.set()
@@ -260,6 +260,8 @@ async def test_a_damaged_stored_mask_is_told_and_saving_again_repairs_it(served:
     async with Tablet(served.segmentation, annotation_id) as tablet:
         await tablet.draw(OBJECT, BACKGROUND)
         _, mask = await save(served, annotation_id, 128)
+        async with Tablet(served.segmentation, annotation_id, read_only=True) as other:
+            assert other.all("opened")[0].annotation.masks == 1
         folder = served.store.root / "annotations" / Path(*annotation_id.split("-"))
         blob = folder / "blobs" / mask.digest
         data = bytearray(blob.read_bytes())

@@ -33,7 +33,7 @@ async def test_the_second_looks_and_gets_what_the_first_draws(served: Served, ph
         assert [(e.session_id, e.sequence) for e in logged] == [(first.session_id, n) for n in (0, 1, 2)]
         assert [Body.FromString(e.body) for e in logged[1:]] == drawn
         await second.until(lambda t: t.all("probability"))
-        assert served.workspace(annotation_id).settings.seed == 0
+        assert served.workspace(annotation_id).schedule.settings.seed == 0
         await second.put(Body())
         assert await second.end() == OTHER
         await first.draw(Body())
@@ -87,7 +87,7 @@ async def test_who_comes_after_the_writer_left_writes(served: Served, phantom: V
     annotation_id = await begin(served, phantom)
     async with Tablet(served.segmentation, annotation_id) as first:
         await first.draw(Body())
-    await eventually(lambda: not served.workspace(annotation_id).listeners)
+    await eventually(lambda: not served.workspace(annotation_id).audience)
     async with Tablet(served.segmentation, annotation_id) as second:
         assert second.all("opened")[0].writer
         await second.draw(Body())

@@ -6,6 +6,7 @@ from collections.abc import Callable
 
 from tablet_client.state.document import Box, Document, Event
 from tablet_client.state.geometry import Plane, VolumeInfo
+from tablet_client.state.path import NEAREST_POINTS
 from tablet_client.state.tools import BACKGROUND_LABEL, OBJECT_LABEL, Tool, Toolbox, Window
 from tablet_client.view.imageview import ImageView
 
@@ -96,6 +97,8 @@ class Pen:
     def _extend(self, column: float, row: float) -> None:
         if self._document.full:  # an event holds only so many points: the line goes on as another stroke
             x, y = self._document.path
+            if max(abs(column - x[-1]), abs(row - y[-1])) < NEAREST_POINTS:
+                return
             self._submit(self._document.finish())
             self._begin(x[-1], y[-1])
         self._show(self._document.extend(column, row))

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 from calque.v1 import segmentation_pb2
 
+from tablet_client.link.port import Step
 from tablet_client.state import path
 from tablet_client.state.journal import JournalError
 from tests.tablet.view.test_app import both_labels
@@ -97,3 +98,21 @@ async def test_an_annotation_opens_with_the_object_pen_and_its_masks_threshold(s
     await studio.hand.until("The menu", lambda: viewer.menu.shown)
     await studio.hand.tap(f"annotation:{first}")
     await studio.hand.until("The threshold", lambda: int(viewer.side.threshold) == 90)
+
+
+async def test_progress_of_many_small_files_does_not_cost_a_frame_each(studio: Any, monkeypatch: Any) -> None:
+    from tablet_client.view import librarycontrol
+
+    importer, control = studio.app.importer, studio.app.library_control
+    shown: list[float] = []
+    importer.bind(progress=lambda _, part: shown.append(part))
+    now = 100.0
+    monkeypatch.setattr(librarycontrol.time, "monotonic", lambda: now)
+    control._told = (0.0, "")
+    for number in range(1000):
+        now += 0.001
+        control._watch(Step("upload", number, 1000))
+    control._watch(Step("import", 1, 2))
+    assert 4 <= len(shown) <= 7
+    assert shown[-1] == 0.75  # what is done changed: that is shown at once
+    importer.progress = 0.0

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 import uuid
 from collections.abc import Callable
 from pathlib import Path
@@ -17,6 +18,7 @@ from tablet_client.view.sentences import sentence
 
 _RETRY_S = 2.0
 _REFRESH_S = 20.0
+_TELL_S = 0.2
 _DOING = {"upload": "Sending to the server …", "import": "The server reads the files …"}
 
 
@@ -33,6 +35,7 @@ class LibraryControl:
         self._link, self._library, self._importer, self._imported = link, library, importer, imported
         self._now = asyncio.Event()
         self._upload = ""
+        self._told = (0.0, "")  # when progress was shown last, and of what
         self.volumes: dict[str, Volume] = {}
 
     def refresh(self) -> None:
@@ -101,6 +104,11 @@ class LibraryControl:
         self.refresh()
 
     def _watch(self, step: Step) -> None:
+        # Hundreds of small files would otherwise cost a frame each, and the frames more time than the files.
+        now, kind = time.monotonic(), self._told[1]
+        if step.what == kind and now - self._told[0] < _TELL_S:
+            return
+        self._told = (now, step.what)
         part = step.done / step.total if step.total else 0.0
         self._importer.doing = _DOING.get(step.what, "Working …")
         # Sending is the first half of the line, reading the second.

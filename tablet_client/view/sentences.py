@@ -34,6 +34,7 @@ _SENTENCES = {
 
 HINT = "Draw a little of the object and a little of what is not."
 READING = "Another tablet draws on this annotation. You can look, or choose “Draw here” in the menu."
+NO_IMAGE = "This slice is not here yet: strokes need an image under them."
 TABLET_FULL = "This tablet has no room left: strokes cannot be kept. Free some room to go on drawing."
 
 
@@ -51,7 +52,7 @@ def safety(status: Status) -> tuple[str, str]:
     n = status.waiting
     strokes = "1 stroke waits" if n == 1 else f"{n} strokes wait"
     if status.tablet_full:
-        return "offline", "Not saved: this tablet is full"
+        return "full", "Not saved: this tablet is full"
     if n > status.saved_on_tablet:
         return "tablet", "Saving …"
     if status.connection is Connection.CONNECTED:

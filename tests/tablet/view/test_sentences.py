@@ -41,7 +41,7 @@ def test_safety(connection: Connection, waiting: int, saved: int, said: tuple[st
 
 
 def test_a_full_tablet_is_never_called_saved() -> None:
-    assert safety(Status(Connection.CONNECTED, 1, 0, tablet_full=True)) == ("offline", "Not saved: this tablet is full")
+    assert safety(Status(Connection.CONNECTED, 1, 0, tablet_full=True)) == ("full", "Not saved: this tablet is full")
 
 
 def test_figures() -> None:

@@ -100,6 +100,18 @@ def tablet(
 
 
 @app.command()
+def check(
+    paths: Annotated[list[Path], typer.Argument(metavar="PATH…", help="Files or folders, each looked at for itself.")],
+    as_json: Annotated[bool, typer.Option("--json", help="One JSON object a line.")] = False,
+) -> None:
+    """Say what files are and how they lie in the patient, or why they are refused (exit status 2)."""
+    from services.cli.check import run_check
+
+    if not run_check(paths, as_json=as_json):
+        raise typer.Exit(2)
+
+
+@app.command()
 def bench(
     strokes: Annotated[int, typer.Option(min=3, help="Strokes to draw.")] = 15,
     json: Annotated[Path | None, typer.Option(help="Write the figures to this file as well.")] = None,

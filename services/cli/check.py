@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import sys
 from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
@@ -12,6 +11,7 @@ from typing import Any
 import numpy as np
 
 from services.cli.serve import load_settings
+from services.cli.words import tell
 from services.core.errors import CalqueError, ChoiceNeeded, InvalidInput, Reason
 from services.core.geometry import acquisition_plane, edge_letters
 from services.core.volume import Volume
@@ -37,10 +37,7 @@ def run_check(paths: Sequence[Path], *, as_json: bool) -> bool:
     for path in paths:
         report = look(path, limits)
         readable &= bool(report["readable"])
-        lines = [json.dumps(report)] if as_json else words(report)
-        for line in lines:
-            encoding = sys.stdout.encoding or "utf-8"
-            print(line.encode(encoding, "backslashreplace").decode(encoding), flush=True)
+        tell([json.dumps(report)] if as_json else words(report))
     return readable
 
 
@@ -95,7 +92,7 @@ def geometry(volume: Volume) -> dict[str, Any]:
 
 
 def words(report: dict[str, Any]) -> list[str]:
-    """A report as lines for people; nothing in them that a terminal would obey."""
+    """A report as lines for people."""
     lines = [f"{report['path']}: {_what(report)}"]
     if report["readable"]:
         size, spacing, towards = report["size"], report["spacing_mm"], report["towards"]
@@ -111,7 +108,7 @@ def words(report: dict[str, Any]) -> list[str]:
     else:
         lines.append(f"  {report['sentence']}")
         lines += [f"  choose       {_choice(**choice)}" for choice in report.get("choices", ())]
-    return ["".join(c if c.isprintable() else ascii(c)[1:-1] for c in line) for line in lines]
+    return lines
 
 
 def _what(report: dict[str, Any]) -> str:

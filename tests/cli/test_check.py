@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from typer.testing import CliRunner
 
-from services.cli.check import look, words
+from services.cli.check import look
 from services.cli.main import app
 from services.formats.worker import Limits
 from services.formats.write import tiff_bytes
@@ -112,9 +112,9 @@ def test_series_are_offered(tmp_path: Path) -> None:
 def test_a_path_cannot_command_the_terminal(tmp_path: Path) -> None:
     path = Path(os.fsdecode(os.fsencode(tmp_path) + b"/a\x1b[31m\nb\xff"))
     write_nifti(VOLUME, tmp_path / "good.nii").rename(path)
-    report = look(path, Limits())
-    assert report["reason"] == "REQUEST_INVALID"
-    shown = words(report)
-    assert shown[0].startswith(f"{tmp_path}/a\\x1b[31m\\nb\\udcff: ")
-    assert all(line.isprintable() for line in shown)
+    assert look(path, Limits())["reason"] == "REQUEST_INVALID"
     assert look(tmp_path / "a\0b", Limits())["reason"] == "FILE_NOT_READABLE"
+    status, output = checked(path)
+    assert status == 2
+    assert output.splitlines()[0].startswith(f"{tmp_path}/a\\x1b[31m\\nb\\udcff: ")
+    assert all(line.isprintable() for line in output.splitlines())

@@ -16,6 +16,7 @@ from services.core import forest
 from services.core.errors import InvalidInput, NotFound, Reason
 from services.formats.masks import read_mask
 from services.formats.source import SourceFile
+from services.formats.worker import Limits
 from services.formats.write import nifti_bytes, tiff_bytes
 from services.segmentation.workspace import Snapshot
 from services.store.annotations import AnnotationRecord, Annotations, MaskRecord
@@ -61,13 +62,20 @@ def saved(annotations: Annotations, annotation_id: str, number: int) -> MaskReco
     raise NotFound("There is no such saved mask.", Reason.MASK_NOT_FOUND)
 
 
-def take(name: str, data: bytes, volume: VolumeRecord) -> NDArray[np.bool_]:
-    """A mask from a file's bytes, shape ``(slices, rows, columns)``. Raises: InvalidInput when it does not fit."""
+def take(name: str, data: bytes, volume: VolumeRecord, limits: Limits) -> NDArray[np.bool_]:
+    """A mask from a file's bytes, shape ``(slices, rows, columns)``, parsed in a process of its own. Blocks.
+
+    Raises:
+        InvalidInput: it cannot be read, does not fit, or is empty.
+        TooLarge: it needs more than the limits allow.
+    """
     with tempfile.TemporaryDirectory(prefix="calque-mask-") as folder:
         path = Path(folder) / "mask"
         path.write_bytes(data)
         source = SourceFile(name, path)
-        mask = read_mask(source, shape=volume.shape, affine=volume.affine_array, source_axes=volume.source_axes)
+        mask = read_mask(
+            source, shape=volume.shape, affine=volume.affine_array, source_axes=volume.source_axes, limits=limits
+        )
     if not mask.any():
         raise InvalidInput("The mask is empty.", Reason.MASK_MISMATCH)
     return mask

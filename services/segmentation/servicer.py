@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 
 from services.core import pipeline
 from services.core.errors import CalqueError, InvalidInput, Reason, TooLarge
+from services.formats.worker import Limits
 from services.segmentation import masks
 from services.segmentation.computation import Computation
 from services.segmentation.messages import annotation_message, check_name, label_records, mask_message
@@ -58,6 +59,7 @@ class SegmentationServicer(segmentation_pb2_grpc.SegmentationServicer):
 
     def __init__(self, store: Store, settings: Settings) -> None:
         self._threads = settings.compute_threads or os.cpu_count() or 1
+        self._limits = Limits(memory_bytes=settings.parser_memory_bytes, seconds=settings.parser_seconds)
         self._catalogue = Catalogue(store)
         self._annotations = Annotations(store)
         self._compute = ThreadPoolExecutor(self._threads, thread_name_prefix="compute")
@@ -171,7 +173,7 @@ class SegmentationServicer(segmentation_pb2_grpc.SegmentationServicer):
             data += request.data
             if len(data) > MASK_LIMIT_BYTES:
                 raise TooLarge("The mask file is too large.")
-        mask = await asyncio.to_thread(masks.take, name, bytes(data), volume)
+        mask = await asyncio.to_thread(masks.take, name, bytes(data), volume, self._limits)
         digest = await asyncio.to_thread(self._annotations.put_blob, record.annotation_id, mask)
         return segmentation_pb2.UploadMaskResponse(mask_digest=digest, voxels=int(mask.sum()))
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
 from itertools import product
 
 import numpy as np
@@ -10,9 +11,9 @@ from numpy.typing import NDArray
 from services.core.errors import ChoiceNeeded, InvalidInput, Reason
 from services.core.volume import Affine, Volume
 from services.formats.nifti import head_of, is_nifti
+from services.formats.read import read_volume
 from services.formats.source import SourceFile, check_names, short_name
 from services.formats.tiff import is_tiff
-from services.formats.worker import Limits, read_in_worker
 
 # How far a corner voxel of the mask may lie from its voxel of the volume. Headers keep float32 and rounded quaternions.
 TOLERANCE_MM = 1e-3
@@ -24,74 +25,49 @@ def read_mask(
     shape: tuple[int, int, int],
     affine: Affine,
     source_axes: tuple[int, int, int],
-    limits: Limits | None = None,
+    read: Callable[[Sequence[SourceFile]], Volume] = read_volume,
 ) -> NDArray[np.bool_]:
-    """Read a mask drawn elsewhere on a volume, in a process of its own.
+    """Read a mask drawn elsewhere on a volume.
 
     Args:
         file: NIfTI, matched by its geometry (its axes may be permuted or flipped), or a TIFF stack, matched by its shape.
         shape: slices, rows, columns of the volume.
         affine: the volume's, voxel index → mm, LPS.
         source_axes: the volume's; sizes are told in the order of its file.
-        limits: what reading may use, as in `read_in_worker`.
+        read: how the file is read, for instance in a worker.
 
     Returns:
         ``shape``, True where the file is neither zero nor not-a-number.
 
     Raises:
         InvalidInput: MASK_MISMATCH, or whatever is wrong with the file.
-        TooLarge: the file is over a limit, or reading it reached one.
     """
     check_names([file])
     head = head_of(file, 1024)
-    placed = is_nifti(head)
-    if not placed and not is_tiff(head):
-        raise InvalidInput(f"The file {short_name(file.name)} is neither a NIfTI nor a TIFF mask.", Reason.MASK_MISMATCH)
     try:
-        mask = read_in_worker([file], limits=limits)
+        if is_nifti(head):
+            return _matched(file, read([file]), shape, affine, source_axes)
+        if is_tiff(head):
+            mask = read([file])
+            if mask.shape != shape:
+                raise _other_size(file, mask.shape, shape, (2, 1, 0))
+            return _inside(mask.voxels)
     except ChoiceNeeded as error:
         raise InvalidInput(f"A mask must be one volume of labels. {error}", Reason.MASK_MISMATCH) from None
-    return match_mask(mask, file.name, placed=placed, shape=shape, affine=affine, source_axes=source_axes)
-
-
-def match_mask(
-    mask: Volume,
-    name: str,
-    *,
-    placed: bool,
-    shape: tuple[int, int, int],
-    affine: Affine,
-    source_axes: tuple[int, int, int],
-) -> NDArray[np.bool_]:
-    """The inside of a mask that was read, in the order of the volume's voxels.
-
-    Args:
-        mask: what the file holds.
-        name: the file's, for sentences.
-        placed: the file says where it lies in the patient, so its grid must be the volume's; else only its shape must.
-        shape, affine, source_axes: the volume's, as in `read_mask`.
-
-    Raises:
-        InvalidInput: MASK_MISMATCH.
-    """
-    if placed:
-        return _matched(name, mask, shape, affine, source_axes)
-    if mask.shape != shape:
-        raise _other_size(name, mask.shape, shape, (2, 1, 0))
-    return _inside(mask.voxels)
+    raise InvalidInput(f"The file {short_name(file.name)} is neither a NIfTI nor a TIFF mask.", Reason.MASK_MISMATCH)
 
 
 def _matched(
-    name: str, mask: Volume, shape: tuple[int, int, int], affine: Affine, source_axes: tuple[int, int, int]
+    file: SourceFile, mask: Volume, shape: tuple[int, int, int], affine: Affine, source_axes: tuple[int, int, int]
 ) -> NDArray[np.bool_]:
     """The mask's voxels in the volume's order, where the two grids are the same points of the patient."""
     to_volume = np.linalg.inv(affine) @ mask.affine
     turn = np.rint(to_volume[:3, :3]).astype(np.int64)
     if (np.abs(turn).sum(axis=0) != 1).any() or (np.abs(turn).sum(axis=1) != 1).any():
-        raise _elsewhere(name)
+        raise _elsewhere(file)
     axes = tuple(int(np.flatnonzero(turn[k])[0]) for k in range(3))  # the mask's axis along the volume's axis k
     if tuple(mask.shape[axis] for axis in axes) != shape:
-        raise _other_size(name, tuple(mask.shape[axis] for axis in axes), shape, source_axes)
+        raise _other_size(file, tuple(mask.shape[axis] for axis in axes), shape, source_axes)
     flips = tuple(int(turn[k].sum()) for k in range(3))
     # The same point by both ways: the corner's index in the mask, and the index that permuting and flipping gives it.
     index = np.zeros((4, 4))
@@ -102,7 +78,7 @@ def _matched(
     corners = np.array([[*c, 1.0] for c in product(*[(0, n - 1) for n in mask.shape])]).T
     apart = np.linalg.norm(((affine @ index - mask.affine) @ corners)[:3], axis=0).max()
     if not apart <= TOLERANCE_MM:
-        raise _elsewhere(name, float(apart))
+        raise _elsewhere(file, float(apart))
     turned = mask.voxels.transpose(axes)[tuple(slice(None, None, flip) for flip in flips)]
     return _inside(turned)
 
@@ -113,17 +89,17 @@ def _inside(voxels: NDArray[np.generic]) -> NDArray[np.bool_]:
 
 
 def _other_size(
-    name: str, mask: tuple[int, ...], volume: tuple[int, int, int], source_axes: tuple[int, int, int]
+    file: SourceFile, mask: tuple[int, ...], volume: tuple[int, int, int], source_axes: tuple[int, int, int]
 ) -> InvalidInput:
     sizes = [" × ".join(str(size[k]) for k in np.argsort(source_axes)) for size in (mask, volume)]
     return InvalidInput(
-        f"The mask {short_name(name)} has {sizes[0]} voxels where the volume has {sizes[1]}.", Reason.MASK_MISMATCH
+        f"The mask {short_name(file.name)} has {sizes[0]} voxels where the volume has {sizes[1]}.", Reason.MASK_MISMATCH
     )
 
 
-def _elsewhere(name: str, apart: float | None = None) -> InvalidInput:
+def _elsewhere(file: SourceFile, apart: float | None = None) -> InvalidInput:
     how = f": it lies up to {apart:.3g} mm beside it" if apart is not None else ": its axes point elsewhere"
     return InvalidInput(
-        f"The mask {short_name(name)} does not lie on the volume's voxels{how}; resample it onto the volume.",
+        f"The mask {short_name(file.name)} does not lie on the volume's voxels{how}; resample it onto the volume.",
         Reason.MASK_MISMATCH,
     )

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
+import hashlib
 import re
-import tempfile
 import time
 from dataclasses import dataclass
-from pathlib import Path
+from functools import partial
 from typing import Literal
 
 import numpy as np
@@ -14,9 +14,10 @@ from numpy.typing import NDArray
 
 from services.core import forest
 from services.core.errors import InvalidInput, NotFound, Reason
+from services.core.mask import at_threshold
 from services.formats.masks import read_mask
-from services.formats.source import SourceFile
-from services.formats.worker import Limits
+from services.formats.source import SourceFile, scratch_folder
+from services.formats.worker import Limits, read_in_worker
 from services.formats.write import nifti_bytes, tiff_bytes
 from services.segmentation.workspace import Snapshot
 from services.store.annotations import AnnotationRecord, Annotations, MaskRecord
@@ -33,13 +34,13 @@ class ExportedFile:
 
     name: str
     data: bytes
+    sha256: str
 
 
 def save(annotations: Annotations, annotation_id: str, volume: VolumeRecord, kept: Snapshot, threshold: int) -> MaskRecord:
     """Keep p ≥ threshold as the annotation's newest mask, durably. Blocks."""
-    content = kept.levels >= threshold
+    content = at_threshold(kept.levels, threshold)
     digest = annotations.put_blob(annotation_id, content)
-    voxel_ml = abs(float(np.linalg.det(volume.affine_array[:3, :3]))) / 1000.0
     record = MaskRecord(
         number=0,
         digest=digest,
@@ -49,32 +50,30 @@ def save(annotations: Annotations, annotation_id: str, volume: VolumeRecord, kep
         preset=kept.settings.preset,
         seed=kept.settings.seed,
         engine=forest.ENGINE,
-        object_ml=float(content.sum()) * voxel_ml,
+        object_ml=float(content.sum()) * volume.voxel_ml,
     )
     return annotations.publish_mask(annotation_id, record)
 
 
-def saved(annotations: Annotations, annotation_id: str, number: int) -> MaskRecord:
-    """A saved mask by its number; 0: the newest. Raises: NotFound."""
+def saved(annotations: Annotations, annotation_id: str, number: int, shape: tuple[int, int, int]) -> NDArray[np.uint8]:
+    """A saved mask by its number, 0: the newest; ``shape`` uint8, 255 inside. Raises: NotFound, Corrupt."""
     for record in annotations.masks(annotation_id):
         if number in (0, record.number):
-            return record
+            return annotations.get_blob(annotation_id, record.digest, shape).astype(np.uint8) * np.uint8(255)
     raise NotFound("There is no such saved mask.", Reason.MASK_NOT_FOUND)
 
 
 def take(name: str, data: bytes, volume: VolumeRecord, limits: Limits) -> NDArray[np.bool_]:
-    """A mask from a file's bytes, shape ``(slices, rows, columns)``, parsed in a process of its own. Blocks.
-
-    Raises:
-        InvalidInput: it cannot be read, does not fit, or is empty.
-        TooLarge: it needs more than the limits allow.
-    """
-    with tempfile.TemporaryDirectory(prefix="calque-mask-") as folder:
-        path = Path(folder) / "mask"
+    """A mask from a file's bytes, shape ``(slices, rows, columns)``. Raises: InvalidInput (it does not fit), TooLarge."""
+    with scratch_folder() as folder:
+        path = folder / "mask"
         path.write_bytes(data)
-        source = SourceFile(name, path)
         mask = read_mask(
-            source, shape=volume.shape, affine=volume.affine_array, source_axes=volume.source_axes, limits=limits
+            SourceFile(name, path),
+            shape=volume.shape,
+            affine=volume.affine_array,
+            source_axes=volume.source_axes,
+            read=partial(read_in_worker, limits=limits),
         )
     if not mask.any():
         raise InvalidInput("The mask is empty.", Reason.MASK_MISMATCH)
@@ -90,7 +89,7 @@ def write(
     else:
         data = nifti_bytes(array, affine=volume.affine_array, source_axes=volume.source_axes)
     stem = "-".join(_plain(part) for part in (volume.name, annotation.name, kind))
-    return ExportedFile(stem + _ENDINGS[form], data)
+    return ExportedFile(stem + _ENDINGS[form], data, hashlib.sha256(data).hexdigest())
 
 
 def _plain(text: str) -> str:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import hashlib
 import os
 import time
 from collections.abc import AsyncGenerator, AsyncIterator
@@ -191,16 +190,14 @@ class SegmentationServicer(segmentation_pb2_grpc.SegmentationServicer):
             if start == 0:
                 response.name = file.name
             if start + EXPORT_CHUNK_BYTES >= len(file.data):
-                response.sha256 = hashlib.sha256(file.data).hexdigest()
+                response.sha256 = file.sha256
             yield response
 
     async def _array(
         self, record: AnnotationRecord, volume: VolumeRecord, kind: masks.Kind, number: int
     ) -> NDArray[np.uint8]:
         if kind == "mask":
-            mask = await asyncio.to_thread(masks.saved, self._annotations, record.annotation_id, number)
-            content = await asyncio.to_thread(self._annotations.get_blob, record.annotation_id, mask.digest, volume.shape)
-            return content.astype(np.uint8) * 255
+            return await asyncio.to_thread(masks.saved, self._annotations, record.annotation_id, number, volume.shape)
         async with self._workspaces.at_work(record.annotation_id) as workspace:
             return await workspace.drawn() if kind == "annotation" else (await workspace.snapshot()).levels
 
@@ -215,7 +212,7 @@ class SegmentationServicer(segmentation_pb2_grpc.SegmentationServicer):
 
     def _message(self, record: AnnotationRecord) -> segmentation_pb2.Annotation:
         length = self._annotations.log_length(record.annotation_id)
-        return annotation_message(record, length, len(self._annotations.masks(record.annotation_id)))
+        return annotation_message(record, length, self._annotations.mask_count(record.annotation_id))
 
 
 async def _both_ways(

@@ -48,6 +48,7 @@ class Session:
         self._joined = workspace.log.length
         self._sent: dict[View, int] = {}
         self._told = (0, -1)  # generation and slices of the last progress
+        self._counted = 0  # generation of the last histogram
         self._measured = (0, 0.0, 0.0)  # generation and times of the last statistics
 
     async def start(self) -> None:
@@ -201,14 +202,16 @@ class Session:
         return Response(probability=probability)
 
     def _progress(self) -> Response | None:
-        """How far the volume is; a histogram with the visible slice, and with the whole volume."""
+        """How far the volume is; a histogram with the first slices, and with the whole volume."""
         computation = self._workspace.computation
         now = (computation.generation, computation.done)
         if now == self._told or not computation.generation:
             return None
-        first, self._told = self._told[0] != now[0], now
+        self._told = now
         total = len(computation.current)
-        if first or computation.complete:
+        something = now[1] > 0 or computation.forest is None  # a count of no slices would read as an object of 0 mL
+        if computation.complete or (something and self._counted != now[0]):
+            self._counted = now[0]
             counts, complete = computation.histogram(), computation.complete
             histogram = segmentation_pb2.Histogram(generation=now[0], counts=counts.tolist(), complete=complete)
             self._outbox.append(Response(histogram=histogram))

@@ -260,6 +260,9 @@ class Workspace:
             self.fitted_length and self._fitted_settings != self._fit_settings()
         ):
             await self._fit()
+            # In the same step: strokes that come faster than forests are fitted would else put off every mask.
+            if self.computation.forest is not None:
+                await self._views()
             return True
         if self.computation.forest is None:
             await self._answer_waiting()

@@ -13,8 +13,8 @@ _SENTENCES = {
     "FILE_TOO_LARGE": "This is too large for the server. Nothing was imported.",
     "GEOMETRY_INVALID": "The image does not say where it lies in the patient. Nothing was imported.",
     "SLICES_UNEVEN": "Slices are missing or unevenly spaced. Nothing was imported.",
-    "SEVERAL_SERIES": "Several series lie in this folder. Choose a folder with one of them.",
-    "SEVERAL_FRAMES": "The image has several time points or channels. Choose a file with one of them.",
+    "SEVERAL_SERIES": "Several series lie here. Choose one of them.",
+    "SEVERAL_FRAMES": "This image has several time points or channels. Choose one of them.",
     "COLOUR_IMAGE": "This is a colour image; grey values are needed. Nothing was imported.",
     "UPLOAD_OUT_OF_STEP": "The upload was interrupted. Please try again.",
     "DIGEST_MISMATCH": "Something was damaged on its way. It is sent again.",
@@ -39,6 +39,8 @@ TABLET_FULL = "This tablet has no room left: strokes cannot be kept. Free some r
 
 def sentence(error: LinkError) -> str:
     """A sentence for a failed call; the server's own where it says more than the reason."""
+    if error.choices:  # they are listed, and the server's sentence would list them once more
+        return _SENTENCES[error.reason]
     if error.reason.startswith(("FILE_", "SLICES_", "GEOMETRY_", "SEVERAL_", "REQUEST_")) and error.message:
         return error.message
     return _SENTENCES.get(error.reason) or error.message or "Something went wrong. Please try again."

@@ -83,6 +83,7 @@ ICON = {
     "sync": "\uf021",
     "folder": "\uf07b",
     "file": "\uf15b",
+    "stack": "\uf5fd",
     "close": "\uf00d",
     "warning": "\uf071",
     "up": "\uf062",

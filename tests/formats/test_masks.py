@@ -9,11 +9,9 @@ import nibabel
 import numpy as np
 import pytest
 
-from services.core.errors import InvalidInput, Reason, TooLarge
+from services.core.errors import InvalidInput, Reason
 from services.core.volume import Volume
-from services.formats import read as read_module
 from services.formats.masks import read_mask
-from services.formats.worker import Limits
 from services.formats.write import nifti_bytes, tiff_bytes
 from tests.formats.files import one
 from tests.phantoms import oblique_phantom, phantom_object, write_dicom_series
@@ -83,33 +81,3 @@ def test_several_labels_and_no_numbers_and_no_mask(tmp_path: Path) -> None:
     mismatch(tmp_path / "four.nii")
     series = write_dicom_series(VOLUME, tmp_path / "s")
     mismatch(sorted(series.iterdir())[0])
-
-
-def test_the_limits_hold_for_masks(tmp_path: Path) -> None:
-    nibabel.Nifti1Image(np.zeros((1, 1, 1), np.int16), np.eye(4)).to_filename(tmp_path / "m.nii")
-    with open(tmp_path / "m.nii", "r+b") as file:  # 2 GB of zeros, which this reader may not have
-        file.seek(40)
-        file.write(np.array([3, 1000, 1000, 1000], np.int16).tobytes())
-        file.truncate(352 + 2 * 10**9)
-    with pytest.raises(TooLarge) as caught:
-        read_mask(
-            one(tmp_path / "m.nii"),
-            shape=VOLUME.shape,
-            affine=VOLUME.affine,
-            source_axes=VOLUME.source_axes,
-            limits=Limits(memory_bytes=1 << 30),
-        )
-    assert caught.value.reason == Reason.FILE_TOO_LARGE
-
-
-def test_no_mask_is_parsed_in_this_process(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    (tmp_path / "m.nii.gz").write_bytes(nifti_bytes(MASK, affine=VOLUME.affine, source_axes=VOLUME.source_axes))
-    (tmp_path / "m.tif").write_bytes(tiff_bytes(MASK, affine=VOLUME.affine))
-
-    def parsed(*_: object) -> None:
-        raise AssertionError("parsed here")
-
-    for reader in ("read_nifti", "read_tiff"):
-        monkeypatch.setattr(read_module, reader, parsed)
-    for name in ("m.nii.gz", "m.tif"):
-        assert np.array_equal(imported(tmp_path / name), MASK)

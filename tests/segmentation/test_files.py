@@ -22,7 +22,7 @@ from services.core.volume import Volume
 from services.formats.write import nifti_bytes, tiff_bytes
 from services.segmentation.computation import Computation
 from tests.phantoms import write_nifti
-from tests.served import SECONDS, Served, Tablet, begin, chunks, eventually, refused, stroke
+from tests.served import SECONDS, Served, Tablet, begin, chunks, eventually, refused, serve, stroke
 
 pb = segmentation_pb2
 OBJECT = stroke(1, 3, [28, 33], [13, 13], label=1)
@@ -239,6 +239,20 @@ async def test_a_mask_that_does_not_fit_is_refused(served: Served, phantom: Volu
         assert await refused(upload(served, annotation_id, data)) == expected
     call = upload(served, annotation_id, tiff_bytes(mask, affine=phantom.affine), "../mask.tif")
     assert (await refused(call))[:2] == ("INVALID_ARGUMENT", "REQUEST_INVALID")
+
+
+async def test_a_mask_file_that_inflates_without_end_is_stopped_outside_the_server(tmp_path, phantom: Volume) -> None:
+    header = nibabel.Nifti1Header()
+    header.set_data_shape((1200, 1200, 1200))
+    header.set_data_dtype(np.uint8)
+    header.set_sform(np.eye(4), code=1)
+    header["vox_offset"] = 352
+    zeros = gzip.compress(bytes(64 << 20), 1)  # members of a gzip file follow one another
+    bomb = gzip.compress(header.binaryblock + bytes(4)) + zeros * 26
+    async with serve(tmp_path / "store", compute_threads=1, parser_memory_bytes=1 << 30) as served:
+        annotation_id = await begin(served, phantom)
+        call = upload(served, annotation_id, bomb, "mask.nii.gz")
+        assert await refused(call) == ("RESOURCE_EXHAUSTED", "FILE_TOO_LARGE", 0)
 
 
 async def test_a_damaged_stored_mask_is_told_and_saving_again_repairs_it(served: Served, phantom: Volume) -> None:

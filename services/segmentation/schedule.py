@@ -152,12 +152,11 @@ class Schedule:
         self.segment()
         return await future
 
-    async def drawn(self) -> NDArray[np.uint8]:
-        """Labels of all voxels, ``(slices, rows, columns)`` uint8, 0 where nothing is drawn."""
+    async def drawn(self) -> tuple[NDArray[np.uint8], int]:
+        """Labels ``(slices, rows, columns)`` uint8, 0 where nothing is drawn, and the log's length that they stand for."""
         async with self._labels_lock:
-            await self._run(self._catch_up)
-            drawn: NDArray[np.uint8] = await self._run(self._computation.labels.array.copy)
-            return drawn
+            length = await self._run(self._catch_up)
+            return await self._run(self._computation.labels.array.copy), length
 
     @property
     def waited_for(self) -> bool:

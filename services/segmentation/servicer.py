@@ -11,15 +11,13 @@ from contextlib import aclosing
 from typing import Any
 
 import grpc
-import numpy as np
 import structlog
 from calque.v1 import segmentation_pb2, segmentation_pb2_grpc
-from numpy.typing import NDArray
 
 from services.core import pipeline
 from services.core.errors import CalqueError, InvalidInput, Reason, TooLarge
 from services.formats.worker import Limits
-from services.segmentation import masks
+from services.segmentation import exports, masks
 from services.segmentation.audience import View
 from services.segmentation.computation import Computation
 from services.segmentation.messages import annotation_message, check_name, label_records, mask_message
@@ -40,14 +38,15 @@ EXPORT_CHUNK_BYTES = 256 << 10
 STORE_THREADS = 8
 
 Context = grpc.aio.ServicerContext[Any, Any]
-_KINDS: dict[int, masks.Kind] = {
+_KINDS: dict[int, exports.Kind] = {
     segmentation_pb2.EXPORT_KIND_ANNOTATION: "annotation",
     segmentation_pb2.EXPORT_KIND_MASK: "mask",
     segmentation_pb2.EXPORT_KIND_PROBABILITY: "probability",
 }
-_FORMATS: dict[int, masks.Format] = {
+_FORMATS: dict[int, exports.Format] = {
     segmentation_pb2.EXPORT_FORMAT_TIFF: "tiff",
     segmentation_pb2.EXPORT_FORMAT_NIFTI: "nifti",
+    segmentation_pb2.EXPORT_FORMAT_ZIP: "zip",
 }
 
 
@@ -86,7 +85,7 @@ class SegmentationServicer(segmentation_pb2_grpc.SegmentationServicer):
         labels = label_records(list(request.labels)) if request.labels else PAPER_LABELS
         volume = await asyncio.to_thread(self._catalogue.get, request.volume_id)
         record = await asyncio.to_thread(
-            self._annotations.create, volume.volume_id, name=name, labels=labels, created_ms=time.time_ns() // 1_000_000
+            self._annotations.create, volume.volume_id, name=name, labels=labels, created_ms=_now_ms()
         )
         log.info("annotation begun", annotation=record.annotation_id)
         return segmentation_pb2.CreateAnnotationResponse(annotation=annotation_message(record, 0, 0))
@@ -186,8 +185,8 @@ class SegmentationServicer(segmentation_pb2_grpc.SegmentationServicer):
             raise InvalidInput("An export needs a kind and a format.", Reason.REQUEST_INVALID)
         kind, form = _KINDS[request.kind], _FORMATS[request.format]
         record, volume = await asyncio.to_thread(self._records, request.annotation_id)
-        array = await self._array(record, volume, kind, request.mask_number)
-        file = await asyncio.to_thread(masks.write, array, volume, record, kind=kind, form=form)
+        content = await self._content(record, volume, kind, request.mask_number)
+        file = await asyncio.to_thread(exports.write, content, volume, record, form, _now_ms())
         for start in range(0, len(file.data), EXPORT_CHUNK_BYTES):
             response = segmentation_pb2.ExportResponse(data=file.data[start : start + EXPORT_CHUNK_BYTES])
             if start == 0:
@@ -196,15 +195,17 @@ class SegmentationServicer(segmentation_pb2_grpc.SegmentationServicer):
                 response.sha256 = file.sha256
             yield response
 
-    async def _array(
-        self, record: AnnotationRecord, volume: VolumeRecord, kind: masks.Kind, number: int
-    ) -> NDArray[np.uint8]:
+    async def _content(
+        self, record: AnnotationRecord, volume: VolumeRecord, kind: exports.Kind, number: int
+    ) -> exports.Content:
         if kind == "mask":
-            return await asyncio.to_thread(masks.saved, self._annotations, record.annotation_id, number, volume.shape)
+            mask = await asyncio.to_thread(masks.saved, self._annotations, record.annotation_id, number)
+            inside = await asyncio.to_thread(self._annotations.get_blob, record.annotation_id, mask.digest, volume.shape)
+            return await asyncio.to_thread(exports.of_mask, mask, inside)
         async with self._workspaces.at_work(record.annotation_id) as workspace:
-            return (
-                await workspace.schedule.drawn() if kind == "annotation" else (await workspace.schedule.snapshot()).levels
-            )
+            if kind == "annotation":
+                return exports.of_labels(*await workspace.schedule.drawn(), _now_ms())
+            return exports.of_probability(await workspace.schedule.snapshot(), _now_ms())
 
     def _open(self, annotation_id: str) -> tuple[AnnotationRecord, VolumeRecord, Computation, Log]:
         record, volume = self._records(annotation_id)
@@ -218,6 +219,11 @@ class SegmentationServicer(segmentation_pb2_grpc.SegmentationServicer):
     def _message(self, record: AnnotationRecord) -> segmentation_pb2.Annotation:
         length = self._annotations.log_length(record.annotation_id)
         return annotation_message(record, length, self._annotations.mask_count(record.annotation_id))
+
+
+def _now_ms() -> int:
+    """Milliseconds since 1970, UTC."""
+    return time.time_ns() // 1_000_000
 
 
 async def _both_ways(

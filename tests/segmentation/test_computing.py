@@ -372,4 +372,4 @@ async def test_exports_while_computing_never_apply_an_event_twice(served: Served
         await tablet.acked(tablet.sequence)
         actions = [to_action(body, workspace.planes, phantom.shape, None) for body in bodies]
         truth = replay(phantom.shape, [action for action in actions if action is not None]).array
-        np.testing.assert_array_equal(await workspace.schedule.drawn(), truth)
+        np.testing.assert_array_equal((await workspace.schedule.drawn())[0], truth)

@@ -26,6 +26,7 @@ from services.formats.source import (
     SourceFile,
     bad_header,
     check_size,
+    naming,
     refusing,
     short_name,
     truncated,
@@ -82,7 +83,9 @@ def read_dicom(
             progress(done, 2 * len(files))
     if not images:
         raise InvalidInput(
-            f"There is no image among the files, only: {', '.join(sorted(set(skipped))[:5])}.", Reason.FILE_NOT_AN_IMAGE
+            f"There is no image in {short_name(files[0].name)}{' and the others' if len(files) > 1 else ''}, "
+            f"only: {', '.join(sorted(set(skipped))[:5])}.",
+            Reason.FILE_NOT_AN_IMAGE,
         )
     if skipped:
         warnings.add(f"Objects that are no images were skipped: {len(skipped)} ({', '.join(sorted(set(skipped))[:5])}).")
@@ -90,8 +93,10 @@ def read_dicom(
     chosen = _choose(group(images), series)
     for image in chosen.images:
         _check_grey(files[image.file], image)
+        if image.broken:
+            raise image.broken
     placed = [_place(files[image.file], image) for image in chosen.images]
-    check_orientation(placed[0].orientation)
+    check_orientation(placed[0].orientation, placed[0].name)
     slices, affine = stack(placed, frame, chosen.images[0].thickness_mm or 1.0)
     if len(slices) == 1:
         warnings.add("There is one slice only; its thickness is taken for the distance of slices.")
@@ -168,7 +173,9 @@ def _place(file: SourceFile, image: Image) -> Placed:
             f"The file {short_name(file.name)} has a position or a pixel spacing that is zero or not a number.",
             Reason.GEOMETRY_INVALID,
         )
-    return Placed((image.file, image.frame), image.position, image.orientation, image.pixel_mm, image.order, image.instance)
+    return Placed(
+        (image.file, image.frame), file.name, image.position, image.orientation, image.pixel_mm, image.order, image.instance
+    )
 
 
 def _volume(
@@ -200,16 +207,17 @@ def _volume(
             progress(len(files) + done * len(files) // len(by_file), 2 * len(files))
     if voxels is None:
         raise truncated(files[first.file].name)
-    return Volume(
-        voxels=voxels,
-        affine=affine,
-        slope=np.array([image.slope for image in ordered]),
-        intercept=np.array([image.intercept for image in ordered]),
-        source_axes=(2, 1, 0),
-        modality=first.modality,
-        description=first.description,
-        warnings=tuple(warnings),
-    )
+    with naming(files[first.file].name):
+        return Volume(
+            voxels=voxels,
+            affine=affine,
+            slope=np.array([image.slope for image in ordered]),
+            intercept=np.array([image.intercept for image in ordered]),
+            source_axes=(2, 1, 0),
+            modality=first.modality,
+            description=first.description,
+            warnings=tuple(warnings),
+        )
 
 
 def _fitting(file: SourceFile, voxels: NDArray[Any], dtype: np.dtype[Any]) -> NDArray[Any]:

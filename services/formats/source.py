@@ -81,11 +81,22 @@ def check_names(files: list[SourceFile]) -> None:
     for file in files:
         name = file.name
         if not 0 < len(name) <= _MAX_NAME:
-            raise InvalidInput(f"A file name is empty or longer than {_MAX_NAME} characters.")
-        if any(unicodedata.category(c) in ("Cc", "Cs") or c in _TURNING for c in name):
-            raise InvalidInput("A file name has characters that cannot be shown; rename the file.")
-        if name.startswith("/") or ".." in PurePosixPath(name).parts:
-            raise InvalidInput("A file name leads out of its folder; rename the file.")
+            raise InvalidInput(f"The file name {_harmless(name)} is empty or longer than {_MAX_NAME} characters.")
+        if any(map(_unshowable, name)):
+            raise InvalidInput(
+                f"The name of the file {_harmless(name)} has characters that cannot be shown; rename the file."
+            )
+        if name.startswith("/") or ".." in PurePosixPath(name.replace("\\", "/")).parts:
+            raise InvalidInput(f"The file name {_harmless(name)} leads out of its folder; rename the file.")
+
+
+def _unshowable(character: str) -> bool:
+    return unicodedata.category(character) in ("Cc", "Cs") or character in _TURNING
+
+
+def _harmless(name: str) -> str:
+    """A name in quotes that may be anything: what cannot be shown is replaced."""
+    return short_name("".join("\N{REPLACEMENT CHARACTER}" if _unshowable(c) else c for c in name[-60:]))
 
 
 def short_name(name: str) -> str:
@@ -112,6 +123,18 @@ def refusing(name: str) -> Iterator[None]:
             raise truncated(name) from None
         except Exception:
             raise InvalidInput(f"The file {shown} is damaged and could not be read.", Reason.FILE_NOT_READABLE) from None
+
+
+@contextmanager
+def naming(name: str) -> Iterator[None]:
+    """Let what a `Volume` finds wrong with its parts say that it is about the file ``name``."""
+    try:
+        yield
+    except InvalidInput as error:
+        told = str(error)
+        raise InvalidInput(
+            f"The file {short_name(name)} cannot be used: {told[0].lower()}{told[1:]}", error.reason
+        ) from None
 
 
 def file_choices(files: Iterable[SourceFile]) -> tuple[Choice, ...]:

@@ -7,8 +7,9 @@ into series that make one stack, one series is chosen, its slices are ordered by
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
+from pathlib import PurePosixPath
 from typing import Any
 
 import numpy as np
@@ -72,6 +73,7 @@ def read_dicom(
     images: list[Image] = []
     skipped: list[str] = []
     warnings: set[str] = set()
+    named: set[str] = set()  # by the directory of a disc
     for done, file in enumerate(files, 1):
         with refusing(file.name):
             found = read_images(file, done - 1)
@@ -79,14 +81,24 @@ def read_dicom(
         warnings |= set(found.warnings)
         if not found.images:
             skipped.append(found.what)
+        folder = PurePosixPath(file.name).parent
+        named |= {(folder.joinpath(*parts)).as_posix() for parts in found.names}
         if progress:
             progress(done, 2 * len(files))
+    if not images and named:
+        raise InvalidInput(
+            f"The file {short_name(files[0].name)} is the directory of a disc, which holds no image itself; "
+            "import the whole disc.",
+            Reason.FILE_NOT_AN_IMAGE,
+        )
     if not images:
         raise InvalidInput(
             f"There is no image in {short_name(files[0].name)}{' and the others' if len(files) > 1 else ''}, "
             f"only: {', '.join(sorted(set(skipped))[:5])}.",
             Reason.FILE_NOT_AN_IMAGE,
         )
+    if absent := named - {file.name for file in files}:
+        warnings.add(f"The directory of the disc names {len(absent)} files that were not among those imported.")
     if skipped:
         warnings.add(f"Objects that are no images were skipped: {len(skipped)} ({', '.join(sorted(set(skipped))[:5])}).")
 
@@ -155,7 +167,8 @@ def _check_grey(file: SourceFile, image: Image) -> None:
         )
     if image.mosaic:
         raise ChoiceNeeded(
-            f"The file {short_name(file.name)} is a mosaic of many slices; export the series as single slices.",
+            f"The file {short_name(file.name)} is a mosaic of many slices and does not say how they lie; "
+            "export the series as single slices.",
             Reason.GEOMETRY_INVALID,
         )
 
@@ -197,8 +210,7 @@ def _volume(
         wanted.sort()
         with refusing(file.name):
             dataset = pydicom.dcmread(file.path, force=True)
-            frames = [frame for frame, _ in wanted]
-            for (_, index), pixels in zip(wanted, stored_frames(dataset, file.name, frames, ordered[wanted[0][1]].frames)):
+            for index, pixels in _decoded(dataset, file.name, [(index, ordered[index]) for _, index in wanted]):
                 if voxels is None:  # only now is it known that the sizes are true
                     voxels = np.empty((len(ordered), *pixels.shape), dtype=pixels.dtype)
                 voxels = _fitting(file, voxels, pixels.dtype)
@@ -218,6 +230,19 @@ def _volume(
             description=first.description,
             warnings=tuple(warnings),
         )
+
+
+def _decoded(dataset: Any, name: str, wanted: list[tuple[int, Image]]) -> Iterator[tuple[int, NDArray[Any]]]:
+    """Pixels of slices that one file holds, frames ascending: number of the slice, ``(rows, columns)``."""
+    first = wanted[0][1]
+    if first.tile is None:
+        frames = stored_frames(dataset, name, [image.frame for _, image in wanted], first.frames)
+        yield from zip((index for index, _ in wanted), frames)
+        return
+    (whole,) = stored_frames(dataset, name, [0], 1)
+    for index, image in wanted:
+        row, column = image.tile or (0, 0)
+        yield index, whole[row : row + image.rows, column : column + image.columns]
 
 
 def _fitting(file: SourceFile, voxels: NDArray[Any], dtype: np.dtype[Any]) -> NDArray[Any]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -12,6 +12,8 @@ from numpy.typing import NDArray
 from services.core.errors import ChoiceNeeded, InvalidInput, Reason
 from services.formats.dicom_pixels import NATIVE, transfer_syntax
 from services.formats.dicom_scan import UNDEFINED, Header, read_header
+from services.formats.dicomdir import referenced
+from services.formats.siemens import read_mosaic
 from services.formats.source import MAX_SLICES, MAX_VOXELS, SourceFile, bad_header, short_name, truncated
 
 # Storage classes that have rows and columns but are results, not images to draw on.
@@ -54,7 +56,8 @@ class Image:
     instance: str
     colour: bool
     inverted: bool
-    mosaic: bool
+    mosaic: bool  # one whose tiles could not be told apart
+    tile: tuple[int, int] | None  # first row and column within a mosaic's image; ``rows`` and ``columns`` are the tile's
     broken: InvalidInput | None  # why its pixels cannot be read; to be raised when they are asked for
 
 
@@ -65,6 +68,7 @@ class Found:
     images: tuple[Image, ...] = ()
     what: str = ""
     warnings: tuple[str, ...] = ()
+    names: tuple[tuple[str, ...], ...] = ()  # of the directory of a disc: the files that it names
 
 
 def read_images(file: SourceFile, index: int) -> Found:
@@ -85,7 +89,7 @@ def read_images(file: SourceFile, index: int) -> Found:
     sop_class = str(dataset.get("SOPClassUID") or meta.get("MediaStorageSOPClassUID") or "")
     name = pydicom.uid.UID(sop_class).name if sop_class else ""
     if sop_class == _DIRECTORY:
-        return Found(what="directory of a disc (DICOMDIR)")
+        return Found(what="directory of a disc (DICOMDIR)", names=tuple(referenced(file)))
     if sop_class in _RESULTS:
         return Found(what=_RESULTS[sop_class])
     if "Rows" not in dataset or "Columns" not in dataset:
@@ -107,6 +111,8 @@ def read_images(file: SourceFile, index: int) -> Found:
         raise broken  # before a lying count is believed
     groups = _functional_groups(file, dataset, frames)
     images = tuple(_image(file, index, dataset, groups, frame, frames, broken) for frame in range(frames))
+    if images[0].mosaic and frames == 1:
+        images = _tiles(file, images[0], _number(dataset.get("SpacingBetweenSlices")))
     return Found(images, "", tuple(warnings))
 
 
@@ -201,6 +207,7 @@ def _image(
         colour=int(dataset.get("SamplesPerPixel") or 1) != 1 or not photometric.startswith("MONOCHROME"),
         inverted=photometric == "MONOCHROME1",
         mosaic="MOSAIC" in kinds,
+        tile=None,
         broken=broken,
     )
 
@@ -215,6 +222,32 @@ def _order(dataset: Any, groups: list[Any], frame: int) -> tuple[float, ...]:
         else [0.0] + [_number(_soft(dataset, key)) for key in keys[1:]]
     )
     return (*first, _number(_soft(dataset, "InstanceNumber")), float(frame))
+
+
+def _tiles(file: SourceFile, image: Image, spacing_mm: float) -> tuple[Image, ...]:
+    """The slices of a mosaic as images of their own; the mosaic itself where its header says too little of them."""
+    mosaic = read_mosaic(file, image.rows, image.columns, spacing_mm)
+    if mosaic is None or image.position is None or image.orientation is None or image.pixel_mm is None:
+        return (image,)
+    along, down = image.orientation[:3], image.orientation[3:]
+    if abs(abs(float(np.cross(along, down) @ mosaic.normal)) - 1) > 1e-3:
+        return (image,)
+    rows, columns = image.rows // mosaic.across, image.columns // mosaic.across
+    first = image.position + along * image.pixel_mm[1] * (image.columns - columns) / 2
+    first = first + down * image.pixel_mm[0] * (image.rows - rows) / 2
+    return tuple(
+        replace(
+            image,
+            frame=n,
+            rows=rows,
+            columns=columns,
+            position=first + n * mosaic.spacing_mm * mosaic.normal,
+            instance=f"{image.instance}/{n}",
+            mosaic=False,
+            tile=(n // mosaic.across * rows, n % mosaic.across * columns),
+        )
+        for n in range(mosaic.tiles)
+    )
 
 
 def _soft(dataset: Any, keyword: str) -> Any:

@@ -48,7 +48,8 @@ class SourceFile:
 
 
 def source_files(path: Path) -> list[SourceFile]:
-    """The files of an import: ``path`` itself, or all files of the folder and the folders in it, sorted by name.
+    """The files of an import: ``path`` itself, all files of the folder and the folders in it, sorted by name, or, where
+    ``path`` is the DICOMDIR of a disc, the files that it names.
 
     Hidden files and folders are left out, links to folders are not followed. Names start with the folder's own name.
 
@@ -57,6 +58,10 @@ def source_files(path: Path) -> list[SourceFile]:
         TooLarge: more than `MAX_FILES` files.
     """
     path = Path(path)
+    if path.is_file() and path.name.upper() == "DICOMDIR":
+        from services.formats.dicomdir import disc_files  # needs pydicom, which who reads only masks does not have
+
+        return disc_files(path)
     if path.is_file():
         return [SourceFile(path.name, path)]
     if not path.is_dir():

@@ -50,3 +50,10 @@ def deflated_zeros(size_mb: int) -> bytes:
     packer = zlib.compressobj(9, zlib.DEFLATED, -zlib.MAX_WBITS)
     block = packer.compress(bytes(1 << 20)) + packer.flush(zlib.Z_FULL_FLUSH)
     return block * size_mb + b"\x03\x00"
+
+
+def gzip_then_zeros(start: bytes, size_mb: int) -> bytes:
+    """A gzip file of some bytes and then so many MiB of zeros; its checksum is never reached."""
+    packer = zlib.compressobj(9, zlib.DEFLATED, -zlib.MAX_WBITS)
+    packed = packer.compress(start) + packer.flush(zlib.Z_FULL_FLUSH)
+    return b"\x1f\x8b\x08\0\0\0\0\0\0\xff" + packed + deflated_zeros(size_mb) + bytes(8)

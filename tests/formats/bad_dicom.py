@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import struct
+import warnings
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -11,16 +12,17 @@ from typing import Any
 import imagecodecs
 import numpy as np
 import pydicom
-from pydicom.dataset import Dataset
+from pydicom.dataset import Dataset, FileMetaDataset
 from pydicom.encaps import encapsulate
-from pydicom.uid import UID, RLELossless, generate_uid
+from pydicom.uid import UID, ExplicitVRLittleEndian, RLELossless, generate_uid
 
 from services.core.errors import Reason
-from tests.formats.bad_case import case, deflated_zeros
+from tests.formats.bad_case import case, deflated_zeros, gzip_then_zeros
 from tests.phantoms import (
     STRUCTURED_REPORT,
     dicom_slice,
     enhanced_object,
+    mosaic_object,
     oblique_phantom,
     save_dicom,
     write_dicom_series,
@@ -192,6 +194,13 @@ def odd_length(folder: Path) -> Path:
     return one_file(folder, lambda b: b.replace(old, new))
 
 
+@case("05 gzip bomb of 2 GB", "RE", R.FILE_TOO_LARGE, "bomb.dcm.gz")
+def packed_bomb(folder: Path) -> Path:
+    head = save_dicom(dicom_slice(PHANTOM, 0, "1.2"), folder / "one.dcm").read_bytes()
+    (folder / "bomb.dcm.gz").write_bytes(gzip_then_zeros(head, 2048))
+    return folder / "bomb.dcm.gz"
+
+
 @case("16 sequences nested 10,000 deep", "RE", R.FILE_TOO_LARGE, "nested.dcm")
 def nested(folder: Path) -> Path:
     data = save_dicom(dicom_slice(PHANTOM, 0, "1.2"), folder / "nested.dcm").read_bytes()
@@ -209,6 +218,41 @@ def path_in_uid(folder: Path) -> Path:
     path = series(folder, change, skip=(1, 2, 3))
     (path / next(path.iterdir()).name).rename(path / "IM0001")
     return path
+
+
+@case("17 path in a DICOMDIR", "IA", R.FILE_HEADER_INVALID, "DICOMDIR", "outside of its disc")
+def path_in_directory(folder: Path) -> Path:
+    path = series(folder)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        save_dicom(directory("..", "..", "etc", "passwd"), path / "DICOMDIR")
+    return path
+
+
+@case("20 a DICOMDIR without its disc", "IA", R.FILE_NOT_AN_IMAGE, "disc", "import the whole disc")
+def directory_alone(folder: Path) -> Path:
+    return save_dicom(directory("IM0001"), folder / "disc")
+
+
+@case("20 a mosaic that does not say how it lies", "FP", R.GEOMETRY_INVALID, "m.dcm", "mosaic")
+def mute_mosaic(folder: Path) -> Path:
+    d = mosaic_object(PHANTOM)
+    del d[0x00291010]
+    return save_dicom(d, folder / "m.dcm")
+
+
+def directory(*parts: str) -> Dataset:
+    """A DICOMDIR that names one file."""
+    d, record = Dataset(), Dataset()
+    d.file_meta = FileMetaDataset()
+    d.file_meta.TransferSyntaxUID = ExplicitVRLittleEndian
+    d.file_meta.MediaStorageSOPClassUID = UID("1.2.840.10008.1.3.10")
+    d.file_meta.MediaStorageSOPInstanceUID = "1.2.3"
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # of names that are none
+        record.DirectoryRecordType, record.ReferencedFileID = "IMAGE", list(parts)
+        d.DirectoryRecordSequence = [record]
+    return d
 
 
 case("19 slope zero", "IA", R.FILE_HEADER_INVALID, "s/IM000")(all_with(RescaleSlope=0, RescaleIntercept=0))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import gzip
 import struct
-import zlib
+import zipfile
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -14,7 +14,7 @@ import numpy as np
 import tifffile
 
 from services.core.errors import Reason
-from tests.formats.bad_case import case, deflated_zeros
+from tests.formats.bad_case import case, deflated_zeros, gzip_then_zeros
 from tests.phantoms import oblique_phantom, write_nifti
 
 R = Reason
@@ -86,9 +86,7 @@ case("28 voxels partly past the end", "IA", R.FILE_TRUNCATED, "v.nii")(nifti(PLA
 @case("29 gzip bomb of 2 GB", "RE", R.FILE_TOO_LARGE, "bomb.nii.gz")
 def gzip_bomb(folder: Path) -> Path:
     head = write_nifti(PHANTOM, folder / "v.nii").read_bytes()
-    packer = zlib.compressobj(9, zlib.DEFLATED, -zlib.MAX_WBITS)
-    start = packer.compress(head) + packer.flush(zlib.Z_FULL_FLUSH)
-    (folder / "bomb.nii.gz").write_bytes(b"\x1f\x8b\x08\0\0\0\0\0\0\xff" + start + deflated_zeros(2048) + bytes(8))
+    (folder / "bomb.nii.gz").write_bytes(gzip_then_zeros(head, 2048))
     return folder / "bomb.nii.gz"
 
 
@@ -178,6 +176,67 @@ case("31 BigTIFF, an entry longer than the file", "IA", R.FILE_HEADER_INVALID, "
 case("31 BigTIFF, a page of too many entries", "IA", R.FILE_HEADER_INVALID, "v.tif")(bigtiff(lying_page))
 case("31 BigTIFF, overlapping entries", "IA", R.FILE_HEADER_INVALID, "v.tif", "overlap")(bigtiff(overlapping, **TEXT))
 case("31 BigTIFF, an entry twice", "IA", R.FILE_HEADER_INVALID, "v.tif", "twice")(bigtiff(twice))
+
+
+def archive(*entries: tuple[str | zipfile.ZipInfo, bytes]) -> Callable[[Path], Path]:
+    """A zip archive of a good volume and then these entries."""
+
+    def make(folder: Path) -> Path:
+        good = write_nifti(PHANTOM, folder / "v.nii")
+        with zipfile.ZipFile(folder / "v.zip", "w", zipfile.ZIP_DEFLATED) as out:
+            out.write(good, "v.nii")
+            for name, data in entries:
+                out.writestr(name, data)
+        return folder / "v.zip"
+
+    return make
+
+
+def link() -> zipfile.ZipInfo:
+    info = zipfile.ZipInfo("passwd")
+    info.create_system, info.external_attr = 3, 0o120777 << 16
+    return info
+
+
+def nested_archive(folder: Path) -> Path:
+    inner = archive(("zeros", bytes(1 << 20)))(folder).read_bytes()
+    return archive(("inner.dat", inner))(folder)
+
+
+for told, name in (
+    ("up", "../../evil.nii"),
+    ("root", "/evil.nii"),
+    ("Windows", "..\\..\\evil.nii"),
+    ("drive", "C:/evil.nii"),
+):
+    case(f"32 zip slip, {told}", "IA", R.REQUEST_INVALID, "v.zip", "leads out of it")(archive((name, b"evil")))
+case("32 a link", "IA", R.FILE_NOT_READABLE, "v.zip", "link")(archive((link(), b"/etc/passwd")))
+case("32 an archive in an archive", "IA", R.FILE_NOT_READABLE, "v.zip", "another archive")(nested_archive)
+case("32 an archive of nothing", "IA", R.FILE_NOT_AN_IMAGE, "v.zip", "holds no files")(
+    lambda folder: (folder / "v.zip").write_bytes(b"PK\5\6" + bytes(18)) and folder / "v.zip"
+)
+
+
+@case("32 a bomb in an archive", "RE", R.FILE_TOO_LARGE, "v.zip")
+def bomb_in_archive(folder: Path) -> Path:
+    """An entry of 2 GB, made without packing it: the packed bytes stand in for those of a small one."""
+    data = deflated_zeros(2048)
+    with zipfile.ZipFile(folder / "v.zip", "w") as out:
+        out.writestr("zeros", data)
+    made = bytearray((folder / "v.zip").read_bytes())
+    for start, method in ((made.index(b"PK\1\2"), 10), (0, 8)):
+        struct.pack_into("<H", made, start + method, zipfile.ZIP_DEFLATED)
+        struct.pack_into("<I", made, start + method + 14, 2048 << 20)
+    (folder / "v.zip").write_bytes(made)
+    return folder / "v.zip"
+
+
+@case("32 an archive that lies about a checksum", "IA", R.FILE_NOT_READABLE, "v.zip", "damaged")
+def lying_archive(folder: Path) -> Path:
+    made = bytearray(archive(("a", b"some bytes"))(folder).read_bytes())
+    made[made.index(b"PK\1\2") + 16] ^= 0xFF
+    (folder / "v.zip").write_bytes(made)
+    return folder / "v.zip"
 
 
 @case("33 words under the name of an image", "IA", R.FILE_NOT_AN_IMAGE, "words.nii.gz")

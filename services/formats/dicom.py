@@ -7,8 +7,9 @@ into series that make one stack, one series is chosen, its slices are ordered by
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
+from pathlib import PurePosixPath
 from typing import Any
 
 import numpy as np
@@ -26,6 +27,7 @@ from services.formats.source import (
     SourceFile,
     bad_header,
     check_size,
+    naming,
     refusing,
     short_name,
     truncated,
@@ -71,6 +73,7 @@ def read_dicom(
     images: list[Image] = []
     skipped: list[str] = []
     warnings: set[str] = set()
+    named: set[str] = set()  # by the directory of a disc
     for done, file in enumerate(files, 1):
         with refusing(file.name):
             found = read_images(file, done - 1)
@@ -78,20 +81,34 @@ def read_dicom(
         warnings |= set(found.warnings)
         if not found.images:
             skipped.append(found.what)
+        folder = PurePosixPath(file.name).parent
+        named |= {(folder.joinpath(*parts)).as_posix() for parts in found.names}
         if progress:
             progress(done, 2 * len(files))
+    if not images and named:
+        raise InvalidInput(
+            f"The file {short_name(files[0].name)} is the directory of a disc, which holds no image itself; "
+            "import the whole disc.",
+            Reason.FILE_NOT_AN_IMAGE,
+        )
     if not images:
         raise InvalidInput(
-            f"There is no image among the files, only: {', '.join(sorted(set(skipped))[:5])}.", Reason.FILE_NOT_AN_IMAGE
+            f"There is no image in {short_name(files[0].name)}{' and the others' if len(files) > 1 else ''}, "
+            f"only: {', '.join(sorted(set(skipped))[:5])}.",
+            Reason.FILE_NOT_AN_IMAGE,
         )
+    if absent := named - {file.name for file in files}:
+        warnings.add(f"The directory of the disc names {len(absent)} files that were not among those imported.")
     if skipped:
         warnings.add(f"Objects that are no images were skipped: {len(skipped)} ({', '.join(sorted(set(skipped))[:5])}).")
 
     chosen = _choose(group(images), series)
     for image in chosen.images:
         _check_grey(files[image.file], image)
+        if image.broken:
+            raise image.broken
     placed = [_place(files[image.file], image) for image in chosen.images]
-    check_orientation(placed[0].orientation)
+    check_orientation(placed[0].orientation, placed[0].name)
     slices, affine = stack(placed, frame, chosen.images[0].thickness_mm or 1.0)
     if len(slices) == 1:
         warnings.add("There is one slice only; its thickness is taken for the distance of slices.")
@@ -150,7 +167,8 @@ def _check_grey(file: SourceFile, image: Image) -> None:
         )
     if image.mosaic:
         raise ChoiceNeeded(
-            f"The file {short_name(file.name)} is a mosaic of many slices; export the series as single slices.",
+            f"The file {short_name(file.name)} is a mosaic of many slices and does not say how they lie; "
+            "export the series as single slices.",
             Reason.GEOMETRY_INVALID,
         )
 
@@ -168,7 +186,9 @@ def _place(file: SourceFile, image: Image) -> Placed:
             f"The file {short_name(file.name)} has a position or a pixel spacing that is zero or not a number.",
             Reason.GEOMETRY_INVALID,
         )
-    return Placed((image.file, image.frame), image.position, image.orientation, image.pixel_mm, image.order, image.instance)
+    return Placed(
+        (image.file, image.frame), file.name, image.position, image.orientation, image.pixel_mm, image.order, image.instance
+    )
 
 
 def _volume(
@@ -190,8 +210,7 @@ def _volume(
         wanted.sort()
         with refusing(file.name):
             dataset = pydicom.dcmread(file.path, force=True)
-            frames = [frame for frame, _ in wanted]
-            for (_, index), pixels in zip(wanted, stored_frames(dataset, file.name, frames, ordered[wanted[0][1]].frames)):
+            for index, pixels in _decoded(dataset, file.name, [(index, ordered[index]) for _, index in wanted]):
                 if voxels is None:  # only now is it known that the sizes are true
                     voxels = np.empty((len(ordered), *pixels.shape), dtype=pixels.dtype)
                 voxels = _fitting(file, voxels, pixels.dtype)
@@ -200,16 +219,30 @@ def _volume(
             progress(len(files) + done * len(files) // len(by_file), 2 * len(files))
     if voxels is None:
         raise truncated(files[first.file].name)
-    return Volume(
-        voxels=voxels,
-        affine=affine,
-        slope=np.array([image.slope for image in ordered]),
-        intercept=np.array([image.intercept for image in ordered]),
-        source_axes=(2, 1, 0),
-        modality=first.modality,
-        description=first.description,
-        warnings=tuple(warnings),
-    )
+    with naming(files[first.file].name):
+        return Volume(
+            voxels=voxels,
+            affine=affine,
+            slope=np.array([image.slope for image in ordered]),
+            intercept=np.array([image.intercept for image in ordered]),
+            source_axes=(2, 1, 0),
+            modality=first.modality,
+            description=first.description,
+            warnings=tuple(warnings),
+        )
+
+
+def _decoded(dataset: Any, name: str, wanted: list[tuple[int, Image]]) -> Iterator[tuple[int, NDArray[Any]]]:
+    """Pixels of slices that one file holds, frames ascending: number of the slice, ``(rows, columns)``."""
+    first = wanted[0][1]
+    if first.tile is None:
+        frames = stored_frames(dataset, name, [image.frame for _, image in wanted], first.frames)
+        yield from zip((index for index, _ in wanted), frames)
+        return
+    (whole,) = stored_frames(dataset, name, [0], 1)
+    for index, image in wanted:
+        row, column = image.tile or (0, 0)
+        yield index, whole[row : row + image.rows, column : column + image.columns]
 
 
 def _fitting(file: SourceFile, voxels: NDArray[Any], dtype: np.dtype[Any]) -> NDArray[Any]:

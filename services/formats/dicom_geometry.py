@@ -7,7 +7,7 @@ two. Spacing comes from positions, never from SliceThickness.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from services.core.errors import ChoiceNeeded, InvalidInput, Reason
 from services.core.volume import Affine
-from services.formats.source import frame_choices
+from services.formats.source import frame_choices, short_name
 
 _ORTHONORMAL = 1e-3  # headers round direction cosines to as few as four digits
 _SAME_PLACE_MM = 0.01
@@ -30,6 +30,7 @@ class Placed:
 
     Attributes:
         source: index of the file, and the frame in it from 0.
+        name: the user's name of the file.
         position: ``(3,)`` mm.
         orientation: ``(6,)``, unit vector along a row (towards higher columns), then along a column (towards higher rows).
         pixel_mm: distance of rows, then of columns.
@@ -38,6 +39,7 @@ class Placed:
     """
 
     source: tuple[int, int]
+    name: str
     position: NDArray[np.float64]
     orientation: NDArray[np.float64]
     pixel_mm: tuple[float, float]
@@ -45,13 +47,14 @@ class Placed:
     instance: str
 
 
-def check_orientation(orientation: NDArray[np.float64]) -> None:
-    """Refuse directions that are not two orthogonal unit vectors. Raises: ChoiceNeeded."""
+def check_orientation(orientation: NDArray[np.float64], name: str) -> None:
+    """Refuse directions that are not two orthogonal unit vectors; ``name`` is the file's. Raises: ChoiceNeeded."""
     along, down = orientation[:3], orientation[3:]
     apart = [abs(float(along @ along) - 1), abs(float(down @ down) - 1), abs(float(along @ down))]
     if not max(apart) <= _ORTHONORMAL:
         raise ChoiceNeeded(
-            "The directions of the images (ImageOrientationPatient) are not at right angles; export the series again.",
+            f"The directions of the image in {short_name(name)} (ImageOrientationPatient) are not at right angles; "
+            "export the series again.",
             Reason.GEOMETRY_INVALID,
         )
 
@@ -82,7 +85,7 @@ def stack(images: Sequence[Placed], frame: int | None, single_mm: float) -> tupl
     step = normal * single_mm
     if len(slices) > 1:
         step = (slices[-1].position - slices[0].position) / (len(slices) - 1)
-        _check_even([height(s) for s in slices])
+        _check_even(slices, [height(s) for s in slices])
         _check_straight(slices, step, normal)
     affine = np.eye(4)
     affine[:3, 0] = step
@@ -100,24 +103,28 @@ def _one_a_place(images: list[Placed], height: Callable[[Placed], float], frame:
             places[-1].append(image)
         else:
             places.append([image])
-    copies = [n for n, place in enumerate(places, 1) if len({i.instance for i in place}) < len(place)]
+    copies = {n: place for n, place in enumerate(places, 1) if len({i.instance for i in place}) < len(place)}
     if copies:
         raise ChoiceNeeded(
-            f"The same image is there more than once, at slices {_listed(copies)}; remove the copies.", Reason.SLICES_UNEVEN
+            f"The same image is there more than once, at slices {_listed(list(copies))} ({_named(copies.values())}); "
+            "remove the copies.",
+            Reason.SLICES_UNEVEN,
         )
     counts = {len(place) for place in places}
     if len(counts) > 1:
         usual = min(counts)
-        more = [n for n, place in enumerate(places, 1) if len(place) > usual]
+        more = {n: place for n, place in enumerate(places, 1) if len(place) > usual}
         raise ChoiceNeeded(
-            f"Some places hold more images than others: slices {_listed(more)} of {len(places)}. "
+            f"Some places hold more images than others: slices {_listed(list(more))} of {len(places)} "
+            f"({_named(more.values())}). "
             "Remove the extra images or export the series again.",
             Reason.SLICES_UNEVEN,
         )
     frames = counts.pop()
     if frame is None and frames > 1:
         raise ChoiceNeeded(
-            f"The series holds {frames} images (times, echoes …) at each of {len(places)} places; "
+            f"The series of {short_name(images[0].name)} holds {frames} images (times, echoes …) "
+            f"at each of {len(places)} places; "
             f"choose a frame from 1 to {frames}.",
             Reason.SEVERAL_FRAMES,
             frame_choices(frames),
@@ -128,16 +135,17 @@ def _one_a_place(images: list[Placed], height: Callable[[Placed], float], frame:
     return [sorted(place, key=lambda image: image.order)[chosen] for place in places]
 
 
-def _check_even(heights: list[float]) -> None:
+def _check_even(slices: Sequence[Placed], heights: list[float]) -> None:
     gaps = np.diff(heights)
     usual = float(np.median(gaps))
     uneven = [n for n, gap in enumerate(gaps, 1) if abs(gap - usual) > max(_UNEVEN * usual, _SAME_PLACE_MM)]
     if not uneven:
         return
     told = [f"{gaps[n - 1]:.3g} mm between {n} and {n + 1}" for n in uneven[:_LISTED]]
+    ends = [[slices[n - 1], slices[n]] for n in uneven]
     raise ChoiceNeeded(
-        f"Slices are missing or unevenly spaced: {', '.join(told)}{' …' if len(uneven) > _LISTED else ''}, "
-        f"elsewhere {usual:.3g} mm. Import the complete series.",
+        f"Slices are missing or unevenly spaced ({_named(ends)}): "
+        f"{', '.join(told)}{' …' if len(uneven) > _LISTED else ''}, elsewhere {usual:.3g} mm. Import the complete series.",
         Reason.SLICES_UNEVEN,
     )
 
@@ -148,7 +156,8 @@ def _check_straight(slices: list[Placed], step: NDArray[np.float64], normal: NDA
     tilt = float(np.linalg.norm(step - normal * spacing)) / spacing
     if tilt > _TILT:
         raise ChoiceNeeded(
-            f"The slices are tilted against their stack by {np.degrees(np.arctan(tilt)):.1f}° (gantry tilt); "
+            f"The slices of the series of {short_name(slices[0].name)} are tilted against their stack by "
+            f"{np.degrees(np.arctan(tilt)):.1f}° (gantry tilt); "
             "straighten the series in the scanner's software.",
             Reason.GEOMETRY_INVALID,
         )
@@ -156,8 +165,15 @@ def _check_straight(slices: list[Placed], step: NDArray[np.float64], normal: NDA
     off = np.linalg.norm(np.stack([s.position for s in slices]) - line, axis=1)
     strays = [n for n, distance in enumerate(off, 1) if distance > max(0.1 * spacing, 0.1)]
     if strays:
-        raise ChoiceNeeded(f"Slices {_listed(strays)} lie beside the line of the others.", Reason.SLICES_UNEVEN)
+        named = _named([[slices[n - 1]] for n in strays])
+        raise ChoiceNeeded(f"Slices {_listed(strays)} ({named}) lie beside the line of the others.", Reason.SLICES_UNEVEN)
 
 
 def _listed(numbers: list[int]) -> str:
     return ", ".join(str(n) for n in numbers[:_LISTED]) + (" …" if len(numbers) > _LISTED else "")
+
+
+def _named(places: Iterable[Sequence[Placed]]) -> str:
+    """The first files at some places, by name."""
+    names = list(dict.fromkeys(short_name(image.name) for place in places for image in place))
+    return ", ".join(names[:_LISTED]) + (" …" if len(names) > _LISTED else "")

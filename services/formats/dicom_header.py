@@ -2,20 +2,20 @@
 
 from __future__ import annotations
 
-import zlib
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 import pydicom
 from numpy.typing import NDArray
 
-from services.core.errors import ChoiceNeeded, Reason, TooLarge
-from services.formats.source import MAX_SLICES, SourceFile, bad_header, check_size, short_name, truncated
+from services.core.errors import ChoiceNeeded, InvalidInput, Reason
+from services.formats.dicom_pixels import NATIVE, transfer_syntax
+from services.formats.dicom_scan import UNDEFINED, Header, read_header
+from services.formats.dicomdir import referenced
+from services.formats.siemens import read_mosaic
+from services.formats.source import MAX_SLICES, MAX_VOXELS, SourceFile, bad_header, short_name, truncated
 
-_DEFLATED = "1.2.840.10008.1.2.1.99"
-_MAX_INFLATED = 1 << 30
-_MAX_RATIO = 100  # pixels of scanners deflate to a half or a third
 # Storage classes that have rows and columns but are results, not images to draw on.
 _RESULTS = {
     "1.2.840.10008.5.1.4.1.1.66.4": "segmentation",
@@ -56,7 +56,9 @@ class Image:
     instance: str
     colour: bool
     inverted: bool
-    mosaic: bool
+    mosaic: bool  # one whose tiles could not be told apart
+    tile: tuple[int, int] | None  # first row and column within a mosaic's image; ``rows`` and ``columns`` are the tile's
+    broken: InvalidInput | None  # why its pixels cannot be read; to be raised when they are asked for
 
 
 @dataclass(frozen=True)
@@ -66,6 +68,7 @@ class Found:
     images: tuple[Image, ...] = ()
     what: str = ""
     warnings: tuple[str, ...] = ()
+    names: tuple[tuple[str, ...], ...] = ()  # of the directory of a disc: the files that it names
 
 
 def read_images(file: SourceFile, index: int) -> Found:
@@ -78,16 +81,15 @@ def read_images(file: SourceFile, index: int) -> Found:
     Raises:
         InvalidInput, TooLarge: the header is damaged or lies. Exceptions of pydicom go through; the caller turns them.
     """
-    warnings: list[str] = []
-    _check_deflated(file)
-    dataset = pydicom.dcmread(file.path, stop_before_pixels=True, specific_tags=list(_TAGS), force=True)
+    header = read_header(file, _TAGS)
+    dataset, warnings = header.dataset, list(header.warnings)
     meta = dataset.file_meta
     if "TransferSyntaxUID" not in meta:
         warnings.append("Some files lack their DICOM file meta information; their encoding was recognised.")
     sop_class = str(dataset.get("SOPClassUID") or meta.get("MediaStorageSOPClassUID") or "")
     name = pydicom.uid.UID(sop_class).name if sop_class else ""
     if sop_class == _DIRECTORY:
-        return Found(what="directory of a disc (DICOMDIR)")
+        return Found(what="directory of a disc (DICOMDIR)", names=tuple(referenced(file)))
     if sop_class in _RESULTS:
         return Found(what=_RESULTS[sop_class])
     if "Rows" not in dataset or "Columns" not in dataset:
@@ -101,27 +103,41 @@ def read_images(file: SourceFile, index: int) -> Found:
         raise bad_header(file.name, "says that it holds no images")
     if frames > MAX_SLICES:
         raise bad_header(file.name, f"says that it holds {frames} images")
-    check_size(file.name, frames, rows, columns)
+    if min(rows, columns) < 1 or frames * rows * columns > MAX_VOXELS:
+        raise bad_header(file.name, f"says that its image has {columns} × {rows} × {frames} pixels")
+    _check_uids(file, dataset)
+    broken = _broken(file, header, rows, columns, frames)
+    if broken and frames > 1:
+        raise broken  # before a lying count is believed
     groups = _functional_groups(file, dataset, frames)
-    return Found(tuple(_image(file, index, dataset, groups, frame, frames) for frame in range(frames)), "", tuple(warnings))
+    images = tuple(_image(file, index, dataset, groups, frame, frames, broken) for frame in range(frames))
+    if images[0].mosaic and frames == 1:
+        images = _tiles(file, images[0], _number(dataset.get("SpacingBetweenSlices")))
+    return Found(images, "", tuple(warnings))
 
 
-def _check_deflated(file: SourceFile) -> None:
-    """Inflate a deflated file once, within a limit: pydicom would inflate it whole before it looks."""
-    with file.path.open("rb") as raw:
-        if raw.read(132)[128:] != b"DICM":
-            return
-        raw.seek(0)
-        meta = pydicom.filereader.read_file_meta_info(file.path)
-        if meta.get("TransferSyntaxUID") != _DEFLATED:
-            return
-        raw.seek(132 + 12 + int(meta.FileMetaInformationGroupLength))
-        inflate = zlib.decompressobj(-zlib.MAX_WBITS)
-        size, packed = 0, file.size_bytes
-        while not inflate.eof and (chunk := inflate.unconsumed_tail or raw.read(1 << 16)):
-            size += len(inflate.decompress(chunk, 1 << 20))
-            if size > _MAX_INFLATED or (size > 1 << 26 and size > packed * _MAX_RATIO):
-                raise TooLarge(f"The compressed file {short_name(file.name)} inflates to more than is allowed.")
+def _check_uids(file: SourceFile, dataset: Any) -> None:
+    """Refuse identifiers that are paths: nothing here opens what they name, but who gets our exports may."""
+    for keyword in ("SOPInstanceUID", "SeriesInstanceUID", "FrameOfReferenceUID"):
+        text = str(dataset.get(keyword) or "")
+        if text.startswith("..") or any(c in "/\\\0" for c in text):
+            raise bad_header(file.name, "has an identifier that is a path")
+
+
+def _broken(file: SourceFile, header: Header, rows: int, columns: int, frames: int) -> InvalidInput | None:
+    """What is wrong with the count of bytes that the pixels have: known before any of them is read."""
+    dataset = header.dataset
+    if not header.pixel_bytes or header.cut:
+        return truncated(file.name)
+    allocated = int(dataset.get("BitsAllocated") or 0)
+    if header.pixel_bytes == UNDEFINED or allocated % 8 or transfer_syntax(dataset) not in NATIVE:
+        return None
+    size = rows * columns * frames * allocated // 8
+    if header.pixel_bytes < size:
+        return truncated(file.name)
+    if header.pixel_bytes > size + size % 2:
+        return bad_header(file.name, "has more pixels than its header says")
+    return None
 
 
 def _functional_groups(file: SourceFile, dataset: Any, frames: int) -> list[list[Any]]:
@@ -141,7 +157,15 @@ def _functional_groups(file: SourceFile, dataset: Any, frames: int) -> list[list
     return [[own, *shared] for own in per_frame]
 
 
-def _image(file: SourceFile, index: int, dataset: Any, groups: list[list[Any]], frame: int, frames: int) -> Image:
+def _image(
+    file: SourceFile,
+    index: int,
+    dataset: Any,
+    groups: list[list[Any]],
+    frame: int,
+    frames: int,
+    broken: InvalidInput | None,
+) -> Image:
     mine = groups[frame]
     enhanced = bool(mine)
 
@@ -168,8 +192,8 @@ def _image(file: SourceFile, index: int, dataset: Any, groups: list[list[Any]], 
         series=str(dataset.get("SeriesInstanceUID") or ""),
         frame_of_reference=str(dataset.get("FrameOfReferenceUID") or ""),
         kind="LOCALIZER" if "LOCALIZER" in kinds else "DERIVED" if "DERIVED" in kinds else "",
-        modality=_text(dataset.get("Modality"), 16),
-        description=_text(dataset.get("SeriesDescription"), 64),
+        modality=_text(_soft(dataset, "Modality"), 16),
+        description=_text(_soft(dataset, "SeriesDescription"), 64),
         rows=int(dataset.Rows),
         columns=int(dataset.Columns),
         position=_numbers(value("ImagePositionPatient", "PlanePositionSequence"), 3),
@@ -183,6 +207,8 @@ def _image(file: SourceFile, index: int, dataset: Any, groups: list[list[Any]], 
         colour=int(dataset.get("SamplesPerPixel") or 1) != 1 or not photometric.startswith("MONOCHROME"),
         inverted=photometric == "MONOCHROME1",
         mosaic="MOSAIC" in kinds,
+        tile=None,
+        broken=broken,
     )
 
 
@@ -191,16 +217,53 @@ def _order(dataset: Any, groups: list[Any], frame: int) -> tuple[float, ...]:
     content = next((g.FrameContentSequence[0] for g in groups if g.get("FrameContentSequence")), dataset)
     keys = ("TemporalPositionIndex", "TemporalPositionIdentifier", "AcquisitionNumber", "EchoNumbers", "TriggerTime")
     first = (
-        [_number(content.get(key)) for key in keys]
+        [_number(_soft(content, key)) for key in keys]
         if content is not dataset
-        else [0.0] + [_number(dataset.get(key)) for key in keys[1:]]
+        else [0.0] + [_number(_soft(dataset, key)) for key in keys[1:]]
     )
-    return (*first, _number(dataset.get("InstanceNumber")), float(frame))
+    return (*first, _number(_soft(dataset, "InstanceNumber")), float(frame))
+
+
+def _tiles(file: SourceFile, image: Image, spacing_mm: float) -> tuple[Image, ...]:
+    """The slices of a mosaic as images of their own; the mosaic itself where its header says too little of them."""
+    mosaic = read_mosaic(file, image.rows, image.columns, spacing_mm)
+    if mosaic is None or image.position is None or image.orientation is None or image.pixel_mm is None:
+        return (image,)
+    along, down = image.orientation[:3], image.orientation[3:]
+    if abs(abs(float(np.cross(along, down) @ mosaic.normal)) - 1) > 1e-3:
+        return (image,)
+    rows, columns = image.rows // mosaic.across, image.columns // mosaic.across
+    first = image.position + along * image.pixel_mm[1] * (image.columns - columns) / 2
+    first = first + down * image.pixel_mm[0] * (image.rows - rows) / 2
+    return tuple(
+        replace(
+            image,
+            frame=n,
+            rows=rows,
+            columns=columns,
+            position=first + n * mosaic.spacing_mm * mosaic.normal,
+            instance=f"{image.instance}/{n}",
+            mosaic=False,
+            tile=(n // mosaic.across * rows, n % mosaic.across * columns),
+        )
+        for n in range(mosaic.tiles)
+    )
+
+
+def _soft(dataset: Any, keyword: str) -> Any:
+    """An element that only helps to choose and to sort: ``None`` where it cannot be read."""
+    try:
+        return dataset.get(keyword)
+    except Exception:
+        return None
 
 
 def _number(value: Any) -> float:
     values = _listed(value)
-    return float(values[0]) if values and np.isfinite(float(values[0])) else 0.0
+    try:
+        return float(values[0]) if values and np.isfinite(float(values[0])) else 0.0
+    except (TypeError, ValueError):
+        return 0.0
 
 
 def _thickness(value: Any) -> float:

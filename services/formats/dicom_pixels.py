@@ -6,7 +6,9 @@ container's bits become the ``BitsStored`` that count (DICOM PS3.5 8.1.1), signe
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from typing import Any
 
 import numpy as np
@@ -16,7 +18,9 @@ from services.core.errors import InvalidInput, Reason
 from services.formats.source import bad_header, short_name, truncated
 
 _BIG_ENDIAN = "1.2.840.10008.1.2.2"
-_NATIVE = frozenset({"1.2.840.10008.1.2", "1.2.840.10008.1.2.1", "1.2.840.10008.1.2.1.99", _BIG_ENDIAN})
+NATIVE = frozenset({"1.2.840.10008.1.2", "1.2.840.10008.1.2.1", "1.2.840.10008.1.2.1.99", _BIG_ENDIAN})
+
+_END = b"\xff\xd9"
 
 
 def _rle(frame: bytes, dtype: np.dtype[Any]) -> Any:
@@ -29,9 +33,25 @@ def _codec(name: str) -> Callable[[bytes, np.dtype[Any]], Any]:
     def decode(frame: bytes, dtype: np.dtype[Any]) -> Any:
         import imagecodecs  # 0.1 s, and most series are not compressed
 
+        # Decoders fill up a stream that is cut off. All these formats end with the same marker, and padding may follow.
+        if not frame.rstrip(b"\0").endswith(_END):
+            raise EOFError
         return getattr(imagecodecs, f"{name}_decode")(frame)
 
     return decode
+
+
+@contextmanager
+def _telling() -> Iterator[None]:
+    """Raise what a decoder's callback could only report: it returned pixels all the same."""
+    told: list[Any] = []
+    hook, sys.unraisablehook = sys.unraisablehook, told.append
+    try:
+        yield
+    finally:
+        sys.unraisablehook = hook
+    if told:
+        raise ValueError("the decoder reported damage")
 
 
 _DECODERS: dict[str, Callable[[bytes, np.dtype[Any]], Any]] = {
@@ -73,7 +93,7 @@ def stored_frames(dataset: Any, name: str, frames: Sequence[int], count: int) ->
     syntax = transfer_syntax(dataset)
     if syntax == _BIG_ENDIAN and bits.allocated == 8 and dataset["PixelData"].VR == "OW":
         pixels = np.frombuffer(pixels, dtype="u2").byteswap().tobytes()  # bytes lie in words of the other order
-    if syntax in _NATIVE:
+    if syntax in NATIVE:
         yield from _native(pixels, name, shape, bits, frames, count, big=syntax == _BIG_ENDIAN)
     elif syntax in _DECODERS:
         yield from _encapsulated(pixels, name, shape, bits, frames, count, _DECODERS[syntax])
@@ -156,7 +176,8 @@ def _encapsulated(
         if number not in wanted:
             continue
         try:
-            raw = np.asarray(decode(frame, bits.container))
+            with _telling():
+                raw = np.asarray(decode(frame, bits.container))
         except MemoryError:
             raise
         except Exception:

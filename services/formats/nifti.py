@@ -22,7 +22,16 @@ from numpy.typing import NDArray
 from services.core.errors import ChoiceNeeded, InvalidInput, Reason, TooLarge
 from services.core.geometry import acquisition_axis
 from services.core.volume import Affine, Volume, check_affine
-from services.formats.source import SourceFile, bad_header, check_size, frame_choices, refusing, short_name, truncated
+from services.formats.source import (
+    SourceFile,
+    bad_header,
+    check_size,
+    frame_choices,
+    naming,
+    refusing,
+    short_name,
+    truncated,
+)
 
 RAS_TO_LPS = np.diag([-1.0, -1.0, 1.0, 1.0])
 # Length of one spatial unit in mm, by the lower three bits of xyzt_units; 0 is "not said" and means mm.
@@ -67,10 +76,14 @@ def head_of(file: SourceFile, count: int) -> bytes:
         if not head.startswith(_GZIP):
             return head
         head += raw.read(count)
+    inflate = zlib.decompressobj(zlib.MAX_WBITS | 16)
+    data = b""
     try:
-        return zlib.decompressobj(zlib.MAX_WBITS | 16).decompress(head, count)
+        for start in range(0, len(head), 64):  # in small parts: a bad checksum must not hide what came before it
+            data += inflate.decompress(head[start : start + 64], count)
     except zlib.error:
-        return b""
+        pass
+    return data[:count]
 
 
 def read_nifti(file: SourceFile, frame: int | None = None) -> Volume:
@@ -193,7 +206,8 @@ def _affine(file: SourceFile, header: Any, shape: tuple[int, int, int]) -> tuple
     if scale is None:
         raise bad_header(file.name, "gives its distances in an unknown unit")
     affine = np.diag([scale, scale, scale, 1.0]) @ affine
-    check_affine(affine)
+    with naming(file.name):
+        check_affine(affine)
     warnings: list[str] = []
     if by_s is not None and by_q is not None:
         apart = corner_distance(by_s, by_q, shape) * scale

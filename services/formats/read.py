@@ -8,7 +8,8 @@ from pathlib import PurePosixPath
 
 from services.core.errors import ChoiceNeeded, InvalidInput, Reason
 from services.core.volume import Volume
-from services.formats.nifti import head_of, is_nifti, read_nifti
+from services.formats.archive import is_zip, unpacked
+from services.formats.nifti import head_of, is_gzip, is_nifti, read_nifti
 from services.formats.source import (
     Progress,
     SourceFile,
@@ -33,8 +34,8 @@ def read_volume(
     """Read the volume that some files hold.
 
     Args:
-        files: a DICOM series in any order and nesting, one NIfTI file, one TIFF stack or its single pages. Others among
-            them (notes, previews) are skipped, and counted in a warning.
+        files: a DICOM series in any order and nesting, one NIfTI file, one TIFF stack or its single pages, or zip
+            archives of these. Others among them (notes, previews) are skipped, and counted in a warning.
         series: which volume, where a SEVERAL_SERIES refusal listed several: its identifier there, or the name of a file.
         frame: which time point, echo or channel, from 0, where a SEVERAL_FRAMES refusal asked.
         progress: called with steps done and steps in all.
@@ -45,13 +46,23 @@ def read_volume(
         TooLarge: over a limit on size.
     """
     check_names(list(files))
+    heads = {file: _head(file) for file in files}
+    zips = [file for file, head in heads.items() if is_zip(head) and not is_dicom(head)]
+    gzips = [file for file, head in heads.items() if (is_dicom(head) or is_tiff(head)) and is_gzip(file)]
+    with unpacked(files, zips, gzips) as whole:
+        return _read(whole, series, frame, progress)
+
+
+def _read(files: Sequence[SourceFile], series: str, frame: int | None, progress: Progress | None) -> Volume:
     if named := [file for file in files if series and file.name == series]:
         files, series = named, ""
     dicom, nifti, tiff, other = _sorted_by_content(files)
     kinds = [kind for kind in (dicom, nifti, tiff) if kind]
     if not kinds:
         shown = short_name(files[0].name) if files else "that was sent"
-        raise InvalidInput(f"The file {shown} is neither DICOM, NIfTI nor TIFF.", Reason.FILE_NOT_AN_IMAGE)
+        raise InvalidInput(
+            f"The file {shown} is neither DICOM, NIfTI nor TIFF, nor a zip archive of them.", Reason.FILE_NOT_AN_IMAGE
+        )
     if len(kinds) > 1 or len(nifti) > 1:
         several = [*nifti, *tiff]
         shown = ", ".join(f"“{file.name}”" for file in several[:_LISTED]) + (" …" if len(several) > _LISTED else "")
@@ -77,7 +88,7 @@ def suggested_name(files: Sequence[SourceFile], volume: Volume) -> str:
     """A name for the library, at most 256 characters: a single file's own, else the series', else the folder's."""
     if len(files) == 1:
         name = PurePosixPath(files[0].name).name
-        for ending in (".nii.gz", ".nii", ".ome.tiff", ".ome.tif", ".tiff", ".tif", ".dcm", ".ima"):
+        for ending in (".nii.gz", ".nii", ".ome.tiff", ".ome.tif", ".tiff", ".tif", ".dcm", ".ima", ".zip"):
             if name.lower().endswith(ending) and len(name) > len(ending):
                 name = name[: -len(ending)]
                 break
@@ -101,6 +112,11 @@ def is_dicom(head: bytes) -> bool:
     return head[4:6] in (b"UL", b"CS", b"UI", b"DA", b"OB") or int.from_bytes(head[4:8], "little") <= 64
 
 
+def _head(file: SourceFile) -> bytes:
+    with refusing(file.name):
+        return head_of(file, _HEAD)
+
+
 def _check_no_remains(other: Sequence[SourceFile]) -> None:
     """Refuse files beside DICOM that hold nothing but zeros: the remains of a copy that broke off, maybe of a slice."""
     for file in other:
@@ -118,9 +134,10 @@ def _sorted_by_content(
     tiff: list[SourceFile] = []
     other: list[SourceFile] = []
     for file in files:
-        with refusing(file.name):
-            head = head_of(file, _HEAD)
+        head = _head(file)
         # A DICOM file may carry a TIFF header in its preamble, so DICOM is asked first.
         kind = dicom if is_dicom(head) else nifti if is_nifti(head) else tiff if is_tiff(head) else other
+        if kind is not nifti and kind is not other and is_gzip(file):  # still packed: it was packed twice
+            kind = other
         kind.append(file)
     return dicom, nifti, tiff, other

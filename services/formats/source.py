@@ -50,7 +50,8 @@ class SourceFile:
 
 
 def source_files(path: Path) -> list[SourceFile]:
-    """The files of an import: ``path`` itself, or all files of the folder and the folders in it, sorted by name.
+    """The files of an import: ``path`` itself, all files of the folder and the folders in it, sorted by name, or, where
+    ``path`` is the DICOMDIR of a disc, the files that it names.
 
     Hidden files and folders are left out, links to folders are not followed. Names start with the folder's own name.
 
@@ -59,6 +60,10 @@ def source_files(path: Path) -> list[SourceFile]:
         TooLarge: more than `MAX_FILES` files.
     """
     path = Path(path)
+    if path.is_file() and path.name.upper() == "DICOMDIR":
+        from services.formats.dicomdir import disc_files  # needs pydicom, which who reads only masks does not have
+
+        return disc_files(path)
     if path.is_file():
         return [SourceFile(path.name, path)]
     if not path.is_dir():
@@ -83,11 +88,22 @@ def check_names(files: list[SourceFile]) -> None:
     for file in files:
         name = file.name
         if not 0 < len(name) <= _MAX_NAME:
-            raise InvalidInput(f"A file name is empty or longer than {_MAX_NAME} characters.")
-        if any(unicodedata.category(c) in ("Cc", "Cs") or c in _TURNING for c in name):
-            raise InvalidInput("A file name has characters that cannot be shown; rename the file.")
-        if name.startswith("/") or ".." in PurePosixPath(name).parts:
-            raise InvalidInput("A file name leads out of its folder; rename the file.")
+            raise InvalidInput(f"The file name {_harmless(name)} is empty or longer than {_MAX_NAME} characters.")
+        if any(map(_unshowable, name)):
+            raise InvalidInput(
+                f"The name of the file {_harmless(name)} has characters that cannot be shown; rename the file."
+            )
+        if name.startswith("/") or ".." in PurePosixPath(name.replace("\\", "/")).parts:
+            raise InvalidInput(f"The file name {_harmless(name)} leads out of its folder; rename the file.")
+
+
+def _unshowable(character: str) -> bool:
+    return unicodedata.category(character) in ("Cc", "Cs") or character in _TURNING
+
+
+def _harmless(name: str) -> str:
+    """A name in quotes that may be anything: what cannot be shown is replaced."""
+    return short_name("".join("\N{REPLACEMENT CHARACTER}" if _unshowable(c) else c for c in name[-60:]))
 
 
 def short_name(name: str) -> str:
@@ -127,6 +143,18 @@ def scratch_folder() -> Iterator[Path]:
                 raise
             message = "The server has no room to read the files; try again when there is some."
             raise TooLarge(message, Reason.STORE_FULL) from error
+
+
+@contextmanager
+def naming(name: str) -> Iterator[None]:
+    """Let what a `Volume` finds wrong with its parts say that it is about the file ``name``."""
+    try:
+        yield
+    except InvalidInput as error:
+        told = str(error)
+        raise InvalidInput(
+            f"The file {short_name(name)} cannot be used: {told[0].lower()}{told[1:]}", error.reason
+        ) from None
 
 
 def file_choices(files: Iterable[SourceFile]) -> tuple[Choice, ...]:

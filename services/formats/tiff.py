@@ -15,6 +15,7 @@ import re
 import struct
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import IO, Any
 
 import numpy as np
@@ -30,6 +31,7 @@ from services.formats.source import (
     check_size,
     file_choices,
     frame_choices,
+    naming,
     refusing,
     short_name,
     truncated,
@@ -90,14 +92,15 @@ def read_tiff(files: Sequence[SourceFile], frame: int | None = None, progress: P
     else:
         voxels, stack = _read_folder(sorted(files, key=lambda f: natural_key(f.name)), frame, progress)
     slices = len(voxels)
-    return Volume(
-        voxels=voxels,
-        affine=stack_affine(stack.spacing_mm),
-        slope=np.ones(slices),
-        intercept=np.zeros(slices),
-        source_axes=(2, 1, 0),
-        warnings=stack.warnings,
-    )
+    with naming(files[0].name):
+        return Volume(
+            voxels=voxels,
+            affine=stack_affine(stack.spacing_mm),
+            slope=np.ones(slices),
+            intercept=np.zeros(slices),
+            source_axes=(2, 1, 0),
+            warnings=stack.warnings,
+        )
 
 
 def stack_affine(spacing_mm: tuple[float, float, float]) -> Affine:
@@ -172,13 +175,29 @@ def _walk(file: SourceFile, raw: IO[bytes]) -> None:
         tags = _unpack(file, raw, order + count_form)[0]
         if not 1 <= tags <= _MAX_TAGS:
             raise bad_header(file.name, f"has a page with {tags} entries")
+        spans = {(offset, raw.tell() + tags * struct.calcsize(order + entry_form))}
+        codes: set[int] = set()
         for _ in range(tags):
-            _, kind, count, _ = _unpack(file, raw, order + entry_form)
-            if count * _TYPE_BYTES.get(kind, 1) > size:
+            code, kind, count, value = _unpack(file, raw, order + entry_form)
+            length = count * _TYPE_BYTES.get(kind, 1)
+            if length > size:
                 raise bad_header(file.name, "has an entry that is longer than the file")
+            if code in codes:
+                raise bad_header(file.name, "has the same entry twice in a page")
+            codes.add(code)
+            if length > struct.calcsize(order + next_form):  # else the value stands in its entry
+                spans.add((value, value + length))
+        _check_apart(file, sorted(spans))
         (offset,) = _unpack(file, raw, order + next_form)
     if not seen:
         raise bad_header(file.name, "has no pages")
+
+
+def _check_apart(file: SourceFile, spans: list[tuple[int, int]]) -> None:
+    """Refuse entries whose values overlap one another or their page. The very same place is shared by honest programs."""
+    for (_, end), (start, _) in pairwise(spans):
+        if start < end:
+            raise bad_header(file.name, "has entries that overlap")
 
 
 def _unpack(file: SourceFile, raw: IO[bytes], form: str) -> tuple[int, ...]:
@@ -245,6 +264,11 @@ def _interpret(file: SourceFile, tif: Any, pages: int) -> _Stack:
     if channels * slices * times != total or sorted(order) != ["C", "T", "Z"]:
         channels, slices, times, order = 1, total, 1, "CZT"
         warnings = (*warnings, "The file's count of slices does not fit its pages; each page counts as a slice.")
+    if not (np.isfinite(spacing).all() and min(spacing) > 0):
+        raise InvalidInput(
+            f"The file {short_name(file.name)} has a distance between voxels that is zero, negative or not a number.",
+            Reason.GEOMETRY_INVALID,
+        )
     check_size(file.name, total, 1, 1)
     sizes = {"C": channels, "Z": slices, "T": times}
     # The first letter of the order varies fastest from page to page.
@@ -260,13 +284,14 @@ def _imagej_spacing(meta: dict[str, Any], tags: Any, images: int) -> tuple[tuple
     if scale is None:
         return (1.0, 1.0, 1.0), ("The file does not say how large its voxels are; 1 mm is assumed in each direction.",)
     column, row = (_per_unit(tags, key) for key in ("XResolution", "YResolution"))
-    depth = abs(float(meta.get("spacing", 1.0)))
+    depth = float(meta.get("spacing", 1.0))
     warnings: tuple[str, ...] = ()
     if "spacing" not in meta and images > 1:
         warnings = (f"The file does not say how far apart its slices are; {scale:g} mm is assumed.",)
     if column is None or row is None:
         warnings = (*warnings, f"The file does not say how large its pixels are; {scale:g} mm is assumed.")
-    return (depth * scale, (row or 1.0) * scale, (column or 1.0) * scale), warnings
+    row, column = (1.0 if size is None else size for size in (row, column))
+    return (depth * scale, row * scale, column * scale), warnings
 
 
 def _per_unit(tags: Any, key: str) -> float | None:
@@ -275,7 +300,7 @@ def _per_unit(tags: Any, key: str) -> float | None:
     if tag is None:
         return None
     pixels, units = tag.value
-    return float(units) / float(pixels) if pixels and units else None
+    return float(units) / float(pixels) if pixels else float("inf")
 
 
 def _ome_pixels(xml: str) -> dict[str, str]:
@@ -285,20 +310,18 @@ def _ome_pixels(xml: str) -> dict[str, str]:
 
 
 def _ome_spacing(ome: dict[str, str]) -> tuple[tuple[float, float, float], tuple[str, ...]]:
-    sizes: list[float] = []
-    missing = False
-    for axis in "ZYX":
-        value = ome.get(f"PhysicalSize{axis}")
-        scale = _MM.get(ome.get(f"PhysicalSize{axis}Unit", "µm").lower())
-        missing |= value is None or scale is None
-        sizes.append(float(value) * scale if value is not None and scale is not None else 0.0)
-    if not missing:
-        return (sizes[0], sizes[1], sizes[2]), ()
-    if sizes[1] > 0 and sizes[2] > 0:
-        return (sizes[1], sizes[1], sizes[2]), (
-            "The file does not say how far apart its slices are; as far as its rows is assumed.",
-        )
+    depth, row, column = (_ome_size(ome, axis) for axis in "ZYX")
+    if depth is not None and row is not None and column is not None:
+        return (depth, row, column), ()
+    if row is not None and column is not None:
+        return (row, row, column), ("The file does not say how far apart its slices are; as far as its rows is assumed.",)
     return (1.0, 1.0, 1.0), ("The file does not say how large its voxels are; 1 mm is assumed in each direction.",)
+
+
+def _ome_size(ome: dict[str, str], axis: str) -> float | None:
+    """The size of a voxel along an axis in mm; ``None`` where the file does not say it."""
+    value, scale = ome.get(f"PhysicalSize{axis}"), _MM.get(ome.get(f"PhysicalSize{axis}Unit", "µm").lower())
+    return None if value is None or scale is None else float(value) * scale
 
 
 def _choose_frame(file: SourceFile, stack: _Stack, frame: int | None) -> int:

@@ -148,6 +148,7 @@ def _work(
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))  # a core dump would hold a patient's image
     resource.setrlimit(resource.RLIMIT_CPU, (int(limits.seconds) + 2, int(limits.seconds) + 2))
     resource.setrlimit(resource.RLIMIT_AS, (limits.memory_bytes, limits.memory_bytes))
+    tempfile.tempdir = folder  # what is unpacked goes with the folder, also when this process is killed
 
     def say(message: dict[str, Any]) -> None:
         theirs.send_bytes(json.dumps(message).encode())

@@ -208,6 +208,10 @@ def colour(at: int, d: Dataset) -> None:
     d.PixelData = d.PixelData * 3
 
 
+def two_frames(at: int, d: Dataset) -> None:
+    d.NumberOfFrames, d.PixelData = 2, d.PixelData * 2
+
+
 def tilted(at: int, d: Dataset) -> None:
     d.ImagePositionPatient = [0, 0.4 * at, 5 * at]
     d.ImageOrientationPatient = [1, 0, 0, 0, 1, 0]
@@ -238,13 +242,14 @@ BAD: dict[str, tuple[Change, type[CalqueError], Reason]] = {
     "rows lie, more": (only(-1, Rows=4000), InvalidInput, R.FILE_TRUNCATED),
     "no rows": (only(2, Rows=None), InvalidInput, R.FILE_TRUNCATED),
     "zero rows": (only(-1, Rows=0), InvalidInput, R.FILE_HEADER_INVALID),
-    "huge": (only(-1, Rows=65535, Columns=65535), TooLarge, R.FILE_TOO_LARGE),
+    "huge": (only(-1, Rows=65535, Columns=65535), InvalidInput, R.FILE_HEADER_INVALID),
     "high bit above": (only(-1, HighBit=16), InvalidInput, R.FILE_HEADER_INVALID),
     "stored above allocated": (only(-1, BitsStored=17), InvalidInput, R.FILE_HEADER_INVALID),
     "bits allocated odd": (only(-1, BitsAllocated=12), InvalidInput, R.FILE_HEADER_INVALID),
     "no frames": (only(-1, NumberOfFrames=0), InvalidInput, R.FILE_HEADER_INVALID),
     "a million frames": (only(-1, NumberOfFrames=1_000_000), InvalidInput, R.FILE_HEADER_INVALID),
-    "several frames nowhere": (only(-1, NumberOfFrames=2), ChoiceNeeded, R.GEOMETRY_INVALID),
+    "more frames than pixels": (only(-1, NumberOfFrames=2), InvalidInput, R.FILE_TRUNCATED),
+    "several frames nowhere": (two_frames, ChoiceNeeded, R.GEOMETRY_INVALID),
     "unknown encoding": (encode(VIDEO, lambda a: b"video"), InvalidInput, R.FILE_NOT_READABLE),
     "damaged RLE": (encode(RLELossless, lambda a: b"\1" + b"\0" * 71), InvalidInput, R.FILE_NOT_READABLE),
     "damaged JPEG-LS": (encode(JPEG_LS, lambda a: b"\xff\xd8" * 40), InvalidInput, R.FILE_NOT_READABLE),

@@ -95,7 +95,26 @@ def test_nine_encodings_give_the_same_pixels() -> None:
     for pixels in decoded:
         assert pixels.dtype == np.uint16
         assert np.array_equal(pixels, expected)
-    refused(files[0], ChoiceNeeded, Reason.GEOMETRY_INVALID)  # it is a mosaic
+
+
+def test_mosaic_lies_where_the_reference_does() -> None:
+    image = nibabel.load(ENCODINGS / "Ref" / "1.nii")
+    stored = np.asarray(image.dataobj.get_unscaled())
+    volumes = [read(file) for file in sorted((ENCODINGS / "In").glob("*.dcm"))]
+    assert all(np.array_equal(volume.voxels, volumes[0].voxels) for volume in volumes)
+    volume = volumes[0]
+    assert volume.shape == (35, 64, 64)
+    slices, rows, columns = np.indices(volume.shape)
+    mm = volume.affine @ np.stack([slices.ravel(), rows.ravel(), columns.ravel(), np.ones(slices.size)])
+    found = np.linalg.inv(image.affine) @ np.diag([-1.0, -1.0, 1.0, 1.0]) @ mm
+    np.testing.assert_allclose(found[:3], np.rint(found[:3]), atol=1e-4)
+    assert np.array_equal(stored[tuple(np.rint(found[:3]).astype(int))], volume.voxels.ravel())
+
+
+def test_discs_are_read_by_their_directories() -> None:
+    disc = DATA / "pydicom__pydicom" / "src" / "pydicom" / "data" / "test_files" / "dicomdirtests"
+    assert len(source_files(disc / "DICOMDIR")) == 32
+    assert "24 series" in refused(disc / "DICOMDIR", ChoiceNeeded, Reason.SEVERAL_SERIES)
 
 
 def test_enhanced_object_equals_its_frames() -> None:

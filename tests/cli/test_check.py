@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import zipfile
 from pathlib import Path
 
 import nibabel
@@ -36,10 +37,15 @@ def test_geometry_of_each_format(tmp_path: Path) -> None:
     write_dicom_series(VOLUME, tmp_path / "series")
     write_nifti(VOLUME, tmp_path / "a.nii.gz")
     (tmp_path / "a.tif").write_bytes(tiff_bytes(VOLUME.voxels, affine=VOLUME.affine))
-    status, output = checked("--json", tmp_path / "series", tmp_path / "a.nii.gz", tmp_path / "a.tif")
+    with zipfile.ZipFile(tmp_path / "a.zip", "w") as archive:
+        for path in (tmp_path / "series").iterdir():
+            archive.write(path, f"series/{path.name}")
+    paths = [tmp_path / name for name in ("series", "a.zip", "a.nii.gz", "a.tif")]
+    status, output = checked("--json", *paths)
     assert status == 0
-    dicom, nifti, tiff = reports(output)
-    assert [dicom["format"], nifti["format"], tiff["format"]] == ["5 DICOM files", "NIfTI", "TIFF"]
+    dicom, packed, nifti, tiff = reports(output)
+    assert [report["format"] for report in reports(output)] == ["5 DICOM files", "zip", "NIfTI", "TIFF"]
+    assert packed | {"path": "", "format": "", "files": 5} == dicom | {"path": "", "format": ""}
     for report in (dicom, nifti, tiff):
         assert report["readable"]
         assert report["size"] == {"slices": 5, "rows": 16, "columns": 18}

@@ -10,6 +10,7 @@ from __future__ import annotations
 import json
 import multiprocessing
 import resource
+import tempfile
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass

@@ -1,8 +1,8 @@
 """Garbage is collected on the thread that draws.
 
 Python collects cyclic garbage on whichever thread happens to allocate. Widgets are such garbage, and they own GL objects,
-which may be let go of on the drawing thread alone: a journal's or a file's thread that does it while a frame is drawn crashes
-the process. So automatic collection is off while the application runs, and its loop collects instead.
+which may be let go of on the drawing thread alone: a journal's or a file's thread that does it while a frame is drawn
+crashes the process. So automatic collection is off while the application runs, and its loop collects instead.
 """
 
 from __future__ import annotations

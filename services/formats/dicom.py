@@ -115,7 +115,7 @@ def read_dicom(
     by_source = {(image.file, image.frame): image for image in chosen.images}
     ordered = [by_source[s.source] for s in slices]
     if any(image.inverted for image in ordered):
-        warnings.add("High values are meant to look dark (MONOCHROME1); they are shown bright.")
+        warnings.add("The file stores bright as low values (MONOCHROME1); its intensities were turned round.")
     return _volume(files, ordered, affine, sorted(warnings), progress)
 
 
@@ -186,8 +186,9 @@ def _place(file: SourceFile, image: Image) -> Placed:
             f"The file {short_name(file.name)} has a position or a pixel spacing that is zero or not a number.",
             Reason.GEOMETRY_INVALID,
         )
+    source = image.file, image.frame
     return Placed(
-        (image.file, image.frame), file.name, image.position, image.orientation, image.pixel_mm, image.order, image.instance
+        source, file.name, image.position, image.orientation, image.pixel_mm, image.order, image.instance, image.told
     )
 
 
@@ -229,6 +230,7 @@ def _volume(
             modality=first.modality,
             description=first.description,
             warnings=tuple(warnings),
+            voi=ordered[len(ordered) // 2].voi,
         )
 
 

@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 
 from services.core.errors import ChoiceNeeded, InvalidInput, Reason
 from services.core.volume import Affine
+from services.formats.dicom_frames import Told, frame_texts
 from services.formats.source import frame_choices, short_name
 
 _ORTHONORMAL = 1e-3  # headers round direction cosines to as few as four digits
@@ -36,6 +37,7 @@ class Placed:
         pixel_mm: distance of rows, then of columns.
         order: sorts images at the same place: temporal position, acquisition, trigger, instance.
         instance: SOPInstanceUID with the frame number, to tell a copy from another time.
+        told: what else tells images at the same place apart; sorts before ``order``.
     """
 
     source: tuple[int, int]
@@ -45,6 +47,7 @@ class Placed:
     pixel_mm: tuple[float, float]
     order: tuple[float, ...]
     instance: str
+    told: Told
 
 
 def check_orientation(orientation: NDArray[np.float64], name: str) -> None:
@@ -121,18 +124,28 @@ def _one_a_place(images: list[Placed], height: Callable[[Placed], float], frame:
             Reason.SLICES_UNEVEN,
         )
     frames = counts.pop()
+    for place in places:
+        place.sort(key=lambda image: (image.told.kind, image.order))
+    usual_kinds = [image.told.kind for image in places[0]]
+    others = {n: p for n, p in enumerate(places, 1) if frames > 1 and [image.told.kind for image in p] != usual_kinds}
+    if others:
+        raise ChoiceNeeded(
+            f"Slices {_listed(list(others))} of {len(places)} ({_named(others.values())}) have other echo times "
+            "or b-values than the rest. Export the series again.",
+            Reason.SLICES_UNEVEN,
+        )
     if frame is None and frames > 1:
         raise ChoiceNeeded(
             f"The series of {short_name(images[0].name)} holds {frames} images (times, echoes …) "
             f"at each of {len(places)} places; "
             f"choose a frame from 1 to {frames}.",
             Reason.SEVERAL_FRAMES,
-            frame_choices(frames),
+            frame_choices(frame_texts([image.told for image in places[0]])),
         )
     chosen = frame or 0
     if not 0 <= chosen < frames:
         raise InvalidInput(f"There is no frame {chosen + 1}; the series holds {frames}.")
-    return [sorted(place, key=lambda image: image.order)[chosen] for place in places]
+    return [place[chosen] for place in places]
 
 
 def _check_even(slices: Sequence[Placed], heights: list[float]) -> None:

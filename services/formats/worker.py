@@ -134,6 +134,7 @@ def _collect(folder: Path, answer: dict[str, Any]) -> Volume:
         modality=str(told["modality"]),
         description=str(told["description"]),
         warnings=tuple(str(w) for w in told["warnings"]),
+        voi=None if told["voi"] is None else (float(told["voi"][0]), float(told["voi"][1])),
     )
 
 
@@ -174,6 +175,7 @@ def _work(
                     "modality": volume.modality,
                     "description": volume.description,
                     "warnings": list(volume.warnings),
+                    "voi": volume.voi,
                 }
             }
         )

@@ -43,6 +43,7 @@ class Volume:
         modality: DICOM modality code (``MR``, ``CT``, ``PT``), or empty.
         description: what the source says of itself, free of patient data, or empty.
         warnings: sentences that stay with the volume for ever.
+        voi: the range of intensities that the source proposes for looking at (its VOI window), or ``None``.
 
     Raises:
         InvalidInput: shapes, dtype, affine or rescale values are not usable.
@@ -56,6 +57,7 @@ class Volume:
     modality: str = ""
     description: str = ""
     warnings: tuple[str, ...] = field(default=())
+    voi: tuple[float, float] | None = None
 
     def __post_init__(self) -> None:
         if self.voxels.ndim != 3 or 0 in self.voxels.shape:
@@ -67,6 +69,8 @@ class Volume:
             raise InvalidInput("There must be one rescale slope and intercept a slice.", Reason.FILE_HEADER_INVALID)
         if not (np.isfinite(self.slope).all() and np.isfinite(self.intercept).all() and (self.slope != 0).all()):
             raise InvalidInput("A rescale slope is zero or not a number.", Reason.FILE_HEADER_INVALID)
+        if self.voi is not None and not (np.isfinite(self.voi).all() and self.voi[0] < self.voi[1]):
+            raise InvalidInput("The range of intensities to look at is not one.", Reason.FILE_HEADER_INVALID)
         if sorted(self.source_axes) != [0, 1, 2]:
             raise InvalidInput("The axes of the source are not a permutation.", Reason.GEOMETRY_INVALID)
 

@@ -21,6 +21,7 @@ from services.core.volume import VOXEL_DTYPES, Affine, Volume
 from services.formats.dicom_geometry import Placed, check_orientation, stack
 from services.formats.dicom_header import Image, read_images
 from services.formats.dicom_pixels import stored_frames
+from services.formats.repair import NO_REPAIRS, Repairs, repaired
 from services.formats.source import (
     MAX_CHOICES,
     Progress,
@@ -53,7 +54,11 @@ class Series:
 
 
 def read_dicom(
-    files: Sequence[SourceFile], series: str = "", frame: int | None = None, progress: Progress | None = None
+    files: Sequence[SourceFile],
+    series: str = "",
+    frame: int | None = None,
+    progress: Progress | None = None,
+    repairs: Repairs = NO_REPAIRS,
 ) -> Volume:
     """Read one series.
 
@@ -62,6 +67,7 @@ def read_dicom(
         series: identifier from a SEVERAL_SERIES refusal, or empty where there is only one.
         frame: which image where several lie at each place (times, echoes), from 0.
         progress: called with files done and files in all; headers and pixels each count as one.
+        repairs: of a stack that would be refused otherwise.
 
     Returns:
         Voxels as stored, a slope and intercept a slice, slices ordered along the stack's normal. `Volume.source_axes` is
@@ -109,14 +115,15 @@ def read_dicom(
             raise image.broken
     placed = [_place(files[image.file], image) for image in chosen.images]
     check_orientation(placed[0].orientation, placed[0].name)
-    slices, affine = stack(placed, frame, chosen.images[0].thickness_mm or 1.0)
+    slices, affine, repair = stack(placed, frame, chosen.images[0].thickness_mm or 1.0, repairs)
     if len(slices) == 1:
         warnings.add("There is one slice only; its thickness is taken for the distance of slices.")
     by_source = {(image.file, image.frame): image for image in chosen.images}
     ordered = [by_source[s.source] for s in slices]
     if any(image.inverted for image in ordered):
-        warnings.add("High values are meant to look dark (MONOCHROME1); they are shown bright.")
-    return _volume(files, ordered, affine, sorted(warnings), progress)
+        warnings.add("The file stores bright as low values (MONOCHROME1); its intensities were turned round.")
+    volume = _volume(files, ordered, affine, sorted(warnings), progress)
+    return volume if repair is None else repaired(volume, repair, files[ordered[0].file].name)
 
 
 def group(images: Sequence[Image]) -> list[Series]:
@@ -186,8 +193,9 @@ def _place(file: SourceFile, image: Image) -> Placed:
             f"The file {short_name(file.name)} has a position or a pixel spacing that is zero or not a number.",
             Reason.GEOMETRY_INVALID,
         )
+    source = image.file, image.frame
     return Placed(
-        (image.file, image.frame), file.name, image.position, image.orientation, image.pixel_mm, image.order, image.instance
+        source, file.name, image.position, image.orientation, image.pixel_mm, image.order, image.instance, image.told
     )
 
 
@@ -229,6 +237,7 @@ def _volume(
             modality=first.modality,
             description=first.description,
             warnings=tuple(warnings),
+            voi=ordered[len(ordered) // 2].voi,
         )
 
 

@@ -10,6 +10,7 @@ import pydicom
 from numpy.typing import NDArray
 
 from services.core.errors import ChoiceNeeded, InvalidInput, Reason
+from services.formats.dicom_frames import PRIVATE_TAGS, Told, read_told
 from services.formats.dicom_pixels import NATIVE, transfer_syntax
 from services.formats.dicom_scan import UNDEFINED, Header, read_header
 from services.formats.dicomdir import referenced
@@ -28,7 +29,9 @@ _TAGS = [
     "ImageType", "Rows", "Columns", "NumberOfFrames", "SamplesPerPixel", "PhotometricInterpretation", "BitsAllocated",
     "ImagePositionPatient", "ImageOrientationPatient", "PixelSpacing", "SliceThickness", "SpacingBetweenSlices",
     "RescaleSlope", "RescaleIntercept", "TemporalPositionIdentifier", "AcquisitionNumber", "TriggerTime", "EchoNumbers",
-    "InstanceNumber", "SharedFunctionalGroupsSequence", "PerFrameFunctionalGroupsSequence",
+    "InstanceNumber", "BitsStored", "PixelRepresentation", "WindowCenter", "WindowWidth", "VOILUTFunction",
+    "ModalityLUTSequence", "EchoTime", "DiffusionBValue", "AcquisitionTime",
+    "SharedFunctionalGroupsSequence", "PerFrameFunctionalGroupsSequence",
 ]  # fmt: skip
 
 
@@ -58,6 +61,8 @@ class Image:
     inverted: bool
     mosaic: bool  # one whose tiles could not be told apart
     tile: tuple[int, int] | None  # first row and column within a mosaic's image; ``rows`` and ``columns`` are the tile's
+    voi: tuple[float, float] | None  # intensities that the file proposes to look at
+    told: Told
     broken: InvalidInput | None  # why its pixels cannot be read; to be raised when they are asked for
 
 
@@ -81,7 +86,7 @@ def read_images(file: SourceFile, index: int) -> Found:
     Raises:
         InvalidInput, TooLarge: the header is damaged or lies. Exceptions of pydicom go through; the caller turns them.
     """
-    header = read_header(file, _TAGS)
+    header = read_header(file, [*_TAGS, *PRIVATE_TAGS])
     dataset, warnings = header.dataset, list(header.warnings)
     meta = dataset.file_meta
     if "TransferSyntaxUID" not in meta:
@@ -129,6 +134,12 @@ def _broken(file: SourceFile, header: Header, rows: int, columns: int, frames: i
     dataset = header.dataset
     if not header.pixel_bytes or header.cut:
         return truncated(file.name)
+    if dataset.get("ModalityLUTSequence"):
+        return InvalidInput(
+            f"The file {short_name(file.name)} gives its intensities by a table (modality LUT), which is not read; "
+            "export the series with a rescale slope.",
+            Reason.FILE_NOT_READABLE,
+        )
     allocated = int(dataset.get("BitsAllocated") or 0)
     if header.pixel_bytes == UNDEFINED or allocated % 8 or transfer_syntax(dataset) not in NATIVE:
         return None
@@ -182,9 +193,18 @@ def _image(
     slope, intercept = 1.0 if slope is None else float(slope), 0.0 if intercept is None else float(intercept)
     if not np.isfinite([slope, intercept]).all() or slope == 0:
         raise bad_header(file.name, "has a rescale slope that is zero or not a number")
+    window = [value(k, "FrameVOILUTSequence") for k in ("WindowCenter", "WindowWidth", "VOILUTFunction")]
+    voi = _voi(*window)
+    photometric = str(dataset.get("PhotometricInterpretation") or "MONOCHROME2").strip()
+    if photometric == "MONOCHROME1":
+        # Stored values count down from their highest: the same range, bright on top.
+        stored = int(dataset.get("BitsStored") or dataset.get("BitsAllocated") or 16)
+        ends = -1 if dataset.get("PixelRepresentation") == 1 else 2**stored - 1  # lowest plus highest stored value
+        around = slope * ends + 2 * intercept
+        slope, intercept = -slope, around - intercept
+        voi = None if voi is None else (around - voi[1], around - voi[0])
     spacing = _numbers(value("PixelSpacing", "PixelMeasuresSequence"), 2)
     kinds = [str(k).upper() for k in _listed(dataset.get("ImageType"))]
-    photometric = str(dataset.get("PhotometricInterpretation") or "MONOCHROME2").strip()
     return Image(
         file=index,
         frame=frame,
@@ -208,8 +228,20 @@ def _image(
         inverted=photometric == "MONOCHROME1",
         mosaic="MOSAIC" in kinds,
         tile=None,
+        voi=voi,
+        told=read_told(dataset, mine),
         broken=broken,
     )
+
+
+def _voi(centre: Any, width: Any, function: Any) -> tuple[float, float] | None:
+    """The first window of an image as its lowest and highest intensity (DICOM PS3.3 C.11.2.1.2)."""
+    middle, wide = _number(centre), _number(width)
+    if not _listed(centre) or not _listed(width):
+        return None
+    if str(function or "LINEAR") == "LINEAR":
+        middle, wide = middle - 0.5, wide - 1
+    return (middle - wide / 2, middle + wide / 2) if 0 < wide < 1e9 and abs(middle) < 1e9 else None
 
 
 def _order(dataset: Any, groups: list[Any], frame: int) -> tuple[float, ...]:

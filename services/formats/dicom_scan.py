@@ -51,8 +51,8 @@ class Header:
     warnings: tuple[str, ...]
 
 
-def read_header(file: SourceFile, keywords: list[str]) -> Header:
-    """Read the elements ``keywords`` of a file.
+def read_header(file: SourceFile, keywords: list[str | int]) -> Header:
+    """Read some elements of a file, by keyword or tag.
 
     Raises:
         InvalidInput, TooLarge: the header is damaged, or inflates to too much. Exceptions of pydicom go through.

@@ -23,6 +23,7 @@ from services.core.errors import ChoiceNeeded, InvalidInput, Reason, TooLarge
 from services.core.geometry import acquisition_axis
 from services.core.volume import Affine, Volume, check_affine
 from services.formats.source import (
+    MAX_CHOICES,
     SourceFile,
     bad_header,
     check_size,
@@ -36,6 +37,7 @@ from services.formats.source import (
 RAS_TO_LPS = np.diag([-1.0, -1.0, 1.0, 1.0])
 # Length of one spatial unit in mm, by the lower three bits of xyzt_units; 0 is "not said" and means mm.
 _UNIT_MM = {0: 1.0, 1: 1000.0, 2: 1.0, 3: 0.001}
+_UNIT_S = {8: 1.0, 16: 1e-3, 24: 1e-6}  # of one unit of time, by the next three bits
 Stream = gzip.GzipFile | io.BufferedReader
 _GZIP = b"\x1f\x8b"
 _CHUNK = 1 << 20
@@ -57,6 +59,7 @@ class _Layout:
     intercept: float
     affine: Affine  # file index (i, j, k) → mm, RAS
     warnings: tuple[str, ...]
+    frame_s: float | None  # time from frame to frame, where frames are times
 
 
 def is_nifti(head: bytes) -> bool:
@@ -163,7 +166,17 @@ def _read_layout(file: SourceFile, stream: Stream) -> _Layout:
     if not (np.isfinite(slope) and np.isfinite(intercept)):
         raise bad_header(file.name, "has a rescale slope or intercept that is not a number")
     affine, warnings = _affine(file, header, shape)
-    return _Layout(shape, frames, dtype, int(offset), slope, intercept, affine, warnings)
+    frame_s = _frame_seconds(header)
+    return _Layout(shape, frames, dtype, int(offset), slope, intercept, affine, warnings, frame_s)
+
+
+def _frame_seconds(header: Any) -> float | None:
+    """The time from volume to volume of a 4-D image that says so."""
+    scale = _UNIT_S.get(int(header["xyzt_units"]) & 0x38)
+    step = float(header["pixdim"][4])
+    if scale is None or int(header["dim"][0]) != 4 or not 0 < step < np.inf:
+        return None
+    return step * scale
 
 
 def _dimensions(file: SourceFile, header: Any) -> tuple[tuple[int, int, int], int]:
@@ -240,11 +253,15 @@ def _choose_frame(file: SourceFile, layout: _Layout, frame: int | None) -> int:
         raise ChoiceNeeded(
             f"The file {short_name(file.name)} holds {layout.frames} volumes; choose a frame from 1 to {layout.frames}.",
             Reason.SEVERAL_FRAMES,
-            frame_choices(layout.frames),
+            frame_choices([_frame_text(layout, number) for number in range(min(layout.frames, MAX_CHOICES))]),
         )
     if not 0 <= frame < layout.frames:
         raise InvalidInput(f"There is no frame {frame + 1}; the file {short_name(file.name)} holds {layout.frames}.")
     return frame
+
+
+def _frame_text(layout: _Layout, number: int) -> str:
+    return f"Frame {number + 1}" if layout.frame_s is None else f"time {number * layout.frame_s:.4g} s"
 
 
 def _check_length(file: SourceFile, layout: _Layout) -> None:

@@ -10,6 +10,7 @@ from services.core.errors import ChoiceNeeded, InvalidInput, Reason
 from services.core.volume import Volume
 from services.formats.archive import is_zip, unpacked
 from services.formats.nifti import head_of, is_gzip, is_nifti, read_nifti
+from services.formats.repair import NO_REPAIRS, Repairs
 from services.formats.source import (
     Progress,
     SourceFile,
@@ -22,14 +23,19 @@ from services.formats.source import (
 )
 from services.formats.tiff import is_tiff, read_tiff
 
-__all__ = ["SourceFile", "read_volume", "source_files", "suggested_name"]
+__all__ = ["Repairs", "SourceFile", "read_volume", "source_files", "suggested_name"]
 
 _HEAD = 1024
 _LISTED = 20
 
 
 def read_volume(
-    files: Sequence[SourceFile], *, series: str = "", frame: int | None = None, progress: Progress | None = None
+    files: Sequence[SourceFile],
+    *,
+    series: str = "",
+    frame: int | None = None,
+    progress: Progress | None = None,
+    repairs: Repairs = NO_REPAIRS,
 ) -> Volume:
     """Read the volume that some files hold.
 
@@ -39,6 +45,7 @@ def read_volume(
         series: which volume, where a SEVERAL_SERIES refusal listed several: its identifier there, or the name of a file.
         frame: which time point, echo or channel, from 0, where a SEVERAL_FRAMES refusal asked.
         progress: called with steps done and steps in all.
+        repairs: of a DICOM stack, on request only; a warning tells of them for ever.
 
     Raises:
         InvalidInput: not readable, truncated, or geometry or header that cannot be right.
@@ -50,10 +57,12 @@ def read_volume(
     zips = [file for file, head in heads.items() if is_zip(head) and not is_dicom(head)]
     gzips = [file for file, head in heads.items() if (is_dicom(head) or is_tiff(head)) and is_gzip(file)]
     with unpacked(files, zips, gzips) as whole:
-        return _read(whole, series, frame, progress)
+        return _read(whole, series, frame, progress, repairs)
 
 
-def _read(files: Sequence[SourceFile], series: str, frame: int | None, progress: Progress | None) -> Volume:
+def _read(
+    files: Sequence[SourceFile], series: str, frame: int | None, progress: Progress | None, repairs: Repairs
+) -> Volume:
     if named := [file for file in files if series and file.name == series]:
         files, series = named, ""
     dicom, nifti, tiff, other = _sorted_by_content(files)
@@ -74,7 +83,7 @@ def _read(files: Sequence[SourceFile], series: str, frame: int | None, progress:
         from services.formats.dicom import read_dicom  # needs pydicom, which who reads only masks does not have
 
         _check_no_remains(other)
-        volume = read_dicom(dicom, series, frame, progress)
+        volume = read_dicom(dicom, series, frame, progress, repairs)
     elif nifti:
         volume = read_nifti(nifti[0], frame)
     else:

@@ -8,7 +8,7 @@ import os
 import tempfile
 import unicodedata
 import warnings
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from itertools import islice
@@ -162,9 +162,9 @@ def file_choices(files: Iterable[SourceFile]) -> tuple[Choice, ...]:
     return tuple(Choice(file.name, file.name) for file in islice(files, MAX_CHOICES))
 
 
-def frame_choices(frames: int) -> tuple[Choice, ...]:
-    """One of so many frames is to be chosen, by its number from 1."""
-    return tuple(Choice(str(number), f"Frame {number}") for number in range(1, min(frames, MAX_CHOICES) + 1))
+def frame_choices(texts: Sequence[str]) -> tuple[Choice, ...]:
+    """One of some frames is to be chosen, by its number from 1; ``texts`` say what each is."""
+    return tuple(Choice(str(number), text) for number, text in enumerate(texts[:MAX_CHOICES], 1))
 
 
 def truncated(name: str) -> InvalidInput:

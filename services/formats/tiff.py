@@ -24,6 +24,7 @@ from numpy.typing import NDArray
 from services.core.errors import ChoiceNeeded, InvalidInput, Reason, TooLarge
 from services.core.volume import Affine, Volume
 from services.formats.source import (
+    MAX_CHOICES,
     MAX_SLICES,
     Progress,
     SourceFile,
@@ -57,6 +58,7 @@ class _Stack:
     pages_of: tuple[tuple[int, ...], ...]  # for each frame the page numbers of its slices
     spacing_mm: tuple[float, float, float]
     warnings: tuple[str, ...]
+    channels: int = 1  # of the frames, varying fastest
 
 
 def is_tiff(head: bytes) -> bool:
@@ -274,7 +276,7 @@ def _interpret(file: SourceFile, tif: Any, pages: int) -> _Stack:
     # The first letter of the order varies fastest from page to page.
     numbers = np.arange(total).reshape([sizes[axis] for axis in reversed(order)])
     by_frame = numbers.transpose([order[::-1].index(axis) for axis in "TCZ"]).reshape(times * channels, slices)
-    return _Stack(slices, tuple(tuple(int(n) for n in row) for row in by_frame), spacing, warnings)
+    return _Stack(slices, tuple(tuple(int(n) for n in row) for row in by_frame), spacing, warnings, channels)
 
 
 def _imagej_spacing(meta: dict[str, Any], tags: Any, images: int) -> tuple[tuple[float, float, float], tuple[str, ...]]:
@@ -318,6 +320,13 @@ def _ome_spacing(ome: dict[str, str]) -> tuple[tuple[float, float, float], tuple
     return (1.0, 1.0, 1.0), ("The file does not say how large its voxels are; 1 mm is assumed in each direction.",)
 
 
+def _frame_text(stack: _Stack, number: int) -> str:
+    time, channel = divmod(number, stack.channels)
+    if stack.channels == 1:
+        return f"time {time + 1}"
+    return f"channel {channel + 1}" if len(stack.pages_of) == stack.channels else f"time {time + 1}, channel {channel + 1}"
+
+
 def _ome_size(ome: dict[str, str], axis: str) -> float | None:
     """The size of a voxel along an axis in mm; ``None`` where the file does not say it."""
     value, scale = ome.get(f"PhysicalSize{axis}"), _MM.get(ome.get(f"PhysicalSize{axis}Unit", "µm").lower())
@@ -330,7 +339,7 @@ def _choose_frame(file: SourceFile, stack: _Stack, frame: int | None) -> int:
         raise ChoiceNeeded(
             f"The file {short_name(file.name)} holds {frames} channels or time points; choose a frame from 1 to {frames}.",
             Reason.SEVERAL_FRAMES,
-            frame_choices(frames),
+            frame_choices([_frame_text(stack, number) for number in range(min(frames, MAX_CHOICES))]),
         )
     if not 0 <= (frame or 0) < frames:
         raise InvalidInput(f"There is no frame {(frame or 0) + 1}; the file {short_name(file.name)} holds {frames}.")

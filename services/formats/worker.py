@@ -24,6 +24,7 @@ from services.core import errors
 from services.core.errors import CalqueError, Choice, ChoiceNeeded, InvalidInput, Reason, TooLarge
 from services.core.volume import Volume
 from services.formats.read import read_volume
+from services.formats.repair import NO_REPAIRS, Repairs
 from services.formats.source import Progress, SourceFile, scratch_folder
 
 _MAX_MESSAGE = 1 << 20
@@ -55,11 +56,12 @@ def read_in_worker(
     frame: int | None = None,
     progress: Progress | None = None,
     limits: Limits | None = None,
+    repairs: Repairs = NO_REPAIRS,
 ) -> Volume:
     """`services.formats.read.read_volume` in a limited process. Blocks: call it from a thread.
 
     Args:
-        files, series, frame: as there.
+        files, series, frame, repairs: as there.
         progress: called in the calling thread.
         limits: what the worker may use; ``None`` means `Limits()`.
 
@@ -72,7 +74,10 @@ def read_in_worker(
     with scratch_folder() as folder:
         ours, theirs = _CONTEXT.Pipe(duplex=False)
         process = _CONTEXT.Process(
-            target=_work, args=(theirs, str(folder), list(files), series, frame, limits), name="calque-import", daemon=True
+            target=_work,
+            args=(theirs, str(folder), list(files), series, frame, limits, repairs),
+            name="calque-import",
+            daemon=True,
         )
         with ours:
             try:
@@ -134,6 +139,7 @@ def _collect(folder: Path, answer: dict[str, Any]) -> Volume:
         modality=str(told["modality"]),
         description=str(told["description"]),
         warnings=tuple(str(w) for w in told["warnings"]),
+        voi=None if told["voi"] is None else (float(told["voi"][0]), float(told["voi"][1])),
     )
 
 
@@ -144,6 +150,7 @@ def _work(
     series: str,
     frame: int | None,
     limits: Limits,
+    repairs: Repairs,
 ) -> None:
     """The worker: limit itself, read, leave the arrays in ``folder``, answer."""
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))  # a core dump would hold a patient's image
@@ -163,7 +170,7 @@ def _work(
             say({"progress": [done, total]})
 
     try:
-        volume = read_volume(files, series=series, frame=frame, progress=progress)
+        volume = read_volume(files, series=series, frame=frame, progress=progress, repairs=repairs)
         np.save(Path(folder, _VOXELS), volume.voxels)
         np.save(Path(folder, _RESCALE), np.stack([volume.slope, volume.intercept]))
         np.save(Path(folder, _AFFINE), volume.affine)
@@ -174,6 +181,7 @@ def _work(
                     "modality": volume.modality,
                     "description": volume.description,
                     "warnings": list(volume.warnings),
+                    "voi": volume.voi,
                 }
             }
         )

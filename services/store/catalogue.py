@@ -28,8 +28,9 @@ log = structlog.get_logger()
 class VolumeRecord:
     """What the catalogue knows of a volume without its voxels; units and axes as in `Volume`.
 
-    ``window`` is the volume's intensity window, ``digest`` the SHA-256 of the voxels, ``slice_crc32`` one CRC-32 a slice,
-    ``imported_ms`` milliseconds since 1970 (UTC), ``thumbnail`` a JPEG, ``grey`` how 16-bit greys are shown.
+    ``window`` is the volume's intensity window, ``voi`` the one that its source proposes for looking at it, ``digest`` the
+    SHA-256 of the voxels, ``slice_crc32`` one CRC-32 a slice, ``imported_ms`` milliseconds since 1970 (UTC), ``thumbnail`` a
+    JPEG, ``grey`` how 16-bit greys are shown.
     """
 
     volume_id: str
@@ -45,6 +46,7 @@ class VolumeRecord:
     description: str
     warnings: tuple[str, ...]
     window: tuple[float, float]
+    voi: tuple[float, float] | None
     grey: GreyMap
     digest: str
     slice_crc32: tuple[int, ...]
@@ -99,6 +101,7 @@ class Catalogue:
             description=volume.description,
             warnings=volume.warnings,
             window=window,
+            voi=volume.voi,
             grey=grey,
             digest=voxels.hexdigest(),
             slice_crc32=tuple(zlib.crc32(part) for part in slices),
@@ -159,6 +162,7 @@ class Catalogue:
             modality=record.modality,
             description=record.description,
             warnings=record.warnings,
+            voi=record.voi,
         )
 
     def _sound(self, record: VolumeRecord) -> bool:

@@ -41,7 +41,7 @@ def import_upload(
         imported_ms=time.time_ns() // 1_000_000,
         window=window,
         grey=grey_map(volume),
-        thumbnail=thumbnail(volume, window),
+        thumbnail=thumbnail(volume, volume.voi or window),
     )
     upload.delete()
     return record

@@ -29,8 +29,8 @@ class VolumeRecord:
     """What the catalogue knows of a volume without its voxels; units and axes as in `Volume`.
 
     ``window`` is the volume's intensity window, ``voi`` the one that its source proposes for looking at it, ``digest`` the
-    SHA-256 of the voxels, ``slice_crc32`` one CRC-32 a slice, ``imported_ms`` milliseconds since 1970 (UTC), ``thumbnail`` a
-    JPEG, ``grey`` how 16-bit greys are shown.
+    SHA-256 of the voxels, ``slice_crc32`` one CRC-32 a slice, ``imported_ms`` milliseconds since 1970 (UTC), ``thumbnail``
+    a JPEG, ``grey`` how 16-bit greys are shown.
     """
 
     volume_id: str

@@ -12,12 +12,12 @@ help: ## list these targets
 run: ## the tablet on the sample MRI, or on your own: make run VOLUME=path (and SERIES=id, where it holds several)
 	@sh deploy/setup/environment.sh run
 	@[ -n "$$DISPLAY$$WAYLAND_DISPLAY" ] || sh deploy/setup/display.sh
-	@exec $(BIN)/calque run $(if $(SERIES),--series '$(SERIES)') $(if $(VOLUME),'$(subst ','\'',$(VOLUME))')
+	@exec $(BIN)/calque run $(if $(SERIES),--series '$(subst ','\'',$(SERIES))') $(if $(VOLUME),'$(subst ','\'',$(VOLUME))')
 
 test: lint ## every check and every test, on a virtual screen where there is none
 	@sh deploy/setup/display.sh
 	@echo "Tests …"
-	@exec $(BIN)/python -m pytest -n $(WORKERS) --dist loadfile --durations=15 $(TESTS)
+	@exec $(BIN)/python -m pytest -n $(WORKERS) --dist loadfile --max-worker-restart=0 --durations=15 $(TESTS)
 
 lint: setup ## generated code, ruff and mypy
 	@echo "Contract …" && $(BIN)/python proto/generate.py --check

@@ -23,7 +23,9 @@ def main() -> None:
     try:
         app()
     except CalqueError as error:
-        print(f"calque: {error}", file=sys.stderr)
+        from services.cli.words import printable
+
+        print(f"calque: {printable(str(error))}", file=sys.stderr)
         sys.exit(2)
 
 
@@ -97,6 +99,33 @@ def tablet(
 
     arguments = ["--server", server, "--size", size]
     sys.exit(tablet_main(arguments + (["--journal", str(journal)] if journal else [])))
+
+
+@app.command()
+def check(
+    paths: Annotated[list[Path], typer.Argument(metavar="PATH…", help="Files or folders, each looked at for itself.")],
+    as_json: Annotated[bool, typer.Option("--json", help="One JSON object a line.")] = False,
+) -> None:
+    """Say what files are and how they lie in the patient, or why they are refused (exit status 2)."""
+    from services.cli.check import run_check
+
+    if not run_check(paths, as_json=as_json):
+        raise typer.Exit(2)
+
+
+@app.command()
+def convert(
+    source: Annotated[Path, typer.Argument(metavar="IN", help="File or folder: DICOM, NIfTI or TIFF.")],
+    target: Annotated[Path, typer.Argument(metavar="OUT", help="File to write: .nii, .nii.gz, .tif or .tiff.")],
+    series: Annotated[str, typer.Option(help="Which series, where the files hold several.")] = "",
+    frame: Annotated[int | None, typer.Option(min=1, help="Which image of a 4-D file, from 1.")] = None,
+    force: Annotated[bool, typer.Option("--force", help="Replace OUT if it is there.")] = False,
+) -> None:
+    """Write a volume as NIfTI or TIFF: the same voxels, at the same place in the patient where NIfTI is chosen."""
+    from services.cli.convert import convert as convert_files
+    from services.cli.words import tell
+
+    tell(convert_files(source, target, series=series, frame=None if frame is None else frame - 1, force=force))
 
 
 @app.command()

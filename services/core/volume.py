@@ -89,13 +89,18 @@ class Volume:
     @property
     def voxel_ml(self) -> float:
         """Volume of one voxel, in millilitres."""
-        return float(abs(np.linalg.det(self.affine[:3, :3]))) / 1000.0
+        return voxel_ml(self.affine)
 
     def intensity(self, index: int) -> NDArray[np.float32]:
         """Intensities of acquisition slice ``index``: ``(rows, columns)`` float32, in the modality's unit."""
         stored = self.voxels[index].astype(np.float64)
         intensity: NDArray[np.float32] = (stored * self.slope[index] + self.intercept[index]).astype(np.float32)
         return intensity
+
+
+def voxel_ml(affine: Affine) -> float:
+    """Volume of one voxel under an affine in mm, in millilitres."""
+    return float(abs(np.linalg.det(affine[:3, :3]))) / 1000.0
 
 
 def check_affine(affine: Affine) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
 from itertools import product
 
 import numpy as np
@@ -9,16 +10,22 @@ from numpy.typing import NDArray
 
 from services.core.errors import ChoiceNeeded, InvalidInput, Reason
 from services.core.volume import Affine, Volume
-from services.formats.nifti import head_of, is_nifti, read_nifti
+from services.formats.nifti import head_of, is_nifti
+from services.formats.read import read_volume
 from services.formats.source import SourceFile, check_names, short_name
-from services.formats.tiff import is_tiff, read_tiff
+from services.formats.tiff import is_tiff
 
 # How far a corner voxel of the mask may lie from its voxel of the volume. Headers keep float32 and rounded quaternions.
 TOLERANCE_MM = 1e-3
 
 
 def read_mask(
-    file: SourceFile, *, shape: tuple[int, int, int], affine: Affine, source_axes: tuple[int, int, int]
+    file: SourceFile,
+    *,
+    shape: tuple[int, int, int],
+    affine: Affine,
+    source_axes: tuple[int, int, int],
+    read: Callable[[Sequence[SourceFile]], Volume] = read_volume,
 ) -> NDArray[np.bool_]:
     """Read a mask drawn elsewhere on a volume.
 
@@ -27,6 +34,7 @@ def read_mask(
         shape: slices, rows, columns of the volume.
         affine: the volume's, voxel index → mm, LPS.
         source_axes: the volume's; sizes are told in the order of its file.
+        read: how the file is read, for instance in a worker.
 
     Returns:
         ``shape``, True where the file is neither zero nor not-a-number.
@@ -38,9 +46,9 @@ def read_mask(
     head = head_of(file, 1024)
     try:
         if is_nifti(head):
-            return _matched(file, read_nifti(file), shape, affine, source_axes)
+            return _matched(file, read([file]), shape, affine, source_axes)
         if is_tiff(head):
-            mask = read_tiff([file])
+            mask = read([file])
             if mask.shape != shape:
                 raise _other_size(file, mask.shape, shape, (2, 1, 0))
             return _inside(mask.voxels)

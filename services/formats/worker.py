@@ -25,7 +25,7 @@ from services.core.errors import CalqueError, Choice, ChoiceNeeded, InvalidInput
 from services.core.volume import Volume
 from services.formats.read import read_volume
 from services.formats.repair import NO_REPAIRS, Repairs
-from services.formats.source import Progress, SourceFile
+from services.formats.source import Progress, SourceFile, scratch_folder
 
 _MAX_MESSAGE = 1 << 20
 _VOXELS, _RESCALE, _AFFINE = "voxels.npy", "rescale.npy", "affine.npy"
@@ -71,11 +71,11 @@ def read_in_worker(
     limits = limits or Limits()
     deadline = time.monotonic() + limits.seconds
     _CONTEXT.set_forkserver_preload([__name__, "services.formats.dicom"])
-    with tempfile.TemporaryDirectory(prefix="calque-import-") as folder:
+    with scratch_folder() as folder:
         ours, theirs = _CONTEXT.Pipe(duplex=False)
         process = _CONTEXT.Process(
             target=_work,
-            args=(theirs, folder, list(files), series, frame, limits, repairs),
+            args=(theirs, str(folder), list(files), series, frame, limits, repairs),
             name="calque-import",
             daemon=True,
         )
@@ -93,7 +93,7 @@ def read_in_worker(
                     process.kill()
                     process.join()
                 process.close()
-        return _collect(Path(folder), answer)
+        return _collect(folder, answer)
 
 
 def _listen(

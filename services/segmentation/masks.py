@@ -1,44 +1,28 @@
-"""Masks: saved from a probability, taken from a file, and everything written as files for other programs."""
+"""Masks: saved from a probability, or taken from a file."""
 
 from __future__ import annotations
 
-import re
-import tempfile
 import time
-from dataclasses import dataclass
-from pathlib import Path
-from typing import Literal
+from functools import partial
 
 import numpy as np
 from numpy.typing import NDArray
 
 from services.core import forest
 from services.core.errors import InvalidInput, NotFound, Reason
+from services.core.mask import at_threshold
 from services.formats.masks import read_mask
-from services.formats.source import SourceFile
-from services.formats.write import nifti_bytes, tiff_bytes
-from services.segmentation.workspace import Snapshot
-from services.store.annotations import AnnotationRecord, Annotations, MaskRecord
+from services.formats.source import SourceFile, scratch_folder
+from services.formats.worker import Limits, read_in_worker
+from services.segmentation.schedule import Snapshot
+from services.store.annotations import Annotations, MaskRecord
 from services.store.catalogue import VolumeRecord
-
-Format = Literal["tiff", "nifti"]
-Kind = Literal["annotation", "mask", "probability"]
-_ENDINGS: dict[Format, str] = {"tiff": ".tif", "nifti": ".nii.gz"}
-
-
-@dataclass(frozen=True)
-class ExportedFile:
-    """A file for another program."""
-
-    name: str
-    data: bytes
 
 
 def save(annotations: Annotations, annotation_id: str, volume: VolumeRecord, kept: Snapshot, threshold: int) -> MaskRecord:
     """Keep p ≥ threshold as the annotation's newest mask, durably. Blocks."""
-    content = kept.levels >= threshold
+    content = at_threshold(kept.levels, threshold)
     digest = annotations.put_blob(annotation_id, content)
-    voxel_ml = abs(float(np.linalg.det(volume.affine_array[:3, :3]))) / 1000.0
     record = MaskRecord(
         number=0,
         digest=digest,
@@ -48,43 +32,31 @@ def save(annotations: Annotations, annotation_id: str, volume: VolumeRecord, kep
         preset=kept.settings.preset,
         seed=kept.settings.seed,
         engine=forest.ENGINE,
-        object_ml=float(content.sum()) * voxel_ml,
+        object_ml=float(content.sum()) * volume.voxel_ml,
     )
     return annotations.publish_mask(annotation_id, record)
 
 
 def saved(annotations: Annotations, annotation_id: str, number: int) -> MaskRecord:
-    """A saved mask by its number; 0: the newest. Raises: NotFound."""
+    """A saved mask by its number; 0: the newest. Raises: NotFound, Corrupt."""
     for record in annotations.masks(annotation_id):
         if number in (0, record.number):
             return record
     raise NotFound("There is no such saved mask.", Reason.MASK_NOT_FOUND)
 
 
-def take(name: str, data: bytes, volume: VolumeRecord) -> NDArray[np.bool_]:
-    """A mask from a file's bytes, shape ``(slices, rows, columns)``. Raises: InvalidInput when it does not fit."""
-    with tempfile.TemporaryDirectory(prefix="calque-mask-") as folder:
-        path = Path(folder) / "mask"
+def take(name: str, data: bytes, volume: VolumeRecord, limits: Limits) -> NDArray[np.bool_]:
+    """A mask from a file's bytes, shape ``(slices, rows, columns)``. Raises: InvalidInput (it does not fit), TooLarge."""
+    with scratch_folder() as folder:
+        path = folder / "mask"
         path.write_bytes(data)
-        source = SourceFile(name, path)
-        mask = read_mask(source, shape=volume.shape, affine=volume.affine_array, source_axes=volume.source_axes)
+        mask = read_mask(
+            SourceFile(name, path),
+            shape=volume.shape,
+            affine=volume.affine_array,
+            source_axes=volume.source_axes,
+            read=partial(read_in_worker, limits=limits),
+        )
     if not mask.any():
         raise InvalidInput("The mask is empty.", Reason.MASK_MISMATCH)
     return mask
-
-
-def write(
-    array: NDArray[np.uint8], volume: VolumeRecord, annotation: AnnotationRecord, *, kind: Kind, form: Format
-) -> ExportedFile:
-    """An array ``(slices, rows, columns)`` uint8 as a file."""
-    if form == "tiff":
-        data = tiff_bytes(array, affine=volume.affine_array, description=f"Calque {kind}")
-    else:
-        data = nifti_bytes(array, affine=volume.affine_array, source_axes=volume.source_axes)
-    stem = "-".join(_plain(part) for part in (volume.name, annotation.name, kind))
-    return ExportedFile(stem + _ENDINGS[form], data)
-
-
-def _plain(text: str) -> str:
-    """A text as part of a file name that every system takes."""
-    return re.sub(r"[^\w.]+", "_", text).strip("._")[:60] or "unnamed"

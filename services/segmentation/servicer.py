@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import hashlib
 import os
 import time
 from collections.abc import AsyncGenerator, AsyncIterator
@@ -12,18 +11,19 @@ from contextlib import aclosing
 from typing import Any
 
 import grpc
-import numpy as np
 import structlog
 from calque.v1 import segmentation_pb2, segmentation_pb2_grpc
-from numpy.typing import NDArray
 
 from services.core import pipeline
 from services.core.errors import CalqueError, InvalidInput, Reason, TooLarge
-from services.segmentation import masks
+from services.formats.worker import Limits
+from services.segmentation import exports, masks
+from services.segmentation.audience import View
 from services.segmentation.computation import Computation
 from services.segmentation.messages import annotation_message, check_name, label_records, mask_message
+from services.segmentation.schedule import Threads
 from services.segmentation.session import Session
-from services.segmentation.workspace import Threads, View, Workspace
+from services.segmentation.workspace import Workspace
 from services.segmentation.workspaces import Workspaces
 from services.serving.settings import Settings
 from services.store.annotations import PAPER_LABELS, AnnotationRecord, Annotations
@@ -38,14 +38,15 @@ EXPORT_CHUNK_BYTES = 256 << 10
 STORE_THREADS = 8
 
 Context = grpc.aio.ServicerContext[Any, Any]
-_KINDS: dict[int, masks.Kind] = {
+_KINDS: dict[int, exports.Kind] = {
     segmentation_pb2.EXPORT_KIND_ANNOTATION: "annotation",
     segmentation_pb2.EXPORT_KIND_MASK: "mask",
     segmentation_pb2.EXPORT_KIND_PROBABILITY: "probability",
 }
-_FORMATS: dict[int, masks.Format] = {
+_FORMATS: dict[int, exports.Format] = {
     segmentation_pb2.EXPORT_FORMAT_TIFF: "tiff",
     segmentation_pb2.EXPORT_FORMAT_NIFTI: "nifti",
+    segmentation_pb2.EXPORT_FORMAT_ZIP: "zip",
 }
 
 
@@ -58,6 +59,7 @@ class SegmentationServicer(segmentation_pb2_grpc.SegmentationServicer):
 
     def __init__(self, store: Store, settings: Settings) -> None:
         self._threads = settings.compute_threads or os.cpu_count() or 1
+        self._limits = Limits(memory_bytes=settings.parser_memory_bytes, seconds=settings.parser_seconds)
         self._catalogue = Catalogue(store)
         self._annotations = Annotations(store)
         self._compute = ThreadPoolExecutor(self._threads, thread_name_prefix="compute")
@@ -83,7 +85,7 @@ class SegmentationServicer(segmentation_pb2_grpc.SegmentationServicer):
         labels = label_records(list(request.labels)) if request.labels else PAPER_LABELS
         volume = await asyncio.to_thread(self._catalogue.get, request.volume_id)
         record = await asyncio.to_thread(
-            self._annotations.create, volume.volume_id, name=name, labels=labels, created_ms=time.time_ns() // 1_000_000
+            self._annotations.create, volume.volume_id, name=name, labels=labels, created_ms=_now_ms()
         )
         log.info("annotation begun", annotation=record.annotation_id)
         return segmentation_pb2.CreateAnnotationResponse(annotation=annotation_message(record, 0, 0))
@@ -124,7 +126,8 @@ class SegmentationServicer(segmentation_pb2_grpc.SegmentationServicer):
         if first is None or first.WhichOneof("what") != "open":
             raise InvalidInput("A stream begins by opening an annotation.")
         async with self._workspaces.at_work(first.open.annotation_id) as workspace:
-            session = Session(workspace, first.open)
+            saved = await asyncio.to_thread(self._annotations.mask_count, first.open.annotation_id)
+            session = Session(workspace, first.open, saved)
             try:
                 await session.start()
                 async with aclosing(_both_ways(session, requests)) as responses:
@@ -139,7 +142,7 @@ class SegmentationServicer(segmentation_pb2_grpc.SegmentationServicer):
         if not 1 <= request.threshold <= 255:
             raise InvalidInput("A threshold is a number from 1 to 255.")
         async with self._workspaces.at_work(request.annotation_id) as workspace:
-            waiting = asyncio.ensure_future(workspace.snapshot())
+            waiting = asyncio.ensure_future(workspace.schedule.snapshot())
             try:
                 async with aclosing(_follow(workspace, waiting)) as steps:
                     async for progress in steps:
@@ -171,7 +174,7 @@ class SegmentationServicer(segmentation_pb2_grpc.SegmentationServicer):
             data += request.data
             if len(data) > MASK_LIMIT_BYTES:
                 raise TooLarge("The mask file is too large.")
-        mask = await asyncio.to_thread(masks.take, name, bytes(data), volume)
+        mask = await asyncio.to_thread(masks.take, name, bytes(data), volume, self._limits)
         digest = await asyncio.to_thread(self._annotations.put_blob, record.annotation_id, mask)
         return segmentation_pb2.UploadMaskResponse(mask_digest=digest, voxels=int(mask.sum()))
 
@@ -182,25 +185,27 @@ class SegmentationServicer(segmentation_pb2_grpc.SegmentationServicer):
             raise InvalidInput("An export needs a kind and a format.", Reason.REQUEST_INVALID)
         kind, form = _KINDS[request.kind], _FORMATS[request.format]
         record, volume = await asyncio.to_thread(self._records, request.annotation_id)
-        array = await self._array(record, volume, kind, request.mask_number)
-        file = await asyncio.to_thread(masks.write, array, volume, record, kind=kind, form=form)
+        content = await self._content(record, volume, kind, request.mask_number)
+        file = await asyncio.to_thread(exports.write, content, volume, record, form, _now_ms())
         for start in range(0, len(file.data), EXPORT_CHUNK_BYTES):
             response = segmentation_pb2.ExportResponse(data=file.data[start : start + EXPORT_CHUNK_BYTES])
             if start == 0:
                 response.name = file.name
             if start + EXPORT_CHUNK_BYTES >= len(file.data):
-                response.sha256 = hashlib.sha256(file.data).hexdigest()
+                response.sha256 = file.sha256
             yield response
 
-    async def _array(
-        self, record: AnnotationRecord, volume: VolumeRecord, kind: masks.Kind, number: int
-    ) -> NDArray[np.uint8]:
+    async def _content(
+        self, record: AnnotationRecord, volume: VolumeRecord, kind: exports.Kind, number: int
+    ) -> exports.Content:
         if kind == "mask":
             mask = await asyncio.to_thread(masks.saved, self._annotations, record.annotation_id, number)
-            content = await asyncio.to_thread(self._annotations.get_blob, record.annotation_id, mask.digest, volume.shape)
-            return content.astype(np.uint8) * 255
+            inside = await asyncio.to_thread(self._annotations.get_blob, record.annotation_id, mask.digest, volume.shape)
+            return await asyncio.to_thread(exports.of_mask, mask, inside)
         async with self._workspaces.at_work(record.annotation_id) as workspace:
-            return await workspace.drawn() if kind == "annotation" else (await workspace.snapshot()).levels
+            if kind == "annotation":
+                return exports.of_labels(*await workspace.schedule.drawn(), _now_ms())
+            return exports.of_probability(await workspace.schedule.snapshot(), _now_ms())
 
     def _open(self, annotation_id: str) -> tuple[AnnotationRecord, VolumeRecord, Computation, Log]:
         record, volume = self._records(annotation_id)
@@ -213,7 +218,12 @@ class SegmentationServicer(segmentation_pb2_grpc.SegmentationServicer):
 
     def _message(self, record: AnnotationRecord) -> segmentation_pb2.Annotation:
         length = self._annotations.log_length(record.annotation_id)
-        return annotation_message(record, length, len(self._annotations.masks(record.annotation_id)))
+        return annotation_message(record, length, self._annotations.mask_count(record.annotation_id))
+
+
+def _now_ms() -> int:
+    """Milliseconds since 1970, UTC."""
+    return time.time_ns() // 1_000_000
 
 
 async def _both_ways(
@@ -261,7 +271,7 @@ class _Follower:
 async def _follow(workspace: Workspace, waiting: asyncio.Future[Any]) -> AsyncGenerator[segmentation_pb2.Progress, None]:
     """Progress of the computation until ``waiting`` is done."""
     follower = _Follower()
-    workspace.listeners.add(follower)
+    workspace.audience.add(follower)
     waiting.add_done_callback(lambda _: follower.news.set())
     told = (-1, -1)
     try:
@@ -274,4 +284,4 @@ async def _follow(workspace: Workspace, waiting: asyncio.Future[Any]) -> AsyncGe
                 told = now
                 yield segmentation_pb2.Progress(generation=now[0], done=now[1], total=len(computation.current))
     finally:
-        workspace.listeners.discard(follower)
+        workspace.audience.discard(follower)

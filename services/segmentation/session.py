@@ -18,9 +18,11 @@ from calque.v1 import common_pb2, segmentation_pb2
 
 from services.core.errors import CalqueError, Conflict, InvalidInput
 from services.core.geometry import Plane
+from services.segmentation.audience import View
 from services.segmentation.events import slice_exists
 from services.segmentation.messages import PRESETS, annotation_message
-from services.segmentation.workspace import Settings, View, Workspace
+from services.segmentation.schedule import Settings
+from services.segmentation.workspace import Workspace
 from services.serving.status import error_info
 
 Request = segmentation_pb2.AnnotateRequest
@@ -30,8 +32,8 @@ Response = segmentation_pb2.AnnotateResponse
 class Session:
     """A tablet at an annotation. A listener of its workspace."""
 
-    def __init__(self, workspace: Workspace, opening: segmentation_pb2.AnnotateOpen) -> None:
-        """Raises: InvalidInput when the session is not named by a UUID."""
+    def __init__(self, workspace: Workspace, opening: segmentation_pb2.AnnotateOpen, masks: int) -> None:
+        """Join with ``masks`` saved so far. Raises: InvalidInput when the session is not named by a UUID."""
         try:
             self.session_id = str(UUID(opening.session_id))
         except ValueError as error:
@@ -39,6 +41,7 @@ class Session:
         self.view: View | None = None
         self._workspace = workspace
         self._opening = opening
+        self._masks = masks
         self._opened = False
         self._writer = False
         self._outbox: deque[Response] = deque()
@@ -48,12 +51,13 @@ class Session:
         self._joined = workspace.log.length
         self._sent: dict[View, int] = {}
         self._told = (0, -1)  # generation and slices of the last progress
+        self._counted = 0  # generation of the last histogram
         self._measured = (0, 0.0, 0.0)  # generation and times of the last statistics
 
     async def start(self) -> None:
         """Join the workspace: as the writer when nobody else writes, or when taking over was asked for."""
         log = self._workspace.log
-        self._workspace.listeners.add(self)
+        self._workspace.audience.add(self)
         if not self._opening.read_only:
             await self._workspace.begin(self, self.session_id, take_over=self._opening.take_over)
         self._writer = log.writer == self.session_id and not self._opening.read_only
@@ -61,7 +65,7 @@ class Session:
         self._outbox.append(
             Response(
                 opened=segmentation_pb2.AnnotateOpened(
-                    annotation=annotation_message(annotation, log.length, 0),
+                    annotation=annotation_message(annotation, log.length, self._masks),
                     writer=self._writer,
                     next_sequence=log.next_sequence(self.session_id),
                     log_length=log.length,
@@ -86,7 +90,7 @@ class Session:
             elif kind == "settings":
                 self._set(request.settings)
             elif kind == "segment":
-                self._workspace.segment()
+                self._workspace.schedule.segment()
             else:
                 raise InvalidInput("A stream opens one annotation, once.")
 
@@ -148,7 +152,7 @@ class Session:
         if not slice_exists(view.plane, view.slice, self._workspace.planes):
             raise InvalidInput("There is no such slice.")
         self.view = (Plane(view.plane), view.slice)
-        self._workspace.look()
+        self._workspace.schedule.look()
         self._news.set()
 
     def _set(self, settings: segmentation_pb2.AnnotateSettings) -> None:
@@ -158,7 +162,7 @@ class Session:
         shown = settings.shown_label or labels[0]
         if shown not in labels or settings.preset not in PRESETS:
             raise InvalidInput("There is no such label or preset.")
-        self._workspace.set_settings(Settings(PRESETS[settings.preset], settings.live, settings.seed, shown))
+        self._workspace.schedule.set_settings(Settings(PRESETS[settings.preset], settings.live, settings.seed, shown))
 
     # To the tablet
 
@@ -195,27 +199,29 @@ class Session:
             plane=common_pb2.Plane.Name(plane),
             slice=index,
             generation=generation,
-            log_length=self._workspace.fitted_length,
+            log_length=self._workspace.schedule.fitted_length,
             levels=await asyncio.to_thread(wire.pack, image, wire.LEVEL),
         )
         return Response(probability=probability)
 
     def _progress(self) -> Response | None:
-        """How far the volume is; a histogram with the visible slice, and with the whole volume."""
+        """How far the volume is; a histogram with the first slices, and with the whole volume."""
         computation = self._workspace.computation
         now = (computation.generation, computation.done)
         if now == self._told or not computation.generation:
             return None
-        first, self._told = self._told[0] != now[0], now
+        self._told = now
         total = len(computation.current)
-        if first or computation.complete:
+        something = now[1] > 0 or computation.forest is None  # a count of no slices would read as an object of 0 mL
+        if computation.complete or (something and self._counted != now[0]):
+            self._counted = now[0]
             counts, complete = computation.histogram(), computation.complete
             histogram = segmentation_pb2.Histogram(generation=now[0], counts=counts.tolist(), complete=complete)
             self._outbox.append(Response(histogram=histogram))
         return Response(progress=segmentation_pb2.Progress(generation=now[0], done=now[1], total=total))
 
     def _statistics(self) -> Response | None:
-        measured = self._workspace.measured
+        measured = self._workspace.schedule.measured
         now = (measured.generation, measured.visible_ms, measured.volume_ms)
         if now == self._measured or not (measured.visible_ms or measured.volume_ms):
             return None
@@ -223,7 +229,7 @@ class Session:
         statistics = segmentation_pb2.Statistics(
             generation=measured.generation,
             out_of_bag=measured.out_of_bag,
-            labelled_voxels=measured.labelled,
+            labelled_voxels=[measured.labelled.get(label.value, 0) for label in self._workspace.annotation.labels],
             gather_ms=measured.gather_ms,
             fit_ms=measured.fit_ms,
             visible_ms=measured.visible_ms,

@@ -1,100 +1,28 @@
-"""An annotation at work: its log, its computation, and who looks at it.
+"""An annotation at work: its log, who writes it, who looks, and what is computed of it.
 
-Events become durable on the log's own path and are acknowledged there; computing follows behind, in threads, one small step
-at a time. After each step the newest state decides what is next: fit, then what somebody looks at, then the rest outward
-from there. So a running step is finished, nothing is queued, and a row of quick strokes gives a row of masks.
+Events become durable on the log's own path and are acknowledged there; computing follows behind, as
+`services.segmentation.schedule` has it.
 """
 
 from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Callable, Iterable
-from concurrent.futures import Executor
-from dataclasses import dataclass, field
-from itertools import islice
-from typing import Any, Protocol
+from collections.abc import Callable
+from typing import Any
 
 import numpy as np
-import structlog
 from numpy.typing import NDArray
 
-from services.core.errors import CalqueError, ChoiceNeeded, Reason, Unavailable
-from services.core.geometry import Plane, acquisition_plane, plane_geometry
+from services.core.errors import CalqueError, Reason, Unavailable
+from services.core.geometry import Plane, plane_geometry
+from services.segmentation.audience import Audience, Listener
 from services.segmentation.computation import Computation
-from services.segmentation.events import check, parse, to_action
+from services.segmentation.events import check, parse
+from services.segmentation.schedule import Schedule, Threads
 from services.store.annotations import AnnotationRecord, Annotations
 from services.store.catalogue import VolumeRecord
 from services.store.log import Log, check_digest
-
-log = structlog.get_logger()
-
-View = tuple[Plane, int]
-
-
-@dataclass(frozen=True)
-class Settings:
-    """How to compute; fields as in ``calque.v1.AnnotateSettings``."""
-
-    preset: str = "paper"
-    live: bool = True
-    seed: int = 0
-    shown_label: int = 1
-
-
-@dataclass
-class Measured:
-    """Times of the newest generation in milliseconds, counted from the event that asked for it."""
-
-    generation: int = 0
-    gather_ms: float = 0.0
-    fit_ms: float = 0.0
-    visible_ms: float = 0.0
-    volume_ms: float = 0.0
-    out_of_bag: float = 0.0
-    labelled: tuple[int, ...] = ()
-
-
-@dataclass(frozen=True)
-class Snapshot:
-    """A whole probability: ``levels`` ``(slices, rows, columns)`` uint8, the log's length that it is made from, and how."""
-
-    levels: NDArray[np.uint8]
-    log_length: int
-    settings: Settings
-
-
-@dataclass(frozen=True)
-class Threads:
-    """Threads of the process: ``number`` that compute, and those that acknowledgements wait for, which do nothing else."""
-
-    compute: Executor
-    number: int
-    store: Executor
-
-
-class Listener(Protocol):
-    """Somebody who looks."""
-
-    view: View | None
-
-    def changed(self) -> None:
-        """Something is new: entries, writer, probability, progress."""
-
-    def failed(self, error: CalqueError) -> None:
-        """Computing failed; the events are kept."""
-
-    def gone(self, error: CalqueError) -> None:
-        """The annotation is there no longer."""
-
-
-@dataclass
-class _Wanted:
-    """What computing has to reach: a log length, asked for at a time (monotonic seconds)."""
-
-    length: int = 0
-    since: float = 0.0
-    waiting: list[tuple[int, asyncio.Future[Snapshot]]] = field(default_factory=list)
 
 
 class Workspace:
@@ -114,27 +42,14 @@ class Workspace:
         self.computation = computation
         self.log = entries
         self.planes = {plane: plane_geometry(volume.shape, volume.affine_array, plane) for plane in Plane}
-        self.settings = Settings()
-        self.measured = Measured()
-        self.fitted_length = 0
-        self.listeners: set[Listener] = set()
+        self._annotations = annotations
+        self.audience = Audience()
+        self.schedule = Schedule(volume, self.planes, computation, entries, self._mask, self.audience, threads)
         self.users = 0
         """Calls that work with it now; see `services.segmentation.workspaces`."""
-        self._annotations = annotations
         self._writing: tuple[Listener, str] | None = None  # who writes now, and its session
         self._threads = threads
-        self._applied = 0
-        self._fitted_settings: Settings | None = None
-        self._announced = 0  # generation whose whole volume was announced
-        self._asked = 0.0  # when the newest generation was asked for
-        self._wanted = _Wanted()
         self._log_lock = asyncio.Lock()
-        self._labels_lock = asyncio.Lock()
-        self._wake = asyncio.Event()
-        self._task = asyncio.create_task(self._compute(), name="workspace")
-        self.segment()
-
-    # The log
 
     async def begin(self, who: Listener, session_id: str, *, take_over: bool) -> None:
         """Make a session the writer, unless another one writes now and ``take_over`` is not said."""
@@ -144,15 +59,15 @@ class Workspace:
                 if self._writing and self._writing[1] != session_id and not take_over:
                     return
                 await self._in_store(self.log.begin, session_id)
-                if who in self.listeners:  # else it left meanwhile
+                if who in self.audience:  # else it left meanwhile
                     self._writing = (who, session_id)
-            self._changed()
+            self.audience.changed()
 
         await asyncio.shield(begin())
 
     def leave(self, who: Listener) -> None:
         """Somebody looks no longer, nor writes."""
-        self.listeners.discard(who)
+        self.audience.discard(who)
         if self._writing and self._writing[0] is who:
             self._writing = None
 
@@ -162,9 +77,9 @@ class Workspace:
         async def refresh() -> None:
             async with self._log_lock:
                 await self._in_store(self.log.refresh)
-            if self.settings.live:
-                self.segment()
-            self._changed()
+            if self.schedule.settings.live:
+                self.schedule.segment()
+            self.audience.changed()
 
         await asyncio.shield(refresh())
 
@@ -180,220 +95,27 @@ class Workspace:
         async def append() -> int:
             async with self._log_lock:
                 position: int = await self._in_store(self.log.append, session_id, sequence, body, sha256)
-            if self.settings.live:
-                self.segment(arrived)
-            self._changed()
+            if self.schedule.settings.live:
+                self.schedule.segment(arrived)
+            self.audience.changed()
             return position
 
         return await asyncio.shield(append())
 
-    async def _in_store(self, work: Callable[..., Any], *arguments: object) -> Any:
-        """One call of the log, in a thread. Callers shield it: cut short, it would go on beside the next one."""
-        return await asyncio.get_running_loop().run_in_executor(self._threads.store, work, *arguments)
-
-    # What is wanted
-
-    def segment(self, since: float | None = None) -> None:
-        """Compute with all events that are there now; ``since`` is when the last one arrived (monotonic seconds)."""
-        if self.log.last_event > self._wanted.length:
-            self._wanted.length = self.log.last_event
-            self._wanted.since = since or time.monotonic()
-        self._wake.set()
-
-    def set_settings(self, settings: Settings) -> None:
-        """Compute in another way."""
-        self.settings = settings
-        if self._fitted_settings != self._fit_settings():
-            self._wanted.since = time.monotonic()
-        self._wake.set()
-
-    def look(self) -> None:
-        """A listener's view changed."""
-        self._wake.set()
-
-    async def snapshot(self) -> Snapshot:
-        """The whole probability with all events that are there now. Raises: ChoiceNeeded (NOT_SEGMENTED)."""
-        future: asyncio.Future[Snapshot] = asyncio.get_running_loop().create_future()
-        self._wanted.waiting.append((self.log.last_event, future))
-        self.segment()
-        return await future
-
-    async def drawn(self) -> NDArray[np.uint8]:
-        """Labels of all voxels, ``(slices, rows, columns)`` uint8, 0 where nothing is drawn."""
-        async with self._labels_lock:
-            await self._run(self._catch_up)
-            drawn: NDArray[np.uint8] = await self._run(self.computation.labels.array.copy)
-            return drawn
-
     @property
     def idle(self) -> bool:
         """Nobody works with it, looks at it, or waits for it."""
-        return not self.users and not self.listeners and not self._wanted.waiting
+        return not (self.users or self.audience or self.schedule.waited_for)
 
     async def close(self, why: CalqueError | None = None) -> None:
-        """Stop computing. Who waits is told why."""
-        self._task.cancel()
-        await asyncio.gather(self._task, return_exceptions=True)
+        """Stop computing. Who looks or waits is told why."""
         error = why or Unavailable("The server is closing; your strokes are kept.", Reason.SERVICE_UNAVAILABLE)
-        self._refuse_waiting(error)
-        for listener in list(self.listeners):
-            listener.gone(error)
-
-    # Computing, step by step
-
-    async def _compute(self) -> None:
-        while True:
-            await self._wake.wait()
-            self._wake.clear()
-            try:
-                while await self._step():
-                    self._changed()
-            except CalqueError as error:
-                self._fail(error)
-            except Exception as error:  # told to whoever looks; the log has the traceback, and the next event tries again
-                log.error("computing failed", exc_info=error)
-                self._fail(CalqueError("Computing the mask failed; your strokes are kept. Draw on, or try again."))
-
-    async def _step(self) -> bool:
-        """The most wanted piece of work. False when there is none."""
-        if self._wanted.length > self.fitted_length or (
-            self.fitted_length and self._fitted_settings != self._fit_settings()
-        ):
-            await self._fit()
-            return True
-        if self.computation.forest is None:
-            await self._answer_waiting()
-            return await self._each(self.computation.load_features, self._without_features())
-        if await self._views():
-            return True
-        stale = np.flatnonzero(self.computation.current != self.computation.generation)
-        if len(stale):
-            return await self._each(self.computation.predict, self._outward(stale))
-        return await self._announce()
-
-    async def _fit(self) -> None:
-        settings, self._asked = self._fit_settings(), self._wanted.since
-        started = time.monotonic()
-        async with self._labels_lock:
-            length = await self._run(self._catch_up)
-            samples, labels = await self._run(self.computation.gather)
-        gathered = time.monotonic()
-
-        def fit() -> None:
-            self.computation.fit(samples, labels, seed=settings.seed, shown_label=settings.shown_label)
-
-        await self._run(fit)
-        self.fitted_length, self._fitted_settings = length, settings
-        forest = self.computation.forest
-        self.measured = Measured(
-            generation=self.computation.generation,
-            gather_ms=(gathered - started) * 1e3,
-            fit_ms=(time.monotonic() - gathered) * 1e3,
-            out_of_bag=forest.out_of_bag if forest else 0.0,
-            labelled=tuple(int((labels == label.value).sum()) for label in self.annotation.labels),
-        )
-
-    async def _views(self) -> bool:
-        """Bring what somebody looks at up to date, in any plane."""
-        for view in {listener.view for listener in self.listeners if listener.view}:
-            plane, index = self.planes[view[0]], view[1]
-            if self.computation.image(plane, index) is not None:
-                continue
-            if plane.slice_axis == 0:
-                await self._run(self.computation.predict, plane.voxel_index(index))
-            else:
-                await self._run(self.computation.predict_cut, plane, index)
-            if not self.measured.visible_ms:
-                self.measured.visible_ms = self._since_asked()
-            return True
-        return False
-
-    async def _each(self, work: Callable[[int], object], indices: Iterable[int]) -> bool:
-        """Do the first few of a list of slices, one a thread; all have ended when this does, also when one fails."""
-        some = list(islice(indices, self._threads.number))
-        done = await asyncio.gather(*(self._run(work, index) for index in some), return_exceptions=True)
-        for failure in done:
-            if isinstance(failure, BaseException):
-                raise failure
-        return bool(some)
-
-    async def _run(self, work: Callable[..., Any], *arguments: object) -> Any:
-        return await asyncio.get_running_loop().run_in_executor(self._threads.compute, work, *arguments)
-
-    async def _announce(self) -> bool:
-        """The whole volume is up to date: say so once, and hand it to those who wait."""
-        news = self._announced != self.computation.generation
-        if news:
-            self._announced = self.computation.generation
-            self.measured.volume_ms = self._since_asked()
-        await self._answer_waiting()
-        return news
-
-    async def _answer_waiting(self) -> None:
-        """Hand the whole probability, or the lack of one, to those who wait for no later event."""
-        if not self._wanted.waiting:
-            return
-        if self.computation.forest is None:
-            message = "There is no mask yet: draw a little of the object and a little of what is not."
-            self._refuse_waiting(ChoiceNeeded(message, Reason.NOT_SEGMENTED), self.fitted_length)
-            return
-        settings = self.settings
-        kept = Snapshot(await self._run(self.computation.levels.copy), self.fitted_length, settings)
-        for future in self._no_longer_waiting(self.fitted_length):
-            future.set_result(kept)
-
-    def _refuse_waiting(self, error: CalqueError, length: int | None = None) -> None:
-        for future in self._no_longer_waiting(length):
-            future.set_exception(error)
-
-    def _no_longer_waiting(self, length: int | None) -> list[asyncio.Future[Snapshot]]:
-        """Take those off the list who wait for at most ``length`` entries of the log, or, with None, all."""
-        ready = [future for n, future in self._wanted.waiting if length is None or n <= length]
-        self._wanted.waiting = [one for one in self._wanted.waiting if one[1] not in ready]
-        return [future for future in ready if not future.done()]
-
-    def _catch_up(self) -> int:
-        """Apply the log's new entries to the labels, in a thread. Returns the log's length that the labels stand for."""
-        entries = self.log.entries[self._applied :]
-        for entry in entries:
-            if entry.sequence:
-                event = parse(entry.body, entry.sequence)
-                mask = self._mask(event.mask_import.mask_digest) if event.WhichOneof("action") == "mask_import" else None
-                action = to_action(event, self.planes, self.volume.shape, mask)
-                if action is not None:
-                    self.computation.labels.apply(action)
-            self._applied = entry.position
-        return self._applied
+        await self.schedule.close(error)
+        self.audience.gone(error)
 
     def _mask(self, digest: str) -> NDArray[np.bool_]:
         return self._annotations.get_blob(self.annotation.annotation_id, digest, self.volume.shape)
 
-    def _outward(self, indices: NDArray[np.intp]) -> list[int]:
-        """Slices ordered by their distance from the first one that somebody looks at, else from the middle."""
-        centre = self.volume.shape[0] // 2
-        acquired = acquisition_plane(self.volume.shape, self.volume.affine_array)
-        for listener in self.listeners:
-            if listener.view and listener.view[0] == acquired:
-                centre = self.planes[acquired].voxel_index(listener.view[1])
-        return sorted((int(index) for index in indices), key=lambda index: abs(index - centre))
-
-    def _without_features(self) -> list[int]:
-        missing = [s for s in range(self.volume.shape[0]) if not self.computation.has_features(s)]
-        return self._outward(np.array(missing, dtype=np.intp))
-
-    def _fit_settings(self) -> Settings:
-        """What of the settings changes the probability."""
-        return Settings(self.settings.preset, True, self.settings.seed, self.settings.shown_label)
-
-    def _since_asked(self) -> float:
-        return (time.monotonic() - self._asked) * 1e3
-
-    def _changed(self) -> None:
-        for listener in list(self.listeners):
-            listener.changed()
-
-    def _fail(self, error: CalqueError) -> None:
-        self._wanted.length = self.fitted_length  # not again until it is asked for again
-        self._refuse_waiting(error)
-        for listener in list(self.listeners):
-            listener.failed(error)
+    async def _in_store(self, work: Callable[..., Any], *arguments: object) -> Any:
+        """One call of the log, in a thread. Callers shield it: cut short, it would go on beside the next one."""
+        return await asyncio.get_running_loop().run_in_executor(self._threads.store, work, *arguments)

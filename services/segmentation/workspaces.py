@@ -9,7 +9,8 @@ from weakref import WeakValueDictionary
 
 from services.core.errors import NotFound, Reason
 from services.segmentation.computation import Computation
-from services.segmentation.workspace import Threads, Workspace
+from services.segmentation.schedule import Threads
+from services.segmentation.workspace import Workspace
 from services.store.annotations import AnnotationRecord, Annotations
 from services.store.catalogue import VolumeRecord
 from services.store.log import Log
@@ -81,7 +82,8 @@ class Workspaces:
         return known
 
     async def _evict(self) -> None:
-        idle = [name for name, workspace in self._known.items() if workspace.idle]
+        # One whose lock is held is just being opened by somebody who is not counted yet.
+        idle = [name for name, one in self._known.items() if one.idle and not self._lock(name).locked()]
         for name in idle[: max(0, len(idle) - self._kept)]:
             await self._known.pop(name).close()
 

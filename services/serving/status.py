@@ -9,6 +9,7 @@ from __future__ import annotations
 import inspect
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable
 from contextlib import aclosing
+from itertools import accumulate
 from typing import Any
 
 import grpc
@@ -21,6 +22,10 @@ from grpc_status import rpc_status
 from services.core import errors
 
 log = structlog.get_logger()
+
+# A status travels in headers, and gRPC ends a call, or the whole connection, whose headers are above 8 KiB.
+MESSAGE_LIMIT_BYTES = 4 << 10
+CHOICES_LIMIT_BYTES = 2 << 10
 
 CODES: dict[type[errors.CalqueError], grpc.StatusCode] = {
     errors.InvalidInput: grpc.StatusCode.INVALID_ARGUMENT,
@@ -47,21 +52,37 @@ def error_info(error: errors.CalqueError) -> common_pb2.ErrorInfo:
     """The error as the contract has it."""
     return common_pb2.ErrorInfo(
         reason=error.reason.value,
-        message=str(error),
+        message=_fitting(str(error)),
         expected=error.expected if isinstance(error, errors.OutOfSequence) else 0,
         choices=_choices(error) if isinstance(error, errors.ChoiceNeeded) else [],
     )
 
 
 def _choices(error: errors.ChoiceNeeded) -> list[common_pb2.Choice]:
-    return [common_pb2.Choice(key=choice.key, text=choice.text) for choice in error.choices]
+    """As many as fit into a status beside the message."""
+    choices = [common_pb2.Choice(key=choice.key, text=choice.text) for choice in error.choices]
+    sizes = accumulate(choice.ByteSize() for choice in choices)
+    return [choice for choice, size in zip(choices, sizes) if size <= CHOICES_LIMIT_BYTES]
+
+
+def _fitting(message: str) -> str:
+    """A message, cut where it would fill the status."""
+    kept = sum(1 for used in accumulate(map(_in_headers, message)) if used <= MESSAGE_LIMIT_BYTES)
+    return message if kept == len(message) else f"{message[:kept]} …"
+
+
+def _in_headers(character: str) -> float:
+    """Bytes that a character of a message takes: percent-encoded once, and twice in the details, which are in base64."""
+    size = len(character.encode())
+    return (1 if " " <= character <= "~" and character != "%" else 3 * size) + 2 * size * 4 / 3
 
 
 async def abort(context: grpc.aio.ServicerContext[Any, Any], error: errors.CalqueError) -> None:
     """End a call with the error's status and details."""
     detail = any_pb2.Any()
-    detail.Pack(error_info(error))
-    status = status_pb2.Status(code=status_code(error).value[0], message=str(error), details=[detail])
+    info = error_info(error)
+    detail.Pack(info)
+    status = status_pb2.Status(code=status_code(error).value[0], message=info.message, details=[detail])
     rich = rpc_status.to_status(status)
     await context.abort(rich.code, rich.details, rich.trailing_metadata)
 

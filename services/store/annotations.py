@@ -19,11 +19,14 @@ from dataclasses import asdict, dataclass, replace
 from uuid import uuid4
 
 import numpy as np
+import structlog
 from numpy.typing import NDArray
 
 from services.core.errors import Corrupt, NotFound, Reason
 from services.store.log import Log
 from services.store.port import Store, is_identifier
+
+log = structlog.get_logger()
 
 
 @dataclass(frozen=True)
@@ -77,13 +80,15 @@ class Annotations:
         return record
 
     def of_volume(self, volume_id: str) -> list[AnnotationRecord]:
-        """The annotations of a volume, the newest first."""
+        """The annotations of a volume that can be read, the newest first: a damaged one hides no other."""
         records = []
         for name in self._store.folders(f"annotations/{volume_id}"):
             try:
                 records.append(self.get(f"{volume_id}-{name}"))
             except NotFound:  # being deleted
                 continue
+            except Corrupt:
+                log.error("the record of an annotation is damaged", annotation=f"{volume_id}-{name}")
         return sorted(records, key=lambda record: (-record.created_ms, record.annotation_id))
 
     def get(self, annotation_id: str) -> AnnotationRecord:
@@ -158,7 +163,7 @@ class Annotations:
 
     def publish_mask(self, annotation_id: str, mask: MaskRecord) -> MaskRecord:
         """Make a mask whose content is kept the newest one; its number is given here."""
-        number = len(self.masks(annotation_id)) + 1
+        number = self.mask_count(annotation_id) + 1
         while True:
             mask = replace(mask, number=number)
             if self._store.create(f"{_folder(annotation_id)}/masks/{number:06d}", json.dumps(asdict(mask)).encode()):
@@ -172,6 +177,10 @@ class Annotations:
             return [MaskRecord(**json.loads(self._store.read(key))) for key in keys]
         except (ValueError, TypeError) as error:
             raise Corrupt("The record of a stored mask is damaged.") from error
+
+    def mask_count(self, annotation_id: str) -> int:
+        """Saved masks, without reading them."""
+        return sum(1 for _ in self._store.list(f"{_folder(annotation_id)}/masks"))
 
     def _put_head(self, record: AnnotationRecord, number: int) -> bool:
         key = f"{_folder(record.annotation_id)}/heads/{number:06d}"

@@ -10,14 +10,18 @@ import base64
 import hashlib
 import json
 import zlib
+from contextlib import suppress
 from dataclasses import asdict, dataclass
 
 import numpy as np
+import structlog
 from numpy.typing import NDArray
 
 from services.core.errors import Corrupt, NotFound, Reason
-from services.core.volume import GreyMap, Volume
+from services.core.volume import GreyMap, Volume, voxel_ml
 from services.store.port import Store, is_identifier
+
+log = structlog.get_logger()
 
 
 @dataclass(frozen=True)
@@ -51,6 +55,11 @@ class VolumeRecord:
         """``(4, 4)`` float64."""
         return np.array(self.affine, dtype=np.float64)
 
+    @property
+    def voxel_ml(self) -> float:
+        """Volume of one voxel, in millilitres."""
+        return voxel_ml(self.affine_array)
+
 
 class Catalogue:
     """The volumes of a store."""
@@ -68,7 +77,7 @@ class Catalogue:
         grey: GreyMap,
         thumbnail: bytes,
     ) -> VolumeRecord:
-        """Store a volume and return its record, or the record that is there for the same content."""
+        """Store a volume and return its record, or the record that is there for the same content; mends what is damaged."""
         little = volume.voxels.dtype.newbyteorder("<")
         slices = [np.ascontiguousarray(image, dtype=little).tobytes() for image in volume.voxels]
         voxels = hashlib.sha256()
@@ -95,8 +104,14 @@ class Catalogue:
             slice_crc32=tuple(zlib.crc32(part) for part in slices),
             thumbnail=thumbnail,
         )
-        self._store.create(_voxels_key(record.volume_id), slices)
-        self._store.create(_record_key(record.volume_id), _to_json(record))
+        if not self._store.create(_voxels_key(record.volume_id), slices) and not self._sound(record):
+            self._store.delete(_voxels_key(record.volume_id))
+            self._store.create(_voxels_key(record.volume_id), slices)
+        if not self._store.create(_record_key(record.volume_id), _to_json(record)):
+            with suppress(Corrupt):
+                return self.get(record.volume_id)
+            self._store.delete(_record_key(record.volume_id))
+            self._store.create(_record_key(record.volume_id), _to_json(record))
         return self.get(record.volume_id)
 
     def get(self, volume_id: str) -> VolumeRecord:
@@ -109,13 +124,15 @@ class Catalogue:
             raise NotFound("There is no such volume.", Reason.VOLUME_NOT_FOUND) from error
 
     def list(self) -> list[VolumeRecord]:
-        """All records, the newest first."""
+        """All records that can be read, the newest first: a damaged one hides no other."""
         records = []
         for volume_id in self._store.folders("volumes"):
             try:
                 records.append(self.get(volume_id))
             except NotFound:  # being written or being deleted
                 continue
+            except Corrupt:
+                log.error("the record of a volume is damaged", volume=volume_id)
         return sorted(records, key=lambda record: (-record.imported_ms, record.volume_id))
 
     def slice(self, record: VolumeRecord, index: int) -> NDArray[np.generic]:
@@ -143,6 +160,15 @@ class Catalogue:
             description=record.description,
             warnings=record.warnings,
         )
+
+    def _sound(self, record: VolumeRecord) -> bool:
+        """Whether the stored voxels are those of a record."""
+        try:
+            for index in range(record.shape[0]):
+                self.slice(record, index)
+        except Corrupt:
+            return False
+        return True
 
     def delete(self, volume_id: str) -> None:
         """Remove a volume and everything that was made from it. Raises: NotFound."""

@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import io
-import tempfile
 import time
 from collections.abc import Callable
-from pathlib import Path
 
 import numpy as np
 from PIL import Image
@@ -14,6 +12,7 @@ from PIL import Image
 from services.core.geometry import acquisition_plane, plane_geometry
 from services.core.volume import Volume, grey_map, intensity_window, to_window
 from services.formats.read import suggested_name
+from services.formats.source import scratch_folder
 from services.formats.worker import Limits, read_in_worker
 from services.store.catalogue import Catalogue, VolumeRecord
 from services.volumes.uploads import UploadFolder
@@ -32,8 +31,8 @@ def import_upload(
     progress: Callable[[int, int], None],
 ) -> VolumeRecord:
     """Make a volume of an upload's files and forget the upload. Blocks; errors are those of ``Volumes.Import``."""
-    with tempfile.TemporaryDirectory(prefix="calque-import-") as folder:
-        files = upload.assemble(Path(folder))
+    with scratch_folder() as folder:
+        files = upload.assemble(folder)
         volume = read_in_worker(files, series=series, frame=frame, progress=progress, limits=limits)
     window = intensity_window(volume)
     record = catalogue.add(

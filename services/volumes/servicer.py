@@ -261,7 +261,7 @@ def volume_message(record: VolumeRecord) -> volumes_pb2.Volume:
         window_low=record.window[0],
         window_high=record.window[1],
         warnings=record.warnings,
-        voxel_ml=abs(float(np.linalg.det(affine[:3, :3]))) / 1000.0,
+        voxel_ml=record.voxel_ml,
         digest=record.digest,
         thumbnail=record.thumbnail,
     )

@@ -69,14 +69,24 @@ class Hand:
             if low + 8 < y < high - 8:
                 break
             await self._touches.wheel(eyes.middle(cards), -1 if y < low + 8 else 1)
+        await self._rests(lambda: self._card(volume))
         await self.tap(f"volume:{self._card(volume).volume_id}")
         await self.until("The viewer", lambda: self._app.screens.current == "viewer")
         await self.see_greys()
 
+    async def _rests(self, find: Callable[[], Any]) -> None:
+        """Until a control has stood at its place for a frame: one that was just made has none yet."""
+        places: list[Any] = [None]
+
+        def still() -> bool:
+            widget = find()
+            places.append((widget, *widget.to_window(*widget.pos), *widget.size) if widget else None)
+            return places[-1] is not None and places[-1] == places[-2]
+
+        await self.until("The end of moving", still)
+
     def _card(self, volume: str) -> Any:
-        cards = list(self._app.library.ids.grid.children)
-        exact = [c for c in cards if volume in (c.volume_id, c.title)]
-        return next(iter(exact or [c for c in cards if c.title.split(" · ")[0] == volume]), None)
+        return next((c for c in self._app.library.ids.grid.children if volume in (c.volume_id, c.title)), None)
 
     async def back(self) -> None:
         """To the library."""

@@ -81,8 +81,12 @@ class FakeLink:
         series: str = "",
         frame_plus_one: int = 0,
     ) -> volumes_pb2.Volume:
-        """See `Link`; reads one ``.npy`` file of three dimensions."""
+        """See `Link`; reads one ``.npy`` file of three dimensions; of several files one is chosen as the series."""
         self._call()
+        files = [file for file in files if series in ("", file.name)]
+        if len(files) > 1:
+            choices = [common_pb2.Choice(key=file.name, text=f"{file.name} (an array)") for file in files]
+            raise LinkError("SEVERAL_SERIES", "Choose one.", status="FAILED_PRECONDITION", choices=choices)
         data = files[0].path.read_bytes()
         if watch:
             watch(Step("upload", len(data), len(data)))

@@ -38,15 +38,25 @@ class LinkError(Exception):
         expected: the event number or upload offset that the server expects or speaks of; 0 where there is none.
         retry: the same call may work later, without the user's doing.
         status: name of the gRPC status, such as ``"UNAVAILABLE"``.
+        choices: with ``"SEVERAL_SERIES"`` and ``"SEVERAL_FRAMES"`` what can be asked for instead.
     """
 
-    def __init__(self, reason: str, message: str = "", expected: int = 0, retry: bool = False, status: str = "") -> None:
+    def __init__(
+        self,
+        reason: str,
+        message: str = "",
+        expected: int = 0,
+        retry: bool = False,
+        status: str = "",
+        choices: Sequence[common_pb2.Choice] = (),
+    ) -> None:
         super().__init__(message or reason)
         self.reason = reason
         self.message = message
         self.expected = expected
         self.retry = retry
         self.status = status
+        self.choices = tuple(choices)
 
 
 @dataclass(frozen=True)

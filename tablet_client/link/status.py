@@ -66,6 +66,6 @@ def from_status(status: Status, message: str | None, details: Any) -> LinkError:
         known = details.reason in common_pb2.Reason.values()
         reason = common_pb2.Reason.Name(details.reason) if known else "REASON_UNSPECIFIED"
         retry = status in _LATER or reason == "DIGEST_MISMATCH"
-        return LinkError(reason, details.message or message or "", details.expected, retry, status.name)
+        return LinkError(reason, details.message or message or "", details.expected, retry, status.name, details.choices)
     reason = "SERVICE_UNAVAILABLE" if status in _LATER else "INTERNAL"
     return LinkError(reason, message or "", retry=status in _LATER, status=status.name)

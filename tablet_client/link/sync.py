@@ -21,7 +21,7 @@ from tablet_client.state.geometry import Plane, PlaneInfo
 from tablet_client.state.journal import Journal, JournalError
 from tablet_client.state.probabilities import Probabilities
 
-PAUSES_S = (0.5, 1.0, 2.0, 5.0, 10.0, 20.0)
+PAUSES_S = (0.5, 1.0, 2.0, 5.0)
 """Seconds before the first, second, … attempt to connect again; the last one repeats."""
 
 OPEN_S = 15.0

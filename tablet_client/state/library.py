@@ -65,12 +65,12 @@ def card(
 
 
 def work_of(annotations: Sequence[segmentation_pb2.Annotation] | None) -> Work:
-    """Done once a mask was saved, in work once something was drawn."""
+    """Done once a mask was saved, in work once something was drawn: the first entry of a log says that a session began."""
     if annotations is None:
         return Work.UNKNOWN
     if any(annotation.masks for annotation in annotations):
         return Work.DONE
-    return Work.IN_WORK if any(annotation.log_length for annotation in annotations) else Work.NEW
+    return Work.IN_WORK if any(annotation.log_length > 1 for annotation in annotations) else Work.NEW
 
 
 def found(cards: Iterable[Card], words: str) -> list[Card]:

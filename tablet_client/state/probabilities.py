@@ -73,7 +73,7 @@ class Probabilities:
         self._slices = SliceCache(most_bytes)
         self._generations: dict[Key, int] = {}
         self._entries: dict[Key, int] = {}
-        self._counts: NDArray[np.int64] | None = None
+        self._counts: NDArray[np.int64] | None = None  # of all slices, the last time
         self._counts_generation = 0
         self._complete = False
 
@@ -108,7 +108,8 @@ class Probabilities:
         """Take a histogram of 256 levels. Returns: False when it is older than the one held, or not of 256 counts."""
         if generation < self._counts_generation or len(counts) != 256:
             return False
-        self._counts = np.array(counts, dtype=np.int64)
+        if complete:
+            self._counts = np.array(counts, dtype=np.int64)
         self._counts_generation, self._complete = generation, complete
         return True
 
@@ -118,10 +119,11 @@ class Probabilities:
         return self._complete
 
     def object_ml(self, threshold: int, voxel_ml: float) -> float | None:
-        """Volume of the object p ≥ threshold in millilitres, of the slices computed so far; None without a histogram."""
-        if self._counts is None:
-            return None
-        return object_ml(self._counts, threshold, voxel_ml)
+        """Volume of the object p ≥ threshold in millilitres, when all slices were computed the last time; None before.
+
+        A part of the slices would give a number that looks like a volume and is none.
+        """
+        return None if self._counts is None else object_ml(self._counts, threshold, voxel_ml)
 
     def restart(self) -> None:
         """The server opened the annotation anew and counts generations from the start: whatever it sends now is newer."""

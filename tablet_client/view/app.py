@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Coroutine
 from pathlib import Path
 from typing import Any
@@ -16,6 +17,7 @@ from kivy.uix.screenmanager import NoTransition, ScreenManager
 from tablet_client.link.port import Link
 from tablet_client.state.geometry import Plane
 from tablet_client.view import theme
+from tablet_client.view.garbage import collecting_here
 from tablet_client.view.importer import Importer
 from tablet_client.view.library import Library
 from tablet_client.view.librarycontrol import LibraryControl
@@ -44,7 +46,8 @@ class CalqueApp(App):
     async def run_on_loop(self) -> None:
         """Run until the window is closed or `stop` is called; then hang up in order."""
         try:
-            await self.async_run("asyncio")
+            with collecting_here(asyncio.get_running_loop()):
+                await self.async_run("asyncio")
         finally:
             await self.tasks.end()
             await self.viewer_control.close()
@@ -81,7 +84,7 @@ class CalqueApp(App):
         self.library.bind(on_open=lambda _, volume_id: self._start(self._open(volume_id)))
         self.library.bind(on_import=lambda _: self._go("import"))
         self.importer.bind(on_back=lambda _: self._go("library"))
-        self.importer.bind(on_import=lambda _, path: self._start(self.library_control.import_path(path)))
+        self.importer.bind(on_import=lambda _, *what: self._start(self.library_control.import_path(*what)))
         viewer.bar.bind(on_back=lambda _: self._start(self._leave()))
         viewer.bar.bind(on_undo=lambda _: control.undo(), on_redo=lambda _: control.redo())
         viewer.bar.bind(on_more=lambda _: self._start(control.menu()))

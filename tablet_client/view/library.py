@@ -94,26 +94,28 @@ class Library(Screen):
 
     def _fill(self, *_: object) -> None:
         grid = self.ids.grid
-        grid.clear_widgets()
         shown = found(self.cards, self.search)
-        for card in shown:
-            grid.add_widget(self._card(card))
+        there = list(reversed(grid.children))
+        if [widget.volume_id for widget in there] != [card.volume_id for card in shown]:
+            grid.clear_widgets()
+            there = [self._card(card) for card in shown]
+            for widget in there:
+                grid.add_widget(widget)
+        # The same cards stay where they are: one of them may be under a finger.
+        for widget, card in zip(there, shown):
+            self._tell(widget, card)
         self.empty = _empty_sentence(self.cards, shown)
 
     def _card(self, card: Card) -> VolumeCard:
-        words, color = _WORK[card.work]
-        widget = VolumeCard(
-            tap_name=f"volume:{card.volume_id}",
-            volume_id=card.volume_id,
-            title=f"{card.name} · {card.modality}" if card.modality else card.name,
-            size_text=card.size_mm,
-            date=card.date,
-            work_text=words,
-            work_color=color,
-            texture=self._picture(card),
-        )
+        widget = VolumeCard(tap_name=f"volume:{card.volume_id}", volume_id=card.volume_id)
         widget.bind(on_release=lambda pressed: self.dispatch("on_open", pressed.volume_id))
         return widget
+
+    def _tell(self, widget: VolumeCard, card: Card) -> None:
+        widget.title, widget.date = card.name, card.date
+        widget.size_text = " · ".join(filter(None, (card.modality, card.size_mm)))
+        widget.work_text, widget.work_color = _WORK[card.work]
+        widget.texture = self._picture(card)
 
     def _picture(self, card: Card) -> Any:
         """The card's JPEG as a texture, decoded once; None when it is no picture."""

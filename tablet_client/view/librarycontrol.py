@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 import uuid
 from collections.abc import Callable
 from pathlib import Path
@@ -11,12 +12,13 @@ from calque.v1.volumes_pb2 import Volume
 
 from tablet_client.link.port import Link, LinkError, LocalFile, Step
 from tablet_client.state.library import card
-from tablet_client.view.importer import Importer
+from tablet_client.view.importer import Choice, Importer, offered
 from tablet_client.view.library import Library
 from tablet_client.view.sentences import sentence
 
 _RETRY_S = 2.0
 _REFRESH_S = 20.0
+_TELL_S = 0.2
 _DOING = {"upload": "Sending to the server …", "import": "The server reads the files …"}
 
 
@@ -32,6 +34,8 @@ class LibraryControl:
     def __init__(self, link: Link, library: Library, importer: Importer, imported: Callable[[Volume], None]) -> None:
         self._link, self._library, self._importer, self._imported = link, library, importer, imported
         self._now = asyncio.Event()
+        self._upload = ""
+        self._told = (0.0, "")  # when progress was shown last, and of what
         self.volumes: dict[str, Volume] = {}
 
     def refresh(self) -> None:
@@ -66,18 +70,28 @@ class LibraryControl:
         if {c.volume_id: c.work for c in cards} != known or cards != self._library.cards:
             self._library.cards = cards
 
-    async def import_path(self, path: str) -> None:
-        """Import a file, or all files of a folder, and tell how far it is."""
+    async def import_path(self, path: str, choice: Choice | None = None) -> None:
+        """Import a file, or all files of a folder, and tell how far it is.
+
+        Args:
+            path: what to import.
+            choice: one of what the last import refused to choose from; its files are on the server already.
+        """
         screen = self._importer
         screen.busy, screen.progress, screen.trouble, screen.doing = True, 0.0, "", "Reading the folder …"
+        screen.choices = ()
+        self._upload = self._upload if choice is not None else str(uuid.uuid4())
+        asked = choice or Choice()
         try:
             files = await asyncio.to_thread(_files_of, Path(path))
             if not files:
                 screen.trouble = "There are no files in this folder."
                 return
-            volume = await self._link.import_files(files, str(uuid.uuid4()), self._watch)
+            volume = await self._link.import_files(
+                files, self._upload, self._watch, series=asked.series, frame_plus_one=asked.frame_plus_one
+            )
         except LinkError as error:
-            screen.trouble = sentence(error)
+            screen.trouble, screen.choices = sentence(error), [offered(error.reason, one, asked) for one in error.choices]
             return
         except OSError:
             screen.trouble = "This folder cannot be read."
@@ -90,6 +104,11 @@ class LibraryControl:
         self.refresh()
 
     def _watch(self, step: Step) -> None:
+        # Hundreds of small files would otherwise cost a frame each, and the frames more time than the files.
+        now, kind = time.monotonic(), self._told[1]
+        if step.what == kind and now - self._told[0] < _TELL_S:
+            return
+        self._told = (now, step.what)
         part = step.done / step.total if step.total else 0.0
         self._importer.doing = _DOING.get(step.what, "Working …")
         # Sending is the first half of the line, reading the second.

@@ -6,6 +6,7 @@ from collections.abc import Callable
 
 from tablet_client.state.document import Box, Document, Event
 from tablet_client.state.geometry import Plane, VolumeInfo
+from tablet_client.state.path import NEAREST_POINTS
 from tablet_client.state.tools import BACKGROUND_LABEL, OBJECT_LABEL, Tool, Toolbox, Window
 from tablet_client.view.imageview import ImageView
 
@@ -63,16 +64,13 @@ class Pen:
         if self._drag is not None:
             self._turn(column, row)
         elif self._document.running:
-            self._show(self._document.extend(column, row))
-            if self._document.full:  # an event holds only so many points: the line goes on as another stroke
-                self._submit(self._document.finish())
-                self._begin(column, row)
+            self._extend(column, row)
 
     def up(self, column: float, row: float) -> None:
         """The pen is lifted."""
         self._drag = None
         if self._document.running:
-            self._show(self._document.extend(column, row))
+            self._extend(column, row)
             self._submit(self._document.finish())
 
     def cancel(self) -> None:
@@ -95,6 +93,15 @@ class Pen:
             self._show(self._document.begin_erase(plane, index, width, column, row))
         else:
             self._show(self._document.begin_stroke(plane, index, _LABEL[tool], width, column, row))
+
+    def _extend(self, column: float, row: float) -> None:
+        if self._document.full:  # an event holds only so many points: the line goes on as another stroke
+            x, y = self._document.path
+            if max(abs(column - x[-1]), abs(row - y[-1])) < NEAREST_POINTS:
+                return
+            self._submit(self._document.finish())
+            self._begin(x[-1], y[-1])
+        self._show(self._document.extend(column, row))
 
     def _show(self, box: Box | None) -> None:
         if box is None:

@@ -13,8 +13,8 @@ _SENTENCES = {
     "FILE_TOO_LARGE": "This is too large for the server. Nothing was imported.",
     "GEOMETRY_INVALID": "The image does not say where it lies in the patient. Nothing was imported.",
     "SLICES_UNEVEN": "Slices are missing or unevenly spaced. Nothing was imported.",
-    "SEVERAL_SERIES": "Several series lie in this folder. Choose a folder with one of them.",
-    "SEVERAL_FRAMES": "The image has several time points or channels. Choose a file with one of them.",
+    "SEVERAL_SERIES": "Several series lie here. Choose one of them.",
+    "SEVERAL_FRAMES": "This image has several time points or channels. Choose one of them.",
     "COLOUR_IMAGE": "This is a colour image; grey values are needed. Nothing was imported.",
     "UPLOAD_OUT_OF_STEP": "The upload was interrupted. Please try again.",
     "DIGEST_MISMATCH": "Something was damaged on its way. It is sent again.",
@@ -34,11 +34,14 @@ _SENTENCES = {
 
 HINT = "Draw a little of the object and a little of what is not."
 READING = "Another tablet draws on this annotation. You can look, or choose “Draw here” in the menu."
+NO_IMAGE = "This slice is not here yet: strokes need an image under them."
 TABLET_FULL = "This tablet has no room left: strokes cannot be kept. Free some room to go on drawing."
 
 
 def sentence(error: LinkError) -> str:
     """A sentence for a failed call; the server's own where it says more than the reason."""
+    if error.choices:  # they are listed, and the server's sentence would list them once more
+        return _SENTENCES[error.reason]
     if error.reason.startswith(("FILE_", "SLICES_", "GEOMETRY_", "SEVERAL_", "REQUEST_")) and error.message:
         return error.message
     return _SENTENCES.get(error.reason) or error.message or "Something went wrong. Please try again."
@@ -49,7 +52,7 @@ def safety(status: Status) -> tuple[str, str]:
     n = status.waiting
     strokes = "1 stroke waits" if n == 1 else f"{n} strokes wait"
     if status.tablet_full:
-        return "offline", "Not saved: this tablet is full"
+        return "full", "Not saved: this tablet is full"
     if n > status.saved_on_tablet:
         return "tablet", "Saving …"
     if status.connection is Connection.CONNECTED:

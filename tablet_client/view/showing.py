@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from calque.v1.segmentation_pb2 import Annotation
 
+from tablet_client.link.listener import Connection
 from tablet_client.state.geometry import Plane
 from tablet_client.state.tools import Window
 from tablet_client.view import sentences, theme
@@ -108,8 +109,18 @@ class Showing:
         levels = self._work.probabilities.get(plane, index) if self.segmentable else None
         self._viewer.image.picture.show_levels(levels)
         self.entries = self._work.probabilities.entries(plane, index) if levels is not None else 0
-        self._viewer.image.hint = "" if self.segmentable else sentences.HINT
+        self.hint()
         self.band()
+
+    def hint(self) -> None:
+        """What to do first, said to one who may do it."""
+        reading = self._work.keeper.status.connection is Connection.OTHER_WRITER
+        self._viewer.image.hint = "" if self.segmentable else sentences.READING if reading else sentences.HINT
+
+    @property
+    def seen(self) -> bool:
+        """The slice's image is here."""
+        return self._work.greys.has(self.plane, self.index)
 
     def band(self) -> None:
         """Where the mask is, for the picture of the volume."""
@@ -121,7 +132,8 @@ class Showing:
         side, probabilities = self._viewer.side, self._work.probabilities
         ml = probabilities.object_ml(int(side.threshold), self._work.volume.voxel_ml) if self.segmentable else None
         side.volume_text = sentences.millilitres(ml)
-        side.volume_note = "volume" if ml is None or probabilities.complete else "so far"
+        computing = self.segmentable and probabilities.counts_generation > 0 and not probabilities.complete
+        side.volume_note = "computing …" if computing else "volume"
 
     def threshold(self, threshold: int) -> None:
         """Another threshold: a uniform and two look-ups, nothing that anyone must be asked for."""

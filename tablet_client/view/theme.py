@@ -55,6 +55,7 @@ MEDIUM = sp(16)
 LARGE = sp(20)
 
 FADE_S = 0.12
+DISABLED = 0.45  # opacity of what cannot be pressed now
 
 _ICON_FILE = Path(fontawesomefree.__file__).parent / "static/fontawesomefree/webfonts/fa-solid-900.ttf"
 ICONS = "CalqueIcons"
@@ -83,6 +84,7 @@ ICON = {
     "sync": "\uf021",
     "folder": "\uf07b",
     "file": "\uf15b",
+    "stack": "\uf5fd",
     "close": "\uf00d",
     "warning": "\uf071",
     "up": "\uf062",

@@ -14,7 +14,8 @@ class TopBar(BoxLayout):
 
     Attributes:
         title, subtitle: the volume's and the annotation's name.
-        safety: "saved" (on the server), "tablet" (on this tablet, on its way), "offline", or "reading" (only looking).
+        safety: "saved" (on the server), "tablet" (on this tablet, on its way), "offline", "full" (nothing can be kept), or
+            "reading" (only looking).
         safety_text: the sentence beside the sign.
         progress: 0 to 1; the line under the bar is drawn between the two.
         can_undo, can_redo: whether there is something to take back or to do again.
@@ -24,7 +25,7 @@ class TopBar(BoxLayout):
 
     title = StringProperty("")
     subtitle = StringProperty("")
-    safety = OptionProperty("saved", options=["saved", "tablet", "offline", "reading"])
+    safety = OptionProperty("saved", options=["saved", "tablet", "offline", "full", "reading"])
     safety_text = StringProperty("")
     progress = NumericProperty(0.0)
     can_undo = BooleanProperty(False)

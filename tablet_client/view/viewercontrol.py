@@ -27,6 +27,7 @@ from tablet_client.view.work import Work
 Say = Callable[[str, str], None]
 """Shows a sentence, as "done" or "error"."""
 
+START_THRESHOLD = 128
 TOOLS = {"object": Tool.OBJECT, "background": Tool.BACKGROUND, "eraser": Tool.ERASER, "contrast": Tool.WINDOW}
 
 
@@ -126,15 +127,26 @@ class ViewerControl(Listener):
             return False
         self.work, self.last_mask = work, None
         self.pen = Pen(
-            self._viewer.image, volume, work.document, self._toolbox, self._submit, self._may_draw, self.contrast
+            self._viewer.image, volume, work.document, self._toolbox, self._submit, self._may_begin, self.contrast
         )
         self.showing = Showing(self._viewer, work, self.pen, shown if same else None)
-        self.choose_tool(self._viewer.rail.tool)
+        self.choose_tool("object")
+        self.showing.threshold(START_THRESHOLD)
         self._buttons()
         work.keeper.configure(live=self._viewer.side.live)
         self.status_changed(work.keeper.status)
         work.start()
+        if annotation.masks:
+            work.tasks.start(self._recall_threshold(work))
         return True
+
+    async def _recall_threshold(self, work: Work) -> None:
+        """Show the mask as it was saved last, unless the hand was faster."""
+        with suppress(LinkError):
+            masks = await self._link.list_masks(work.annotation.annotation_id)
+            untouched = int(self._viewer.side.threshold) == START_THRESHOLD
+            if masks and work is self.work and self.showing is not None and untouched:
+                self.showing.threshold(masks[0].threshold)
 
     # --- what the hand does ------------------------------------------------------------------------------------------
 
@@ -235,6 +247,13 @@ class ViewerControl(Listener):
             return False
         return True
 
+    def _may_begin(self) -> bool:
+        """Strokes need an image under them; undo does not."""
+        if self.showing is None or not self.showing.seen:
+            self._say(sentences.NO_IMAGE, "error")
+            return False
+        return self._may_draw()
+
     def _submit(self, event: Event) -> None:
         if self.work is not None:
             self.work.keeper.submit(event)
@@ -254,6 +273,8 @@ class ViewerControl(Listener):
         bar = self._viewer.bar
         bar.safety, bar.safety_text = sentences.safety(status)
         self._changed.set()
+        if self.showing is not None:
+            self.showing.hint()
         if status.tablet_full:
             self._say(sentences.TABLET_FULL, "error")
         elif status.connection is Connection.REFUSED and status.error is not None:

@@ -68,6 +68,8 @@ class Work:
 
     async def end(self) -> None:
         """Hang up; what was drawn is in the journal afterwards."""
-        await self.tasks.end()
-        self.keeper.flush()
-        self.journal.close()
+        try:
+            await self.tasks.end()
+        finally:
+            self.keeper.flush()
+            self.journal.close()

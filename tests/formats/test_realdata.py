@@ -9,6 +9,7 @@ import nibabel
 import numpy as np
 import pydicom
 import pytest
+import tifffile
 from numpy.typing import NDArray
 
 from services.core.errors import CalqueError, ChoiceNeeded, Reason
@@ -16,6 +17,7 @@ from services.core.volume import Volume
 from services.formats.dicom_pixels import stored_frames
 from services.formats.masks import read_mask
 from services.formats.read import read_volume, source_files
+from services.formats.volume_file import write_volume
 from services.formats.worker import Limits, read_in_worker
 from tests.formats.files import one, read, refused
 
@@ -169,3 +171,33 @@ def test_a_disc_of_many_patients_is_never_mixed() -> None:
     with pytest.raises(ChoiceNeeded) as caught:
         read_volume(files)
     assert caught.value.reason == Reason.SEVERAL_SERIES
+
+
+@pytest.mark.parametrize(
+    ("source", "frame"),
+    [
+        (SARCOMA / "dicom" / "STS_002" / "MR_T1" / "image", None),
+        (SARCOMA / "dicom" / "STS_002" / "CT", None),
+        (SARCOMA / "dicom" / "STS_002" / "PET", None),
+        (PHILIPS / "In", 1),
+        (GE / "In" / "GE" / "ProtocolDataBlock" / "mr_0004", 2),
+        (NEUBIAS / "xyz_8bit_calibrated_anisotropic__mri_head.tif", None),
+    ],
+    ids=["MR", "CT", "PET", "Philips", "GE", "TIFF"],
+)
+def test_what_is_written_is_what_was_read(source: Path, frame: int | None, tmp_path: Path) -> None:
+    volume = read(source, frame=frame)
+    write_volume(volume, tmp_path / "a.nii.gz")
+    image = nibabel.load(tmp_path / "a.nii.gz")
+    slices, rows, columns = np.indices(volume.shape)
+    mm = volume.affine @ np.stack([slices.ravel(), rows.ravel(), columns.ravel(), np.ones(slices.size)])
+    found = np.linalg.inv(image.affine) @ np.diag([-1.0, -1.0, 1.0, 1.0]) @ mm
+    index = np.rint(found[:3]).astype(int)
+    np.testing.assert_allclose(
+        image.affine[:3] @ np.vstack([index, np.ones(slices.size)]), mm[:3] * [[-1], [-1], [1]], atol=1e-4
+    )
+    values = np.asarray(image.dataobj, dtype=np.float32)[tuple(index)]
+    np.testing.assert_allclose(values.reshape(volume.shape), intensities(volume), rtol=1e-6)
+    write_volume(volume, tmp_path / "a.tif")
+    assert np.array_equal(tifffile.imread(tmp_path / "a.tif"), intensities(volume))
+    assert read(tmp_path / "a.tif").spacing_mm == pytest.approx(volume.spacing_mm, rel=1e-6)

@@ -6,6 +6,7 @@ import asyncio
 import gzip
 import hashlib
 import math
+import re
 import threading
 from typing import Any
 from uuid import uuid4
@@ -28,7 +29,7 @@ async def exported(served: Served, annotation_id: str) -> nibabel.Nifti1Image:
     parts = [part async for part in served.segmentation.Export(request)]
     data = b"".join(part.data for part in parts)
     assert hashlib.sha256(data).hexdigest() == parts[-1].sha256
-    assert parts[0].name.endswith("-annotation.nii.gz")
+    assert re.fullmatch(r"Phantom-Annotation-annotation-\d{8}T\d{6}Z\.nii\.gz", parts[0].name)
     return nibabel.Nifti1Image.from_bytes(gzip.decompress(data))
 
 

@@ -22,7 +22,7 @@ from services.core.volume import Volume
 from services.formats.write import nifti_bytes, tiff_bytes
 from services.segmentation.computation import Computation
 from tests.phantoms import write_nifti
-from tests.served import SECONDS, Served, Tablet, begin, chunks, eventually, refused, stroke
+from tests.served import SECONDS, Served, Tablet, begin, chunks, eventually, refused, serve, stroke
 
 pb = segmentation_pb2
 OBJECT = stroke(1, 3, [28, 33], [13, 13], label=1)
@@ -120,7 +120,7 @@ async def test_saving_waits_for_the_whole_volume_and_tells_how_far_it_is(
         await tablet.draw(OBJECT, BACKGROUND)
         assert await asyncio.to_thread(held.wait, SECONDS)
         saving = asyncio.create_task(save(served, annotation_id, 100))
-        await eventually(lambda: served.workspace(annotation_id)._wanted.waiting)
+        await eventually(lambda: served.workspace(annotation_id).schedule._wanted.waiting)
         assert not list(served.store.list("annotations/" + annotation_id.replace("-", "/") + "/masks"))
         release.set()
         steps, mask = await saving
@@ -163,7 +163,7 @@ async def test_who_waits_for_a_mask_of_a_deleted_annotation_is_told(served: Serv
         assert await asyncio.to_thread(held.wait, SECONDS)
         request = pb.SaveMaskRequest(annotation_id=annotation_id, threshold=1)
         saving = asyncio.create_task(refused(served.segmentation.SaveMask(request)))
-        await eventually(lambda: served.workspace(annotation_id)._wanted.waiting)
+        await eventually(lambda: served.workspace(annotation_id).schedule._wanted.waiting)
         await served.segmentation.DeleteAnnotation(pb.DeleteAnnotationRequest(annotation_id=annotation_id))
         assert await saving == ("NOT_FOUND", "ANNOTATION_NOT_FOUND", 0)
         release.set()
@@ -241,11 +241,27 @@ async def test_a_mask_that_does_not_fit_is_refused(served: Served, phantom: Volu
     assert (await refused(call))[:2] == ("INVALID_ARGUMENT", "REQUEST_INVALID")
 
 
+async def test_a_mask_file_that_inflates_without_end_is_stopped_outside_the_server(tmp_path, phantom: Volume) -> None:
+    header = nibabel.Nifti1Header()
+    header.set_data_shape((1200, 1200, 1200))
+    header.set_data_dtype(np.uint8)
+    header.set_sform(np.eye(4), code=1)
+    header["vox_offset"] = 352
+    zeros = gzip.compress(bytes(64 << 20), 1)  # members of a gzip file follow one another
+    bomb = gzip.compress(header.binaryblock + bytes(4)) + zeros * 26
+    async with serve(tmp_path / "store", compute_threads=1, parser_memory_bytes=1 << 30) as served:
+        annotation_id = await begin(served, phantom)
+        call = upload(served, annotation_id, bomb, "mask.nii.gz")
+        assert await refused(call) == ("RESOURCE_EXHAUSTED", "FILE_TOO_LARGE", 0)
+
+
 async def test_a_damaged_stored_mask_is_told_and_saving_again_repairs_it(served: Served, phantom: Volume) -> None:
     annotation_id = await begin(served, phantom)
     async with Tablet(served.segmentation, annotation_id) as tablet:
         await tablet.draw(OBJECT, BACKGROUND)
         _, mask = await save(served, annotation_id, 128)
+        async with Tablet(served.segmentation, annotation_id, read_only=True) as other:
+            assert other.all("opened")[0].annotation.masks == 1
         folder = served.store.root / "annotations" / Path(*annotation_id.split("-"))
         blob = folder / "blobs" / mask.digest
         data = bytearray(blob.read_bytes())

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import errno
+import threading
 
 from calque.v1 import segmentation_pb2, volumes_pb2
 
 from services.core.errors import Reason, Unavailable
 from services.core.volume import Volume
-from tests.served import Served, Tablet, begin, eventually, keep, refused, serve, stroke
+from services.store.log import Log
+from tests.served import SECONDS, Served, Tablet, begin, eventually, keep, refused, serve, stroke
 
 Body = segmentation_pb2.EventBody
 OTHER = ("ABORTED", "OTHER_WRITER", 0)
@@ -31,7 +33,7 @@ async def test_the_second_looks_and_gets_what_the_first_draws(served: Served, ph
         assert [(e.session_id, e.sequence) for e in logged] == [(first.session_id, n) for n in (0, 1, 2)]
         assert [Body.FromString(e.body) for e in logged[1:]] == drawn
         await second.until(lambda t: t.all("probability"))
-        assert served.workspace(annotation_id).settings.seed == 0
+        assert served.workspace(annotation_id).schedule.settings.seed == 0
         await second.put(Body())
         assert await second.end() == OTHER
         await first.draw(Body())
@@ -85,7 +87,7 @@ async def test_who_comes_after_the_writer_left_writes(served: Served, phantom: V
     annotation_id = await begin(served, phantom)
     async with Tablet(served.segmentation, annotation_id) as first:
         await first.draw(Body())
-    await eventually(lambda: not served.workspace(annotation_id).listeners)
+    await eventually(lambda: not served.workspace(annotation_id).audience)
     async with Tablet(served.segmentation, annotation_id) as second:
         assert second.all("opened")[0].writer
         await second.draw(Body())
@@ -122,6 +124,32 @@ async def test_workspaces_in_use_are_never_let_go(tmp_path, phantom: Volume) -> 
         request = segmentation_pb2.ExportRequest(annotation_id=ids[0], kind=1, format=1)
         assert [part async for part in served.segmentation.Export(request)]
         assert list(served.servicer._workspaces._known) == [ids[0]]
+
+
+async def test_a_workspace_that_is_just_being_opened_again_is_not_let_go(tmp_path, phantom: Volume, monkeypatch) -> None:
+    async with serve(tmp_path / "store", workspaces=1, compute_threads=1) as served:
+        first, second = [await begin(served, phantom) for _ in range(2)]
+        async with Tablet(served.segmentation, first):
+            pass
+        await eventually(lambda: served.workspace(first).idle)
+        coming, may_come, work = threading.Event(), threading.Event(), Log.refresh
+
+        def refresh(log: Log) -> None:
+            coming.set()
+            assert may_come.wait(SECONDS)
+            work(log)
+
+        async with Tablet(served.segmentation, second):
+            monkeypatch.setattr(Log, "refresh", refresh)
+            again = asyncio.create_task(Tablet(served.segmentation, first).__aenter__())
+            assert await asyncio.to_thread(coming.wait, SECONDS)
+        await eventually(lambda: served.workspace(second).idle)
+        may_come.set()
+        tablet = await again
+        await tablet.look(1, 3)
+        await tablet.draw(stroke(1, 3, [28, 33], [13, 13]), stroke(1, 3, [5, 30], [36, 36], label=2))
+        await tablet.until(lambda t: t.all("probability"))
+        await tablet.__aexit__()
 
 
 async def test_a_volume_deleted_elsewhere_takes_its_annotation_with_it(served: Served, phantom: Volume) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import io
 import json
+import re
 import sys
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -199,6 +200,18 @@ def _fault() -> Exception:
         return error
 
 
+@pytest.mark.parametrize("letter", ["x", "é", "%", "漢"])
+async def test_a_long_sentence_is_cut_and_arrives(letter: str) -> None:
+    choices = tuple(errors.Choice(str(n), letter * 60) for n in range(500))
+    for call in await refusals(errors.ChoiceNeeded(letter * 9000, Reason.SEVERAL_SERIES, choices)):
+        assert call.code() is grpc.StatusCode.FAILED_PRECONDITION
+        assert re.fullmatch(rf"{letter}{{200,}} …", call.details())
+
+
 async def test_choices_arrive_with_the_refusal() -> None:
     offered = errors.ChoiceNeeded("Choose.", Reason.SEVERAL_SERIES, (errors.Choice("a1", "T2, 30 images"),))
     assert [(choice.key, choice.text) for choice in error_info(offered).choices] == [("a1", "T2, 30 images")]
+    many = errors.ChoiceNeeded("Choose.", Reason.SEVERAL_SERIES, tuple(errors.Choice(str(n), "x" * 60) for n in range(500)))
+    for call in await refusals(many):
+        assert refusal(call) == ("FAILED_PRECONDITION", "SEVERAL_SERIES", 0)
+    assert 20 < len(error_info(many).choices) < 60

@@ -77,6 +77,31 @@ def test_a_flipped_bit_in_a_slice_is_found_in_that_slice_alone(store: DirectoryS
         Catalogue(store).slice(record, 1)
 
 
+def test_importing_again_mends_what_was_damaged(store: DirectoryStore, tmp_path: Path) -> None:
+    one = volume()
+    record = add(store, one)
+    folder = tmp_path / "volumes" / record.volume_id
+    for name in ("voxels", "volume.json"):
+        whole = (folder / name).read_bytes()
+        for damaged in (whole[:40], whole.replace(whole[30:31], b"\x00")):
+            (folder / name).write_bytes(damaged)
+            assert add(store, one) == record
+            assert np.array_equal(Catalogue(store).load(record).voxels, one.voxels)
+
+
+def test_a_damaged_record_hides_no_other(store: DirectoryStore, tmp_path: Path) -> None:
+    first, second = add(store, volume()), add(store, volume(1))
+    annotations = Annotations(store)
+    begun = [annotations.create(first.volume_id, name=n, labels=PAPER_LABELS, created_ms=1) for n in "ab"]
+    (tmp_path / "volumes" / second.volume_id / "volume.json").write_bytes(b"{")
+    volume_id, _, name = begun[0].annotation_id.partition("-")
+    (tmp_path / "annotations" / volume_id / name / "heads" / "000001").write_bytes(b"{")
+    assert Catalogue(store).list() == [first]
+    assert annotations.of_volume(first.volume_id) == [begun[1]]
+    with pytest.raises(Corrupt):
+        Catalogue(store).get(second.volume_id)
+
+
 def test_a_deleted_volume_takes_its_annotations_along(store: DirectoryStore, tmp_path: Path) -> None:
     record = add(store, volume())
     Annotations(store).create(record.volume_id, name="Brain", labels=PAPER_LABELS, created_ms=1)
@@ -118,6 +143,11 @@ def test_masks_are_numbered_and_damage_is_found(store: DirectoryStore, tmp_path:
     assert annotations.publish_mask(annotation, mask).number == 2
     assert [m.number for m in annotations.masks(annotation)] == [2, 1]
     assert np.array_equal(annotations.get_blob(annotation, digest, (3, 5, 7)), content)
+    [record, _] = sorted(tmp_path.rglob("masks/*"))
+    kept = record.read_bytes()
+    record.write_bytes(b"{")  # a damaged record of an old mask stops no new one
+    assert annotations.publish_mask(annotation, mask).number == 3
+    record.write_bytes(kept)
     with pytest.raises(NotFound):
         annotations.get_blob(annotation, "0" * 64, (3, 5, 7))
     [file] = tmp_path.rglob("blobs/*")

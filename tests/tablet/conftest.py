@@ -23,9 +23,12 @@ SIZE = (1280, 800)
 
 @pytest.fixture(scope="session")
 def display() -> Iterator[str]:
-    """A display: the one that is there, or Xvfb for the length of the tests."""
+    """A display of these tests alone: Xvfb, or without it the one that is there.
+
+    Others on a display would hide the window and move its mouse, so every worker of pytest has its own.
+    """
     there = os.environ.get("DISPLAY")
-    if there:
+    if there and shutil.which("Xvfb") is None:
         yield there
         return
     if shutil.which("Xvfb") is None:
@@ -46,7 +49,9 @@ def display() -> Iterator[str]:
     try:
         yield os.environ["DISPLAY"]
     finally:
-        del os.environ["DISPLAY"]
+        os.environ.pop("DISPLAY")
+        if there:
+            os.environ["DISPLAY"] = there
         server.terminate()
         server.wait(10)
 

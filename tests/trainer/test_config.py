@@ -2,10 +2,19 @@
 
 from __future__ import annotations
 
+import sys
+
 import pytest
 
-from services.core.errors import InvalidInput
+from services.core.errors import InvalidInput, Unavailable
+from trainer.backend import load
 from trainer.config import Config, load_config, save_config
+
+
+def test_where_the_trainers_packages_are_missing_it_says_so(monkeypatch):
+    monkeypatch.setitem(sys.modules, "keras", None)
+    with pytest.raises(Unavailable, match=r"keras.*calque\[trainer\]"):
+        load()
 
 
 def test_the_defaults_are_the_papers():

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import errno
 import io
 import threading
 from collections.abc import AsyncIterator
@@ -11,10 +12,12 @@ from pathlib import Path
 from typing import Any
 from uuid import uuid4
 
+import grpc
 import numpy as np
 import pytest
 from calque import wire
 from calque.v1 import common_pb2, segmentation_pb2, volumes_pb2
+from grpc_status import rpc_status
 from PIL import Image
 
 from services.core.volume import Volume, intensity_window
@@ -22,6 +25,7 @@ from services.formats.write import tiff_bytes
 from services.store.catalogue import VolumeRecord
 from services.volumes import servicer
 from services.volumes.importing import import_upload
+from services.volumes.uploads import UploadFolder
 from tests.phantoms import oblique_phantom, write_dicom_series, write_nifti
 from tests.served import SECONDS, Served, chunks, keep, refused, serve
 
@@ -218,6 +222,23 @@ async def test_files_that_cannot_be_read_get_one_sentence(served: Served, tmp_pa
     assert list((await served.volumes.ListVolumes(volumes_pb2.ListVolumesRequest())).volumes) == []
 
 
+async def test_of_several_images_the_chosen_one_is_imported(served: Served, tmp_path: Path) -> None:
+    sizes = {"a.nii": (4, 20, 24), "b.nii": (5, 20, 24)}
+    files = {name: write_nifti(oblique_phantom(size), tmp_path / name).read_bytes() for name, size in sizes.items()}
+    upload_id = str(uuid4())
+    await served.volumes.Upload(r for name, data in files.items() for r in chunks(upload_id, name, data))
+    with pytest.raises(grpc.aio.AioRpcError) as caught:
+        async for _ in served.volumes.Import(volumes_pb2.ImportRequest(upload_id=upload_id)):
+            pass
+    [detail] = rpc_status.from_call(caught.value).details
+    info = common_pb2.ErrorInfo()
+    detail.Unpack(info)
+    assert [choice.key for choice in info.choices] == ["a.nii", "b.nii"]
+    request = volumes_pb2.ImportRequest(upload_id=upload_id, series=info.choices[1].key)
+    *_, last = [response async for response in served.volumes.Import(request)]
+    assert last.volume.planes[0].slices == 5
+
+
 async def test_an_upload_is_imported_whole_or_not_at_all(served: Served) -> None:
     request = volumes_pb2.ImportRequest(upload_id=str(uuid4()))
     assert await refused(served.volumes.Import(request)) == ("NOT_FOUND", "OBJECT_NOT_FOUND", 0)
@@ -255,6 +276,22 @@ async def test_deleting_removes_the_volume_and_all_that_was_made_of_it(served: S
     assert not [key for key in keys if gone.volume_id in key]
     request = segmentation_pb2.ListAnnotationsRequest(volume_id=gone.volume_id)
     assert await refused(served.segmentation.ListAnnotations(request)) == ("NOT_FOUND", "VOLUME_NOT_FOUND", 0)
+
+
+async def test_an_import_without_room_is_told_and_can_be_tried_again(served: Served, tmp_path: Path, monkeypatch) -> None:
+    upload_id = str(uuid4())
+    data = write_nifti(oblique_phantom((4, 20, 24)), tmp_path / "a.nii").read_bytes()
+    await served.volumes.Upload(iter(chunks(upload_id, "a.nii", data)))
+
+    def full(self: UploadFolder, folder: Path) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device", str(folder))
+
+    with monkeypatch.context() as patched:
+        patched.setattr(UploadFolder, "assemble", full)
+        call = served.volumes.Import(volumes_pb2.ImportRequest(upload_id=upload_id))
+        assert await refused(call) == ("RESOURCE_EXHAUSTED", "STORE_FULL", 0)
+    responses = [one async for one in served.volumes.Import(volumes_pb2.ImportRequest(upload_id=upload_id))]
+    assert responses[-1].volume.name == "a"
 
 
 async def test_an_import_goes_on_when_who_asked_is_gone(served: Served, tmp_path: Path, monkeypatch) -> None:

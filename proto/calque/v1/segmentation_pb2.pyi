@@ -25,6 +25,7 @@ class ExportFormat(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
     EXPORT_FORMAT_UNSPECIFIED: _ClassVar[ExportFormat]
     EXPORT_FORMAT_TIFF: _ClassVar[ExportFormat]
     EXPORT_FORMAT_NIFTI: _ClassVar[ExportFormat]
+    EXPORT_FORMAT_ZIP: _ClassVar[ExportFormat]
 PRESET_UNSPECIFIED: Preset
 PRESET_PAPER: Preset
 EXPORT_KIND_UNSPECIFIED: ExportKind
@@ -34,6 +35,7 @@ EXPORT_KIND_PROBABILITY: ExportKind
 EXPORT_FORMAT_UNSPECIFIED: ExportFormat
 EXPORT_FORMAT_TIFF: ExportFormat
 EXPORT_FORMAT_NIFTI: ExportFormat
+EXPORT_FORMAT_ZIP: ExportFormat
 
 class Annotation(_message.Message):
     __slots__ = ("annotation_id", "volume_id", "name", "created_ms", "labels", "log_length", "masks")

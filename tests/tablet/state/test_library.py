@@ -21,7 +21,8 @@ def annotation(**fields):
         (None, Work.UNKNOWN),
         ([], Work.NEW),
         ([annotation()], Work.NEW),
-        ([annotation(log_length=1), annotation()], Work.IN_WORK),
+        ([annotation(log_length=1)], Work.NEW),  # opened, and nothing was drawn
+        ([annotation(log_length=2), annotation()], Work.IN_WORK),
         ([annotation(log_length=1), annotation(masks=1)], Work.DONE),
     ],
 )

@@ -88,6 +88,8 @@ def test_the_volume_follows_the_threshold():
     for threshold in (1, 128, 255):
         naive = sum(int(counts[level]) for level in range(256) if level >= threshold) * 0.5
         assert cache.object_ml(threshold, 0.5) == pytest.approx(naive)
+    assert cache.put_counts(3, [7] * 256, complete=False)
+    assert cache.object_ml(255, 0.5) == 127.5  # a part of the slices has no volume
     cache.clear()
     assert cache.object_ml(1, 0.5) is None
 

@@ -330,6 +330,34 @@ async def test_import_tells_what_is_wrong_and_shows_what_came(studio: Any, tmp_p
     assert studio.app.viewer.slices.count == 5
 
 
+async def test_of_several_series_one_is_chosen_by_a_touch(studio: Any, tmp_path: Any) -> None:
+    from tablet_client.hand.eyes import NotThere, names
+
+    for name, slices in (("first.npy", 3), ("second.npy", 4)):
+        np.save(tmp_path / name, np.zeros((slices, 6, 7)))
+    await studio.hand.tap("back")
+    with pytest.raises(NotThere, match="Several series lie here"):
+        await studio.hand.import_path(str(tmp_path))
+    rows = {row.text for row in studio.app.importer.ids.rows.children}
+    assert rows == {"an array"}
+    assert {"choice:first.npy", "choice:second.npy"} <= set(names())
+    await studio.hand.tap("choice:second.npy")
+    await studio.hand.until("The import's end", lambda: studio.app.screens.current == "library")
+    await studio.hand.open("second.npy")
+    assert studio.app.viewer.slices.count == 4
+    studio.link._volumes = {key: held for key, held in studio.link._volumes.items() if held[0].name != "second.npy"}
+
+
+async def test_an_empty_folder_says_so(studio: Any, tmp_path: Any) -> None:
+    await studio.hand.tap("back")
+    await studio.hand.tap("import")
+    studio.app.importer.go(str(tmp_path))
+    assert studio.app.importer.empty == "There is nothing in this folder."
+    studio.app.importer.go(str(tmp_path.parent))
+    assert studio.app.importer.empty == ""
+    await studio.hand.tap("back")
+
+
 async def test_a_tablets_back_button_closes_the_menu_then_the_viewer(studio: Any) -> None:
     from tablet_client.hand.touches import press_key
 

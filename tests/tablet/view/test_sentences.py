@@ -2,9 +2,11 @@ from __future__ import annotations
 
 import pytest
 from calque.v1 import common_pb2
+from grpclib.const import Status as Status_
 
 from tablet_client.link.listener import Connection, Status
 from tablet_client.link.port import LinkError
+from tablet_client.link.status import from_status
 from tablet_client.view.sentences import millilitres, number, safety, sentence
 
 
@@ -39,9 +41,17 @@ def test_safety(connection: Connection, waiting: int, saved: int, said: tuple[st
 
 
 def test_a_full_tablet_is_never_called_saved() -> None:
-    assert safety(Status(Connection.CONNECTED, 1, 0, tablet_full=True)) == ("offline", "Not saved: this tablet is full")
+    assert safety(Status(Connection.CONNECTED, 1, 0, tablet_full=True)) == ("full", "Not saved: this tablet is full")
 
 
 def test_figures() -> None:
     assert [millilitres(v) for v in (None, 0.0, 8.44, 182.4)] == ["–", "0.0 mL", "8.4 mL", "182 mL"]
     assert number(-31.04) == "\u221231.0"
+
+
+def test_what_can_be_chosen_comes_with_the_refusal_and_not_in_the_sentence() -> None:
+    info = common_pb2.ErrorInfo(reason="SEVERAL_SERIES", message="The files hold 2 series: 77c0 (CT); 8bdc (PT).")
+    info.choices.add(key="77c0", text="77c0 (Chest, CT)")
+    error = from_status(Status_.FAILED_PRECONDITION, "", info)
+    assert [(choice.key, choice.text) for choice in error.choices] == [("77c0", "77c0 (Chest, CT)")]
+    assert sentence(error) == "Several series lie here. Choose one of them."

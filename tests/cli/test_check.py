@@ -1,0 +1,120 @@
+"""`calque check`: what files are, in words and in JSON, and that nothing bad stops it."""
+
+from __future__ import annotations
+
+import json
+import os
+from pathlib import Path
+
+import nibabel
+import numpy as np
+import pytest
+from typer.testing import CliRunner
+
+from services.cli.check import look
+from services.cli.main import app
+from services.formats.worker import Limits
+from services.formats.write import tiff_bytes
+from tests.phantoms import oblique_phantom, write_dicom_series, write_nifti
+
+VOLUME = oblique_phantom((5, 16, 18))
+
+
+def checked(*arguments: object) -> tuple[int, str]:
+    """Exit status and standard output; nothing may come on the other one."""
+    result = CliRunner().invoke(app, ["check", *[str(argument) for argument in arguments]])
+    assert result.stderr == ""
+    assert result.exception is None or isinstance(result.exception, SystemExit)
+    return result.exit_code, result.stdout
+
+
+def reports(output: str) -> list[dict]:
+    return [json.loads(line) for line in output.splitlines()]
+
+
+def test_geometry_of_each_format(tmp_path: Path) -> None:
+    write_dicom_series(VOLUME, tmp_path / "series")
+    write_nifti(VOLUME, tmp_path / "a.nii.gz")
+    (tmp_path / "a.tif").write_bytes(tiff_bytes(VOLUME.voxels, affine=VOLUME.affine))
+    status, output = checked("--json", tmp_path / "series", tmp_path / "a.nii.gz", tmp_path / "a.tif")
+    assert status == 0
+    dicom, nifti, tiff = reports(output)
+    assert [dicom["format"], nifti["format"], tiff["format"]] == ["5 DICOM files", "NIfTI", "TIFF"]
+    for report in (dicom, nifti, tiff):
+        assert report["readable"]
+        assert report["size"] == {"slices": 5, "rows": 16, "columns": 18}
+        assert report["spacing_mm"] == pytest.approx({"slices": 5.0, "rows": 1.1, "columns": 0.8}, abs=1e-5)
+        assert report["voxel_type"] == "int16"
+    for report in (dicom, nifti):
+        np.testing.assert_allclose(report["affine"], VOLUME.affine, atol=1e-4)
+        assert report["acquisition"] == "axial"
+        assert report["towards"] == {"slices": "S", "rows": "P", "columns": "L"}
+        everywhere = np.stack(np.indices(VOLUME.shape)).reshape(3, -1)
+        mm = VOLUME.affine[:3, :3] @ everywhere + VOLUME.affine[:3, 3:]
+        np.testing.assert_allclose(report["extent_mm"], np.stack([mm.min(axis=1), mm.max(axis=1)]).T, atol=1e-3)
+    assert "1 mm" not in str(tiff["warnings"])
+
+
+def test_words(tmp_path: Path) -> None:
+    sagittal = np.array([[0, 0, 2.0, -70], [1, 0, 0, -10.5], [0, 1, 0, 20], [0, 0, 0, 1]])  # RAS
+    nibabel.Nifti1Image(np.zeros((40, 30, 20), np.uint8), sagittal).to_filename(tmp_path / "a.nii")
+    status, output = checked(tmp_path / "a.nii")
+    assert status == 0
+    assert output.splitlines() == [
+        f"{tmp_path / 'a.nii'}: NIfTI",
+        "  size         40 × 30 × 20 voxels (columns × rows × slices), uint8",
+        "  spacing      1 × 1 × 2 mm",
+        "  orientation  columns to A, rows to S, slices to R; acquired sagittal",
+        "  extent       L 32.0 to L 70.0 mm, A 28.5 to P 10.5 mm, S 20.0 to S 49.0 mm (voxel centres)",
+    ]
+
+
+def test_one_bad_file_does_not_stop_the_rest(tmp_path: Path) -> None:
+    good = write_nifti(VOLUME, tmp_path / "good.nii")
+    (tmp_path / "cut.nii").write_bytes(good.read_bytes()[:-7])
+    (tmp_path / "text").write_text("no image")
+    (tmp_path / "empty").mkdir()
+    os.mkfifo(tmp_path / "pipe")
+    bad = [tmp_path / "cut.nii", tmp_path / "text", tmp_path / "empty", tmp_path / "nothing", tmp_path / "pipe"]
+    status, output = checked("--json", *bad, good)
+    assert status == 2
+    found = reports(output)
+    assert [report["reason"] for report in found[:-1]] == [
+        "FILE_TRUNCATED",
+        "FILE_NOT_AN_IMAGE",
+        "FILE_NOT_AN_IMAGE",
+        "FILE_NOT_READABLE",
+        "FILE_NOT_READABLE",
+    ]
+    assert all(report["error"] == "InvalidInput" and report["sentence"].endswith(".") for report in found[:-1])
+    assert found[-1]["readable"]
+    status, output = checked(*bad, good)
+    assert status == 2
+    assert "(FILE_TRUNCATED)" in output
+    assert "Traceback" not in output
+
+
+def test_series_are_offered(tmp_path: Path) -> None:
+    for name in ("1.2.3.1", "1.2.3.2"):
+        write_dicom_series(VOLUME, tmp_path / "disc" / name, series=name)
+    status, output = checked("--json", tmp_path / "disc")
+    (report,) = reports(output)
+    assert (status, report["readable"], report["reason"]) == (2, False, "SEVERAL_SERIES")
+    assert report["format"] == "10 DICOM files"
+    keys = [choice["key"] for choice in report["choices"]]
+    assert len(set(keys)) == 2
+    status, output = checked(tmp_path / "disc")
+    assert status == 2
+    assert all(f"  choose       {key}" in output for key in keys)
+    assert "a choice is needed (SEVERAL_SERIES)" in output
+
+
+def test_a_path_cannot_command_the_terminal(tmp_path: Path) -> None:
+    path = Path(os.fsdecode(os.fsencode(tmp_path) + b"/a\x1b[31m\nb\xff"))
+    write_nifti(VOLUME, tmp_path / "good.nii").rename(path)
+    assert look(path, Limits())["reason"] == "REQUEST_INVALID"
+    assert look(tmp_path / "a\0b", Limits())["reason"] == "FILE_NOT_READABLE"
+    status, output = checked(path)
+    assert status == 2
+    assert output.splitlines()[0].startswith(f"{tmp_path}/a\\x1b[31m\\nb\\udcff: ")
+    assert all(line.isprintable() for line in output.splitlines())

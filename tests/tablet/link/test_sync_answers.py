@@ -1,0 +1,128 @@
+"""The keeper of a session and what the server computes, or does not answer."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from calque.v1 import segmentation_pb2
+
+from tablet_client.link import sync
+from tablet_client.link.listener import Connection
+from tablet_client.state.geometry import Plane
+from tablet_client.state.journal import Journal
+from tests.tablet.link.test_sync import MESSAGE, VOXELS, Tablet, logged, server
+
+
+async def test_drawing_goes_on_while_a_long_log_comes(tmp_path):
+    link, annotation_id = await server()
+    async with Tablet(link, annotation_id, tmp_path / "one") as one:
+        for k in range(9):
+            one.draw(x=k)
+        await one.settled()
+    held = []
+
+    def fault(way: str, message: object) -> bool:
+        if way == "out" and message.HasField("logged"):
+            held.append(message)
+            message.Clear()  # late: the entries are not there yet when the first stroke is drawn
+        return False
+
+    link.fault = fault
+    async with Tablet(link, annotation_id, tmp_path / "two") as two:
+        event = two.draw(label=2, x=0)
+        await two.settled()
+        assert two.document.have_entries == 0
+    assert logged(link, annotation_id)[-1] == event.body
+
+
+async def test_a_deleted_annotation_is_not_asked_for_again_and_the_journal_is_kept(tmp_path):
+    link, annotation_id = await server()
+    await link.delete_annotation(annotation_id)
+    async with Tablet(link, annotation_id, tmp_path) as tablet:
+        tablet.draw(x=1)
+        await tablet.until(lambda: tablet.connection is Connection.REFUSED and tablet.keeper.status.saved_on_tablet)
+        assert tablet.keeper.status.error is not None
+        assert tablet.keeper.status.error.reason == "ANNOTATION_NOT_FOUND"
+        assert tablet.pauses.asked == []
+    assert len(Journal(tmp_path, annotation_id).waiting) == 1
+
+
+async def test_a_server_that_does_not_answer_is_given_up(tmp_path, monkeypatch):
+    monkeypatch.setattr(sync, "OPEN_S", 0.0)
+    link, annotation_id = await server()
+    link.fault = None
+    monkeypatch.setattr("tablet_client.link.fake_session.FakeSession.open", lambda self: None)
+    async with Tablet(link, annotation_id, tmp_path, hold=True) as tablet:
+        await tablet.until(lambda: tablet.connection is Connection.OFFLINE)
+        assert tablet.keeper.status.error is not None
+        assert tablet.keeper.status.error.reason == "SERVICE_UNAVAILABLE"
+
+
+async def test_the_probability_of_the_slice_in_view_comes_after_each_stroke(tmp_path):
+    link, annotation_id = await server()
+    async with Tablet(link, annotation_id, tmp_path) as tablet:
+        tablet.keeper.configure(live=True)
+        tablet.keeper.look_at(Plane.CORONAL, 4)
+        tablet.draw(label=1, x=4)
+        tablet.draw(label=2, x=0)
+        await tablet.until(lambda: tablet.ear.slices and tablet.ear.complete)
+        assert tablet.ear.slices[0] == (Plane.CORONAL, 4)
+        levels = tablet.probabilities.get(Plane.CORONAL, 4)
+        assert levels is not None
+        np.testing.assert_array_equal(levels >= 128, np.tile((np.arange(10) >= 3) & (np.arange(10) < 7), (3, 1)))
+        inside = int((VOXELS == 900).sum())
+        assert tablet.probabilities.object_ml(128, MESSAGE.voxel_ml) == pytest.approx(inside * MESSAGE.voxel_ml)
+        assert tablet.ear.progresses[-1] == (3, 3)
+
+
+async def test_view_and_settings_are_told_again_after_a_reconnection(tmp_path):
+    link, annotation_id = await server()
+    async with Tablet(link, annotation_id, tmp_path) as tablet:
+        tablet.keeper.configure(live=True)
+        tablet.keeper.look_at(Plane.AXIAL, 1)
+        await tablet.settled()
+        link.hang_up()
+        await tablet.until(lambda: tablet.pauses.asked)
+        await tablet.settled()
+        tablet.draw(label=1, x=4)
+        tablet.draw(label=2, x=0)
+        await tablet.until(lambda: tablet.ear.slices)
+
+
+async def test_segmenting_waits_for_the_strokes_drawn_before_it(tmp_path):
+    link, annotation_id = await server()
+    link.online = False
+    async with Tablet(link, annotation_id, tmp_path, hold=True) as tablet:
+        tablet.keeper.look_at(Plane.AXIAL, 1)
+        tablet.draw(label=1, x=4)
+        tablet.draw(label=2, x=0)
+        tablet.keeper.segment()
+        await tablet.until(lambda: tablet.connection is Connection.OFFLINE)
+        link.online = True
+        tablet.keeper.retry_now()
+        await tablet.until(lambda: tablet.ear.slices)
+        assert tablet.ear.failures == []
+
+
+async def test_segmenting_too_early_is_said(tmp_path):
+    link, annotation_id = await server()
+    async with Tablet(link, annotation_id, tmp_path) as tablet:
+        tablet.draw(label=1)
+        tablet.keeper.segment()
+        await tablet.until(lambda: tablet.ear.failures)
+        assert tablet.ear.failures == ["NOT_SEGMENTED"]
+
+
+async def test_a_damaged_probability_is_dropped(tmp_path):
+    link, annotation_id = await server()
+    async with Tablet(link, annotation_id, tmp_path) as tablet:
+        await tablet.settled()
+        for message in (
+            segmentation_pb2.Probability(plane=1, slice=99, generation=1, levels=b""),
+            segmentation_pb2.Probability(plane=0, slice=0, generation=1, levels=b""),
+            segmentation_pb2.Probability(plane=1, slice=0, generation=1, levels=b"not zlib"),
+        ):
+            link.send(annotation_id, segmentation_pb2.AnnotateResponse(probability=message))
+        await tablet.until(lambda: tablet.ear.failures)
+        assert tablet.ear.slices == []
+        assert tablet.connection is Connection.CONNECTED

@@ -1,0 +1,118 @@
+"""What an open annotation keeps, refuses and begins with, on the real application."""
+
+from __future__ import annotations
+
+from itertools import pairwise
+from typing import Any
+
+import pytest
+from calque.v1 import segmentation_pb2
+
+from tablet_client.link.port import Step
+from tablet_client.state import path
+from tablet_client.state.journal import JournalError
+from tests.tablet.view.test_app import both_labels
+
+pytestmark = [pytest.mark.screen, pytest.mark.asyncio(loop_scope="session")]
+
+
+def bodies(studio: Any) -> list[segmentation_pb2.EventBody]:
+    """The events in the log, without the entries that say that a session began."""
+    annotation = studio.app.viewer_control.work.annotation.annotation_id
+    return [segmentation_pb2.EventBody.FromString(body) for _, _, body in studio.link.log_of(annotation) if body]
+
+
+async def test_a_line_with_too_many_points_goes_on_as_the_next_stroke(studio: Any, monkeypatch: Any) -> None:
+    monkeypatch.setattr(path, "MOST_POINTS", 4)
+    x = [float(column) for column in range(5, 15)]
+    await studio.hand.stroke(x, [9.0] * len(x))
+    await studio.hand.until("The answer", lambda: not studio.app.viewer_control.work.document.waiting)
+    strokes = [body.stroke for body in bodies(studio)]
+    assert len(strokes) == 3
+    assert all(len(stroke.x) <= 4 for stroke in strokes)
+    for before, after in pairwise(strokes):
+        assert after.x[0] == before.x[-1]  # without a gap
+    labels = studio.app.viewer.image.picture.labels
+    assert (labels[9, 5:15] == 1).all()
+
+
+async def test_a_full_tablet_stops_the_pen_visibly_until_there_is_room(studio: Any, monkeypatch: Any) -> None:
+    control, bar = studio.app.viewer_control, studio.app.viewer.bar
+    real, full = control.work.journal.append, True
+
+    def append(event: Any) -> None:
+        if full:
+            raise JournalError("The tablet's disk is full.")
+        real(event)
+
+    monkeypatch.setattr(control.work.journal, "append", append)
+    await studio.hand.stroke([10.0, 14.0], [9.0, 12.0])
+    await studio.hand.until("The sign", lambda: bar.safety == "full")
+    assert bar.safety_text == "Not saved: this tablet is full"
+    ink = studio.app.viewer.image.picture.labels.copy()
+    studio.app.toast.clear()
+    await studio.hand.stroke([20.0, 24.0], [19.0, 22.0])
+    assert (studio.app.viewer.image.picture.labels == ink).all()
+    assert "no room left" in studio.app.toast.text
+    assert bodies(studio) == []
+    full = False
+    assert control.work.keeper.flush()
+    await studio.hand.until("The answer", lambda: bar.safety == "saved")
+    assert len(bodies(studio)) == 1
+
+
+async def test_closing_keeps_the_last_stroke_in_the_journal(studio: Any, monkeypatch: Any) -> None:
+    control = studio.app.viewer_control
+    work = control.work
+    written: list[int] = []
+    real = work.journal.append
+    monkeypatch.setattr(work.journal, "append", lambda event: (real(event), written.append(event.sequence)))
+    document = work.document
+    document.begin_stroke(*control.pen.place, 1, 2.0, 10.0, 9.0)
+    work.keeper.submit(document.finish())
+    await control.close()
+    assert written == [1]
+    await studio.hand.back()
+
+
+async def test_nothing_is_drawn_where_no_image_is(studio: Any) -> None:
+    work, image = studio.app.viewer_control.work, studio.app.viewer.image
+    place = image.screen_of(10.0, 9.0)
+    work.greys.clear()
+    await studio.hand._touches.draw([place, image.screen_of(14.0, 12.0)])
+    assert not image.picture.labels.any()
+    assert studio.app.toast.text == "This slice is not here yet: strokes need an image under them."
+    assert not work.document.can_undo
+
+
+async def test_an_annotation_opens_with_the_object_pen_and_its_masks_threshold(studio: Any) -> None:
+    viewer, control = studio.app.viewer, studio.app.viewer_control
+    first = control.work.annotation.annotation_id
+    await both_labels(studio)
+    await studio.hand.threshold(90)
+    await studio.hand.save()
+    await studio.hand.tap("tool_eraser")
+    await studio.hand.new_annotation("Another")
+    assert (viewer.rail.tool, int(viewer.side.threshold)) == ("object", 128)
+    await studio.hand.tap("more")
+    await studio.hand.until("The menu", lambda: viewer.menu.shown)
+    await studio.hand.tap(f"annotation:{first}")
+    await studio.hand.until("The threshold", lambda: int(viewer.side.threshold) == 90)
+
+
+async def test_progress_of_many_small_files_does_not_cost_a_frame_each(studio: Any, monkeypatch: Any) -> None:
+    from tablet_client.view import librarycontrol
+
+    importer, control = studio.app.importer, studio.app.library_control
+    shown: list[float] = []
+    importer.bind(progress=lambda _, part: shown.append(part))
+    now = 100.0
+    monkeypatch.setattr(librarycontrol.time, "monotonic", lambda: now)
+    control._told = (0.0, "")
+    for number in range(1000):
+        now += 0.001
+        control._watch(Step("upload", number, 1000))
+    control._watch(Step("import", 1, 2))
+    assert 4 <= len(shown) <= 7
+    assert shown[-1] == 0.75  # what is done changed: that is shown at once
+    importer.progress = 0.0

@@ -6,6 +6,7 @@ container's bits become the ``BitsStored`` that count (DICOM PS3.5 8.1.1), signe
 
 from __future__ import annotations
 
+import struct
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -21,11 +22,18 @@ _BIG_ENDIAN = "1.2.840.10008.1.2.2"
 NATIVE = frozenset({"1.2.840.10008.1.2", "1.2.840.10008.1.2.1", "1.2.840.10008.1.2.1.99", _BIG_ENDIAN})
 
 _END = b"\xff\xd9"
+_J2K = b"\xff\x4f\xff\x51"
+_MAX_TILES = 4096
 
 
 def _rle(frame: bytes, dtype: np.dtype[Any]) -> Any:
     import imagecodecs
 
+    # The decoder trusts its table of segments: one a byte of the pixel, in order, within the frame.
+    table = struct.unpack_from("<16I", frame)
+    starts = table[1 : table[0] + 1]
+    if table[0] != dtype.itemsize or starts[0] != 64 or list(starts) != sorted(set(starts)) or starts[-1] >= len(frame):
+        raise ValueError
     return np.frombuffer(imagecodecs.dicomrle_decode(frame, dtype=dtype), dtype=dtype)
 
 
@@ -39,6 +47,15 @@ def _codec(name: str) -> Callable[[bytes, np.dtype[Any]], Any]:
         return getattr(imagecodecs, f"{name}_decode")(frame)
 
     return decode
+
+
+def _check_codestream(frame: bytes, shape: tuple[int, int]) -> None:
+    """Refuse JPEG 2000 streams whose size is not the image's, or with countless tiles: decoders work on them for hours."""
+    if not frame.startswith(_J2K):
+        return
+    width, height, left, top, across, down = struct.unpack_from(">6I", frame, 8)
+    if (height - top, width - left) != shape or not across or not down or (width // across) * (height // down) > _MAX_TILES:
+        raise ValueError
 
 
 @contextmanager
@@ -176,6 +193,7 @@ def _encapsulated(
         if number not in wanted:
             continue
         try:
+            _check_codestream(frame, shape)
             with _telling():
                 raw = np.asarray(decode(frame, bits.container))
         except MemoryError:

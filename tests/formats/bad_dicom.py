@@ -300,6 +300,14 @@ for encoding in ("RLE", *SYNTAXES):
         )
 
 
+for encoding, at in (("RLE", 4), ("HTJ2K", 8)):  # where the first segment starts; how wide the image is
+    case(f"20 corrupt {encoding}, a size that lies", "IA", R.FILE_NOT_READABLE, "s/IM000")(
+        lambda folder, e=encoding, at=at: write_dicom_series(
+            unsigned(), folder / "s", change=encoded(e, lambda b: b[:at] + b"\x7f\xff\xff\x7f" + b[at + 4 :])
+        )
+    )
+
+
 @case("20 only a report", "IA", R.FILE_NOT_AN_IMAGE, "report.dcm", "Basic Text SR")
 def only_a_report(folder: Path) -> Path:
     return save_dicom(report(), folder / "report.dcm")

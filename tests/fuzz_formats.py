@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import gzip
 import multiprocessing
+import os
 import resource
 import sys
 import tempfile
@@ -29,6 +30,7 @@ import numpy as np
 import pydicom
 import tifffile
 
+from services.cli.children import peak_mib
 from services.core.errors import CalqueError
 from services.core.volume import Volume
 from services.formats.read import read_volume, source_files
@@ -168,7 +170,7 @@ def _child(told: Connection[Any, Any], folder: str, seed: int, first: int, last:
         finally:
             good.file.write_bytes(good.data)
         told.send((number, f"{good.name}, {kind}", outcome))
-    told.send((last, "", str(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024)))
+    told.send((last, "", str(peak_mib(os.getpid()) or 0)))
 
 
 def fuzz(count: int, seed: int, first: int = 0) -> Report:

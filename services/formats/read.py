@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import PurePosixPath
@@ -27,6 +28,10 @@ __all__ = ["Repairs", "SourceFile", "read_volume", "source_files", "suggested_na
 
 _HEAD = 1024
 _LISTED = 20
+# The storage class of segmentations or of label maps, in the file meta or in a data set without: tag, VR or none, length.
+_SEGMENTATION = re.compile(
+    rb"(\x02\x00\x02\x00|\x08\x00\x16\x00)(UI\x1c\x00|\x1c\x00\x00\x00)1\.2\.840\.10008\.5\.1\.4\.1\.1\.66\.[47]"
+)
 
 
 def read_volume(
@@ -119,6 +124,11 @@ def is_dicom(head: bytes) -> bool:
     if len(head) < 132 or head[:2] not in (b"\x02\x00", b"\x08\x00") or head[3:4] != b"\x00":
         return False
     return head[4:6] in (b"UL", b"CS", b"UI", b"DA", b"OB") or int.from_bytes(head[4:8], "little") <= 64
+
+
+def is_segmentation(head: bytes) -> bool:
+    """Whether these first bytes (at least 512) are of a DICOM Segmentation, by their storage class."""
+    return is_dicom(head) and _SEGMENTATION.search(head) is not None
 
 
 def _head(file: SourceFile) -> bytes:

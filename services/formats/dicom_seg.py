@@ -24,7 +24,9 @@ from services.core.volume import Affine, check_affine
 
 # How far the axes of a stack may be from perpendicular, as the cosine of their angle: what the reader lets stacks drift.
 _PERPENDICULAR = 0.0101
+_FEWEST_PIXELS = 8  # of a slice: highdicom packs the bits of smaller ones wrongly
 _OTHERS = "choose NIfTI or TIFF."
+_NO_PLACE = Reason.GEOMETRY_INVALID
 _ONE_FRAME = "1.2.840.10008.5.1.4.1.1.4"  # storage class of single MR images
 
 
@@ -57,7 +59,7 @@ class Told:
     engine: str = ""
 
 
-def check_source(affine: Affine, source: SourceSeries | None) -> SourceSeries:
+def check_source(shape: tuple[int, ...], affine: Affine, source: SourceSeries | None) -> SourceSeries:
     """The source, where a segmentation can lie on it. Raises: ChoiceNeeded (NO_SOURCE_SERIES, GEOMETRY_INVALID)."""
     if source is None:
         raise ChoiceNeeded(
@@ -69,13 +71,15 @@ def check_source(affine: Affine, source: SourceSeries | None) -> SourceSeries:
             "The DICOM series of this volume names no frame of reference, which a DICOM segmentation needs; " + _OTHERS,
             Reason.NO_SOURCE_SERIES,
         )
+    if shape[1] * shape[2] < _FEWEST_PIXELS:
+        raise ChoiceNeeded("The slices of this volume are too small for a DICOM segmentation; " + _OTHERS, _NO_PLACE)
     check_affine(affine)
     directions = affine[:3, :3] / np.linalg.norm(affine[:3, :3], axis=0)
     if np.abs(directions.T @ directions - np.eye(3)).max() > _PERPENDICULAR:
         raise ChoiceNeeded(
             "The slices, rows and columns of this volume are not at right angles, as those of a DICOM segmentation must "
             "be; choose NIfTI.",
-            Reason.GEOMETRY_INVALID,
+            _NO_PLACE,
         )
     return source
 
@@ -102,7 +106,7 @@ def dicom_seg_bytes(
     Raises:
         ChoiceNeeded: see `check_source`.
     """
-    source = check_source(affine, source)
+    source = check_source(array.shape, affine, source)
     import highdicom  # takes seconds, and few exports need it
 
     uid = _uid(hashlib.sha256(array.tobytes()).hexdigest(), repr((fractions, affine.tolist(), source, segments, told)))
@@ -180,7 +184,7 @@ def _images(shape: tuple[int, ...], affine: Affine, source: SourceSeries) -> lis
 
 
 def _stand_in(index: int) -> str:
-    return f"2.25.{index}"
+    return _uid("slice", str(index))
 
 
 def _valid(text: str, vr: Literal["DA", "TM"]) -> str:
@@ -230,7 +234,9 @@ def _name_images(seg: Any, source: SourceSeries) -> None:
     index_of = {_stand_in(index): index for index in range(len(source.instance_uids))}
     for group in seg.PerFrameFunctionalGroupsSequence:
         (image,) = group.DerivationImageSequence[0].SourceImageSequence
-        index = index_of[image.ReferencedSOPInstanceUID]
+        index = index_of.get(image.ReferencedSOPInstanceUID)
+        if index is None:  # frames of several segments share what names their slice
+            continue
         image.ReferencedSOPClassUID, image.ReferencedSOPInstanceUID = source.sop_class_uid, source.instance_uids[index]
         if several:
             image.ReferencedFrameNumber = source.frame_numbers[index]

@@ -77,7 +77,7 @@ def look_at_segmentation(file: SourceFile) -> dict[str, Any]:
     with refusing(file.name):
         held = _read_head(file)
     return {
-        "segmentation": held.form,
+        "segmentation": held.form.lower(),
         "segments": [{"number": number, "name": name} for number, name in held.segments],
         "size": {"frames": held.frames, "rows": held.rows, "columns": held.columns},
         "source_series": list(held.source_series),

@@ -152,7 +152,7 @@ def _version(distribution: str) -> str:
 
 def _dicom_too(volume: VolumeRecord) -> list[Format]:
     try:
-        check_source(volume.affine_array, volume.source)
+        check_source(volume.shape, volume.affine_array, volume.source)
     except ChoiceNeeded:
         return []
     return ["dicom_seg"]

@@ -63,7 +63,8 @@ def read_header(file: SourceFile, keywords: list[str | int]) -> Header:
         dataset = pydicom.filereader.read_partial(
             raw, stop_when=scan.stop, force=True, specific_tags=[int(Tag(k)) for k in keywords]
         )
-        room = file.size_bytes - raw.tell()
+        # The parser stops before the element of the pixels: tag, VR and length are still to come.
+        room = file.size_bytes - raw.tell() - (12 if scan.explicit else 8)
     cut = not inflated and scan.pixel_bytes != UNDEFINED and scan.pixel_bytes > room
     if scan.floating:
         raise InvalidInput(f"The file {short_name(file.name)} has pixels of floating point, which are not read.")
@@ -75,15 +76,15 @@ class _Scan:
 
     def __init__(self, name: str) -> None:
         self._name = name
-        self._explicit = False
+        self.explicit = False
         self.pixel_bytes = 0
         self.floating = False
         self.warnings: set[str] = set()
 
     def stop(self, tag: Any, vr: str | None, length: int) -> bool:
         """Whether the parser is to stop before this element."""
-        self._explicit |= vr is not None
-        if self._explicit and vr not in _VRS:
+        self.explicit |= vr is not None
+        if self.explicit and vr not in _VRS:
             self._notice(int(tag), "an element of an unknown type (VR)")
         if length != UNDEFINED and length % 2:
             self._notice(int(tag), "an element of an odd length")

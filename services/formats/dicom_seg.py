@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import io
+import re
 import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -24,6 +25,7 @@ from services.core.volume import Affine, check_affine
 
 # How far the axes of a stack may be from perpendicular, as the cosine of their angle: what the reader lets stacks drift.
 _PERPENDICULAR = 0.0101
+_UID = re.compile(r"[0-9.]{1,64}")
 _FEWEST_PIXELS = 8  # of a slice: highdicom packs the bits of smaller ones wrongly
 _OTHERS = "choose NIfTI or TIFF."
 _NO_PLACE = Reason.GEOMETRY_INVALID
@@ -66,9 +68,11 @@ def check_source(shape: tuple[int, ...], affine: Affine, source: SourceSeries | 
             "The slices of this volume are not images of a DICOM series, which a DICOM segmentation must name; " + _OTHERS,
             Reason.NO_SOURCE_SERIES,
         )
-    if not source.frame_of_reference_uid:
+    uids = source.study_uid, source.series_uid, source.frame_of_reference_uid, source.sop_class_uid, *source.instance_uids
+    if not all(map(_UID.fullmatch, uids)):
         raise ChoiceNeeded(
-            "The DICOM series of this volume names no frame of reference, which a DICOM segmentation needs; " + _OTHERS,
+            "The DICOM series of this volume lacks identifiers that a DICOM segmentation must name (of study, frame of "
+            "reference or images); " + _OTHERS,
             Reason.NO_SOURCE_SERIES,
         )
     if shape[1] * shape[2] < _FEWEST_PIXELS:
@@ -169,8 +173,7 @@ def _images(shape: tuple[int, ...], affine: Affine, source: SourceSeries) -> lis
         image.SeriesInstanceUID = source.series_uid
         image.FrameOfReferenceUID = source.frame_of_reference_uid
         image.PositionReferenceIndicator = ""
-        image.PatientID = source.patient_id
-        image.PatientName = source.patient_name
+        image.PatientID, image.PatientName = _text(source.patient_id), _text(source.patient_name)
         image.PatientBirthDate = image.PatientSex = ""
         image.StudyID = image.AccessionNumber = image.ReferringPhysicianName = ""
         image.StudyDate, image.StudyTime = _valid(source.study_date, "DA"), _valid(source.study_time, "TM")

@@ -178,10 +178,13 @@ def test_each_frame_names_the_image_that_it_lies_on(tmp_path: Path) -> None:
     )
 
 
-def test_frames_of_a_multi_frame_source_are_named_by_number(tmp_path: Path) -> None:
-    source = enhanced_object(scanned("sagittal"))
+@pytest.mark.parametrize(("direction", "first"), [("sagittal", 1), ("oblique", 5)])
+def test_frames_of_a_multi_frame_source_are_named_by_number(direction: str, first: int, tmp_path: Path) -> None:
+    source = enhanced_object(scanned(direction))
     save_dicom(source, tmp_path / "enhanced.dcm")
     volume = read(tmp_path / "enhanced.dcm")
+    assert volume.source is not None
+    assert volume.source.frame_numbers[0] == first
     data = as_seg(volume)
     seg = pydicom.dcmread(io.BytesIO(data))
     for group, frame in zip(seg.PerFrameFunctionalGroupsSequence, seg.pixel_array, strict=True):
@@ -304,10 +307,12 @@ def test_what_cannot_lie_on_a_series_is_refused(tmp_path: Path) -> None:
     tilted[:3, 0] += 0.5 * tilted[:3, 1]
     small = read(write_dicom_series(scanned("axial", shape=(3, 1, 7)), tmp_path / "small"))
     nameless = replace(volume.source, frame_of_reference_uid="")
+    unnamed = replace(volume.source, instance_uids=("頭", *volume.source.instance_uids[1:]))
     for reason, given in (
         (Reason.NO_SOURCE_SERIES, {"source": None}),
         (Reason.NO_SOURCE_SERIES, {"source": mosaic.source}),
         (Reason.NO_SOURCE_SERIES, {"source": nameless}),
+        (Reason.NO_SOURCE_SERIES, {"source": unnamed}),
         (Reason.GEOMETRY_INVALID, {"affine": sheared}),
         (Reason.GEOMETRY_INVALID, {"affine": tilted}),
         (Reason.GEOMETRY_INVALID, {"array": np.ones((3, 1, 7), np.uint8), "affine": small.affine, "source": small.source}),
@@ -321,3 +326,14 @@ def test_highdicom_is_loaded_only_when_a_segmentation_is_written() -> None:
     source = "import sys, services.segmentation.servicer, services.formats.dicom_seg; print('highdicom' in sys.modules)"
     result = subprocess.run([sys.executable, "-c", source], capture_output=True, text=True, timeout=120, check=True)
     assert result.stdout.split() == ["False"]
+
+
+def test_the_validator_finds_what_is_wrong(tmp_path: Path) -> None:
+    volume = read(write_dicom_series(scanned("axial"), tmp_path / "series"))
+    seg = pydicom.dcmread(io.BytesIO(as_seg(volume)))
+    del seg.SegmentSequence[0].SegmentLabel
+    wrong = io.BytesIO()
+    pydicom.dcmwrite(wrong, seg)
+    check_dicom(as_seg(volume), tmp_path)
+    with pytest.raises(AssertionError, match="SegmentLabel"):
+        check_dicom(wrong.getvalue(), tmp_path)

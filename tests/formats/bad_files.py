@@ -270,3 +270,10 @@ def lying_archive(folder: Path) -> Path:
 def words(folder: Path) -> Path:
     (folder / "words.nii.gz").write_text("these are only words " * 40)
     return folder / "words.nii.gz"
+
+
+@case("29 a gzip bomb in an archive", "RE", R.FILE_TOO_LARGE, "bomb.nii.gz")
+def packed_bomb_in_archive(folder: Path) -> Path:
+    with zipfile.ZipFile(folder / "v.zip", "w", zipfile.ZIP_STORED) as out:
+        out.write(gzip_bomb(folder), "bomb.nii.gz")
+    return folder / "v.zip"

@@ -5,6 +5,7 @@ The identifier of a test starts with the item's number; ``pytest --collect-only 
 
 from __future__ import annotations
 
+import re
 import time
 from dataclasses import replace
 from pathlib import Path
@@ -72,6 +73,12 @@ def offered(error: grpc.aio.AioRpcError) -> list[str]:
     info = common_pb2.ErrorInfo()
     assert rpc_status.from_call(error).details[0].Unpack(info)
     return [choice.key for choice in info.choices]
+
+
+def test_every_item_is_tried() -> None:
+    """Each number of the list's files has a case or a test of its own in this file."""
+    tests = {int(number) for name in globals() for number in re.findall(r"_(\d\d)_", f"{name}_")}
+    assert {int(item[:2]) for item in CASES} | tests >= set(range(1, 34))
 
 
 @pytest.mark.parametrize("encoding", ["RLE", "JPEG lossless", "JPEG-LS", "JPEG 2000", "HTJ2K"])

@@ -18,6 +18,7 @@ from services.core.errors import CalqueError, ChoiceNeeded, InvalidInput, Reason
 from services.core.volume import VOXEL_DTYPES, Volume
 from services.formats.masks import read_mask
 from services.formats.read import read_volume, source_files, suggested_name
+from services.formats.volume_file import write_volume
 from tests.formats.files import one, positions, read, refused
 from tests.phantoms import oblique_phantom, rotation, write_metaimage, write_nrrd
 
@@ -86,6 +87,8 @@ def test_nrrd_of_any_space(
     assert found.voxels.dtype == volume.voxels.dtype
     assert found.warnings == ()
     same_place(found, volume)
+    write_volume(found, path.parent / "b.nii")
+    same_place(read(path.parent / "b.nii"), volume)
 
 
 @settings(deadline=None)

@@ -261,6 +261,6 @@ def beside(header: SourceFile, name: str, files: Sequence[SourceFile]) -> Source
             return file
     raise InvalidInput(
         f"The file {short_name(header.name)} is a header whose voxels lie in another file, {short_name(path.name)}; "
-        "import both together.",
+        "import the folder that holds both.",
         Reason.FILE_NOT_READABLE,
     )

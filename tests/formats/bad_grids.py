@@ -104,7 +104,7 @@ case("28 MetaImage cut off within its header", "IA", R.FILE_TRUNCATED, "v.mha")(
 )
 case("28 NRRD of more than it says", "IA", R.FILE_HEADER_INVALID, "v.nrrd", "more pixels")(nrrd(voxels=VOXELS + b"1"))
 case("28 MetaImage of more than it says", "IA", R.FILE_HEADER_INVALID, "v.mha", "more pixels")(meta(VOXELS + b"1"))
-case("28 NRRD without its voxels", "IA", R.FILE_NOT_READABLE, "v.nhdr", "import both")(
+case("28 NRRD without its voxels", "IA", R.FILE_NOT_READABLE, "v.nhdr", "holds both")(
     nrrd("space: lps", "space: lps\ndata file: w.raw", b"", ".nhdr")
 )
 case("31 NRRD says a field twice", "IA", R.FILE_NOT_READABLE, "v.nrrd")(nrrd("space: lps", "space: lps\nsizes: 1 2 3"))

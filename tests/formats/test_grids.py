@@ -183,7 +183,7 @@ def test_a_header_finds_its_voxels_in_an_upload(tmp_path: Path) -> None:
             out.write(file, f"deep/{file.name}")
     assert np.array_equal(read(tmp_path / "x.zip").voxels, PHANTOM.voxels)
     (tmp_path / "in" / "b.raw").unlink()
-    assert "import both" in refused(tmp_path / "in" / "b.mhd", InvalidInput, Reason.FILE_NOT_READABLE)
+    assert "holds both" in refused(tmp_path / "in" / "b.mhd", InvalidInput, Reason.FILE_NOT_READABLE)
 
 
 def test_voxels_that_look_like_another_format(tmp_path: Path) -> None:

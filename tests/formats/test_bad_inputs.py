@@ -6,6 +6,7 @@ The identifier of a test starts with the item's number; ``pytest --collect-only 
 from __future__ import annotations
 
 import re
+import struct
 import time
 from dataclasses import replace
 from pathlib import Path
@@ -19,6 +20,7 @@ import pytest
 import tifffile
 from calque.v1 import common_pb2, volumes_pb2
 from grpc_status import rpc_status
+from pydicom.uid import UID
 
 from services.core.errors import InvalidInput, Reason
 from services.core.volume import Volume, intensity_window, to_window
@@ -27,7 +29,7 @@ from services.formats.worker import Limits, read_in_worker
 from tests.formats import bad_dicom, bad_files, bad_grids
 from tests.formats.bad_case import CASES
 from tests.formats.bad_dicom import PHANTOM, element, encoded, report, series, unsigned
-from tests.phantoms import save_dicom, write_dicom_series, write_nifti
+from tests.phantoms import enhanced_object, save_dicom, write_dicom_series, write_nifti
 from tests.served import chunks, refusal, serve
 
 STATUS = {"IA": "INVALID_ARGUMENT", "FP": "FAILED_PRECONDITION", "RE": "RESOURCE_EXHAUSTED"}
@@ -120,6 +122,28 @@ def test_15_elements_that_nobody_needs_within_a_sequence(tmp_path: Path) -> None
     volume = read(bad_dicom.enhanced_with(tmp_path, old, new))
     assert np.array_equal(volume.voxels, PHANTOM.voxels)
     assert [w for w in volume.warnings if "unknown type" in w]
+
+
+@pytest.mark.parametrize("syntax", ["1.2.840.10008.1.2", "1.2.840.10008.1.2.1", "1.2.840.10008.1.2.2"])
+@pytest.mark.parametrize("undefined", [True, False])
+def test_15_sequences_in_every_encoding_of_elements(syntax: str, undefined: bool, tmp_path: Path) -> None:
+    """Implicit, explicit and big endian; sequences of known and of unknown length."""
+    d = enhanced_object(PHANTOM)
+    d.file_meta.TransferSyntaxUID = UID(syntax)
+    if syntax.endswith(".2.2"):
+        d["PixelData"].VR, d.PixelData = "OW", PHANTOM.voxels[::-1].astype(">i2").tobytes()
+    for name in ("SharedFunctionalGroupsSequence", "PerFrameFunctionalGroupsSequence"):
+        d[name].is_undefined_length = undefined
+    path = save_dicom(d, tmp_path / "e.dcm")
+    assert np.array_equal(read(path).voxels, PHANTOM.voxels)
+    position = element("ImagePositionPatient", b"DS")[:4]
+    swapped = struct.pack(">HH", *struct.unpack("<HH", position)) if syntax.endswith(".2.2") else position
+    data = path.read_bytes()
+    at = data.index(swapped) + (4 if syntax == "1.2.840.10008.1.2" else 6)
+    byte = at + 1 if syntax.endswith(".2.2") else at
+    path.write_bytes(data[:byte] + bytes([data[byte] ^ 1]) + data[byte + 1 :])
+    with pytest.raises(InvalidInput, match="odd length"):
+        read(path)
 
 
 @pytest.mark.parametrize("start", [b"MZ\x90\0", b"\x7fELF\2\1\1", b"II*\0\x08\0\0\0", b"PK\3\4", b"#!/bin/sh\n"])

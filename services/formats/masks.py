@@ -11,7 +11,9 @@ from numpy.typing import NDArray
 
 from services.core.errors import ChoiceNeeded, InvalidInput, Reason
 from services.core.volume import Affine, Volume
+from services.formats.metaimage import is_metaimage
 from services.formats.nifti import head_of, is_nifti
+from services.formats.nrrd import is_nrrd
 from services.formats.read import is_segmentation, read_volume
 from services.formats.source import SourceFile, check_names, short_name
 from services.formats.tiff import is_tiff
@@ -32,8 +34,8 @@ def read_mask(
     """Read a mask drawn elsewhere on a volume.
 
     Args:
-        file: NIfTI, matched by its geometry (its axes may be permuted or flipped), a DICOM Segmentation, whose frames are
-            put where they lie, or a TIFF stack, matched by its shape.
+        file: NIfTI, NRRD or MetaImage, matched by its geometry (its axes may be permuted or flipped), a DICOM Segmentation,
+            whose frames are put where they lie, or a TIFF stack, matched by its shape.
         shape: slices, rows, columns of the volume.
         affine: the volume's, voxel index → mm, LPS.
         source_axes: the volume's; sizes are told in the order of its file.
@@ -52,14 +54,15 @@ def read_mask(
     if is_segmentation(head):
         return _alike(file, run(partial(read_segment, file, shape, affine, segment)), shape)
     try:
-        if is_nifti(head):
+        if is_nifti(head) or is_nrrd(head) or is_metaimage(head):
             return _matched(file, run(partial(read_volume, [file])), shape, affine, source_axes)
         if is_tiff(head):
             return _alike(file, run(partial(read_volume, [file])), shape)
     except ChoiceNeeded as error:
         raise InvalidInput(f"A mask must be one volume of labels. {error}", Reason.MASK_MISMATCH) from None
     raise InvalidInput(
-        f"The file {short_name(file.name)} is neither a NIfTI, a DICOM-SEG nor a TIFF mask.", Reason.MASK_MISMATCH
+        f"The file {short_name(file.name)} is neither a NIfTI, NRRD, MetaImage, DICOM-SEG nor TIFF mask.",
+        Reason.MASK_MISMATCH,
     )
 
 

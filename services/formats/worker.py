@@ -13,7 +13,7 @@ import resource
 import tempfile
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any
@@ -22,12 +22,13 @@ import numpy as np
 
 from services.core import errors
 from services.core.errors import CalqueError, Choice, ChoiceNeeded, InvalidInput, Reason, TooLarge
+from services.core.source import source_from_json
 from services.core.volume import Volume
 from services.formats.read import read_volume
 from services.formats.repair import NO_REPAIRS, Repairs
 from services.formats.source import Progress, SourceFile, scratch_folder
 
-_MAX_MESSAGE = 1 << 20
+_MAX_MESSAGE = 4 << 20  # a name of 64 characters for each of 20,000 slices, and more
 _VOXELS, _RESCALE, _AFFINE = "voxels.npy", "rescale.npy", "affine.npy"
 # What a worker may say, by the name of the class.
 _SAYABLE: dict[str, type[CalqueError]] = {
@@ -140,6 +141,7 @@ def _collect(folder: Path, answer: dict[str, Any]) -> Volume:
         description=str(told["description"]),
         warnings=tuple(str(w) for w in told["warnings"]),
         voi=None if told["voi"] is None else (float(told["voi"][0]), float(told["voi"][1])),
+        source=None if told["source"] is None else source_from_json(told["source"]),
     )
 
 
@@ -182,6 +184,7 @@ def _work(
                     "description": volume.description,
                     "warnings": list(volume.warnings),
                     "voi": volume.voi,
+                    "source": None if volume.source is None else asdict(volume.source),
                 }
             }
         )

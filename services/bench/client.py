@@ -79,9 +79,10 @@ class Client:
             )
             volume = volumes_pb2.Volume()
             for response in self.volumes.Import(request):
-                if response.WhichOneof("what") == "progress":
+                what = response.WhichOneof("what")
+                if what == "progress":
                     progress("Reading", response.progress.done, response.progress.total)
-                else:
+                elif what == "volume":
                     volume = response.volume
             return volume
 
@@ -129,9 +130,7 @@ def refused(error: Any) -> Refused:
     return Refused(info.message, error.code(), Reason(common_pb2.Reason.Name(info.reason)), info.expected)
 
 
-def _chunks(
-    files: Sequence[SourceFile], upload_id: str, progress: Progress
-) -> Iterator[volumes_pb2.UploadRequest]:
+def _chunks(files: Sequence[SourceFile], upload_id: str, progress: Progress) -> Iterator[volumes_pb2.UploadRequest]:
     total = sum(file.path.stat().st_size for file in files)
     sent = 0
     for file in files:

@@ -20,8 +20,8 @@ from calque.v1 import volumes_pb2
 from numpy.typing import NDArray
 
 from services.bench.client import Client, refusals
-from services.bench.memory import PeakMemory
-from services.bench.sources import SHAPE, write_sources
+from services.bench.memory import PeakMemory, tree_bytes
+from services.bench.sources import SHAPE, write_small, write_sources
 from services.formats.source import SourceFile, source_files
 
 
@@ -52,21 +52,26 @@ class Import:
 
 
 def measure_imports(address: str, pid: int, folder: Path, rounds: int) -> dict[str, Import]:
-    """Measure on the services at ``address``, whose process is ``pid``, with files made in ``folder``. Raises: CalqueError."""
+    """Measure on the services at ``address``, whose process is ``pid``, with files made in ``folder``.
+
+    Raises: CalqueError.
+    """
     client = Client(address)
     try:
+        sources = write_sources(folder)
+        _import(client, source_files(write_small(folder)))  # worker and code are warm from here on
+        idle = tree_bytes(pid)  # what a large import leaves behind counts
         return {
-            name: _measure(client, pid, source_files(path), _PLAIN[name], rounds)
-            for name, path in write_sources(folder).items()
+            name: _measure(client, pid, idle, source_files(path), _PLAIN[name], rounds) for name, path in sources.items()
         }
     finally:
         client.close()
 
 
 def _measure(
-    client: Client, pid: int, files: list[SourceFile], plain: Callable[[list[SourceFile]], Any], rounds: int
+    client: Client, pid: int, idle: int, files: list[SourceFile], plain: Callable[[list[SourceFile]], Any], rounds: int
 ) -> Import:
-    _import(client, files)  # files and code are warm from here on, for both ways
+    _import(client, files)  # the files are warm from here on, for both ways
     service, preview, plainly = [], [], []
     for _ in range(rounds):
         read, seen = _import(client, files)
@@ -79,7 +84,7 @@ def _measure(
     with PeakMemory(pid) as memory:
         _import(client, files)
     voxels = int(np.prod(SHAPE)) * 2
-    return Import(tuple(service), tuple(preview), tuple(plainly), memory.bytes_above_idle / voxels)
+    return Import(tuple(service), tuple(preview), tuple(plainly), (memory.bytes - idle) / voxels)
 
 
 def _import(client: Client, files: list[SourceFile]) -> tuple[float, float]:
@@ -91,13 +96,14 @@ def _import(client: Client, files: list[SourceFile]) -> tuple[float, float]:
         call = client.volumes.Import(volumes_pb2.ImportRequest(upload_id=upload_id))
         volume = None
         for response in call:
-            if response.WhichOneof("what") == "volume":
+            what = response.WhichOneof("what")
+            if what == "preview":
+                preview = min(preview, time.perf_counter() - started)
+            elif what == "volume":
                 volume = response.volume
                 break
         assert volume is not None
-        request = volumes_pb2.ReadSlicesRequest(
-            volume_id=volume.volume_id, plane=volume.acquisition, slices=[SHAPE[0] // 2]
-        )
+        request = volumes_pb2.ReadSlicesRequest(volume_id=volume.volume_id, plane=volume.acquisition, slices=[0])
         [_] = client.volumes.ReadSlices(request)
         read = time.perf_counter() - started
         for _ in call:  # to its end: the upload is forgotten
@@ -116,8 +122,8 @@ def _plain_nifti(files: list[SourceFile]) -> NDArray[np.generic]:
     import nibabel
 
     # Without its memory map, which would not read a byte.
-    voxels: NDArray[np.generic] = np.asarray(nibabel.load(files[0].path, mmap=False).dataobj)
-    return voxels
+    image: Any = nibabel.load(files[0].path, mmap=False)
+    return np.asarray(image.dataobj)
 
 
 _PLAIN: dict[str, Callable[[list[SourceFile]], Any]] = {

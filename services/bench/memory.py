@@ -6,8 +6,6 @@ import threading
 from pathlib import Path
 from types import TracebackType
 
-from services.core.errors import Unavailable
-
 _PERIOD_S = 0.002
 
 
@@ -15,21 +13,17 @@ class PeakMemory:
     """Watches while the ``with`` lasts.
 
     Attributes:
-        bytes_above_idle: the highest sum of the processes' memory less the sum at the beginning. A page that several share
-            counts once (``Pss``), and so does one of a file that is mapped.
+        bytes: the highest sum of the processes' memory. A page that several share counts once (``Pss``), and so does one of
+            a file that is mapped.
     """
 
     def __init__(self, pid: int) -> None:
         self._pid = pid
-        self._idle = 0
-        self.bytes_above_idle = 0
+        self.bytes = 0
         self._ended = threading.Event()
         self._thread = threading.Thread(target=self._watch, name="peak memory")
 
     def __enter__(self) -> PeakMemory:
-        self._idle = _tree_bytes(self._pid)
-        if not self._idle:
-            raise Unavailable("This system does not tell how much memory a process takes.")
         self._thread.start()
         return self
 
@@ -39,10 +33,10 @@ class PeakMemory:
 
     def _watch(self) -> None:
         while not self._ended.wait(_PERIOD_S):
-            self.bytes_above_idle = max(self.bytes_above_idle, _tree_bytes(self._pid) - self._idle)
+            self.bytes = max(self.bytes, tree_bytes(self._pid))
 
 
-def _tree_bytes(pid: int) -> int:
+def tree_bytes(pid: int) -> int:
     """Memory of a process and all below it; of one that just ended nothing."""
     try:
         lines = Path(f"/proc/{pid}/smaps_rollup").read_text().splitlines()
@@ -50,4 +44,4 @@ def _tree_bytes(pid: int) -> int:
         below = [Path(folder, "children").read_text() for folder in Path(f"/proc/{pid}/task").iterdir()]
     except OSError:
         return 0
-    return own + sum(_tree_bytes(int(child)) for children in below for child in children.split())
+    return own + sum(tree_bytes(int(child)) for children in below for child in children.split())

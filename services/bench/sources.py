@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import nibabel
 import numpy as np
@@ -17,7 +18,7 @@ _SPACING_MM = (1.5, 0.5, 0.5)
 def write_sources(folder: Path) -> dict[str, Path]:
     """The volume as a classic DICOM series of one file a slice, as NIfTI, and as NIfTI packed with gzip."""
     voxels = generated()
-    image = nibabel.Nifti1Image(voxels.transpose(2, 1, 0), np.diag([*_SPACING_MM[::-1], 1.0]))
+    image = _image(voxels, _SPACING_MM)
     paths = {"dicom": folder / "series", "nifti": folder / "volume.nii", "nifti_gz": folder / "volume.nii.gz"}
     for name in ("nifti", "nifti_gz"):
         image.to_filename(paths[name])
@@ -26,6 +27,13 @@ def write_sources(folder: Path) -> dict[str, Path]:
     for index, pixels in enumerate(voxels):
         _slice(pixels, index, series, frame).save_as(paths["dicom"] / f"{index:04d}", enforce_file_format=True)
     return paths
+
+
+def write_small(folder: Path) -> Path:
+    """A volume of a few voxels, to warm up with."""
+    path = folder / "small.nii"
+    _image(np.arange(512, dtype=np.int16).reshape(8, 8, 8), (1.0, 1.0, 1.0)).to_filename(path)
+    return path
 
 
 def generated() -> NDArray[np.int16]:
@@ -37,6 +45,11 @@ def generated() -> NDArray[np.int16]:
         body = 600 * (height**2 + rows**2 + columns**2 < 0.8)
         voxels[index] = np.abs(random.normal(body, 20)).astype(np.int16)
     return voxels
+
+
+def _image(voxels: NDArray[np.int16], spacing_mm: tuple[float, float, float]) -> Any:
+    affine = np.diag([*spacing_mm[::-1], 1.0])
+    return nibabel.Nifti1Image(voxels.transpose(2, 1, 0), affine)  # type: ignore[no-untyped-call]
 
 
 def _slice(pixels: NDArray[np.int16], index: int, series: str, frame: str) -> Dataset:

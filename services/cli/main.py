@@ -137,8 +137,8 @@ def bench(
 ) -> None:
     """Measure speed as a ratio to the plain way in the same run: from a stroke to its mask, or of an import.
 
-    The plain way of strokes is scikit-image's trainable segmentation of the sample MRI; that of an import is bare pydicom or
-    nibabel reading the same 512 × 512 × 200 voxels.
+    The plain way of strokes is scikit-image's trainable segmentation of the sample MRI; that of an import is bare pydicom
+    or nibabel reading the same 512 × 512 × 200 voxels.
     """
     from services.cli.bench import bench_imports, bench_strokes
 

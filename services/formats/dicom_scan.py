@@ -6,12 +6,14 @@ Where voxels or geometry come from, it is refused.
 
 from __future__ import annotations
 
+import os
 import zlib
 from dataclasses import dataclass
-from typing import Any
+from typing import IO, Any
 
 import pydicom
-from pydicom.tag import Tag
+from pydicom.tag import BaseTag, Tag
+from pydicom.valuerep import EXPLICIT_VR_LENGTH_32
 
 from services.core.errors import InvalidInput, TooLarge
 from services.formats.source import SourceFile, bad_header, short_name, truncated
@@ -41,18 +43,22 @@ class Header:
     Attributes:
         dataset: pydicom's.
         pixel_bytes: length of the pixels as the file states it, `UNDEFINED` for compressed ones, 0 where there are none.
+        pixels_at: where in the file they begin; of a deflated file, where they begin in what it inflates to.
+        inflated: whether the file is deflated.
         cut: whether the file ends before its pixels do.
         warnings: what was noticed.
     """
 
     dataset: Any
     pixel_bytes: int
+    pixels_at: int
+    inflated: bool
     cut: bool
     warnings: tuple[str, ...]
 
 
-def read_header(file: SourceFile, keywords: list[str | int]) -> Header:
-    """Read some elements of a file, by keyword or tag.
+def read_header(file: SourceFile, tags: list[BaseTag | int]) -> Header:
+    """Read some elements of a file.
 
     Raises:
         InvalidInput, TooLarge: the header is damaged, or inflates to too much. Exceptions of pydicom go through.
@@ -60,14 +66,13 @@ def read_header(file: SourceFile, keywords: list[str | int]) -> Header:
     inflated = _check_deflated(file)
     scan = _Scan(file.name)
     with file.path.open("rb") as raw:
-        dataset = pydicom.filereader.read_partial(
-            raw, stop_when=scan.stop, force=True, specific_tags=[int(Tag(k)) for k in keywords]
-        )
-        room = file.size_bytes - raw.tell()
+        dataset = pydicom.filereader.read_partial(raw, stop_when=scan.stop, force=True, specific_tags=tags)
+        pixels_at = raw.tell() + scan.head_bytes
+        room = os.fstat(raw.fileno()).st_size - raw.tell()
     cut = not inflated and scan.pixel_bytes != UNDEFINED and scan.pixel_bytes > room
     if scan.floating:
         raise InvalidInput(f"The file {short_name(file.name)} has pixels of floating point, which are not read.")
-    return Header(dataset, scan.pixel_bytes, cut, tuple(sorted(scan.warnings)))
+    return Header(dataset, scan.pixel_bytes, pixels_at, inflated, cut, tuple(sorted(scan.warnings)))
 
 
 class _Scan:
@@ -77,6 +82,7 @@ class _Scan:
         self._name = name
         self._explicit = False
         self.pixel_bytes = 0
+        self.head_bytes = 0  # of the element that the pixels are
         self.floating = False
         self.warnings: set[str] = set()
 
@@ -89,6 +95,7 @@ class _Scan:
             self._notice(int(tag), "an element of an odd length")
         if tag == _PIXELS:
             self.pixel_bytes = length
+            self.head_bytes = 12 if vr in EXPLICIT_VR_LENGTH_32 else 8  # DICOM PS3.5 7.1.2
         self.floating |= tag in _OTHER_PIXELS
         return tag == _PIXELS or tag in _OTHER_PIXELS
 
@@ -103,9 +110,9 @@ def _check_deflated(file: SourceFile) -> bool:
     with file.path.open("rb") as raw:
         if raw.read(132)[128:] != b"DICM":
             return False
-        meta = pydicom.filereader.read_file_meta_info(file.path)
-        if meta.get("TransferSyntaxUID") != _DEFLATED:
+        if not _names_deflated(raw):
             return False
+        meta = pydicom.filereader.read_file_meta_info(file.path)
         raw.seek(132 + 12 + int(meta.FileMetaInformationGroupLength))
         inflate = zlib.decompressobj(-zlib.MAX_WBITS)
         size, packed = 0, file.size_bytes
@@ -116,3 +123,14 @@ def _check_deflated(file: SourceFile) -> bool:
         if not inflate.eof:
             raise truncated(file.name)
     return True
+
+
+def _names_deflated(raw: IO[bytes]) -> bool:
+    """Whether the file meta information that follows says that the file is deflated (DICOM PS3.10 7.1)."""
+    while len(head := raw.read(8)) == 8 and head[:2] == b"\x02\x00":
+        wide = head[4:6].decode("latin-1") in EXPLICIT_VR_LENGTH_32
+        length = int.from_bytes(raw.read(4) if wide else head[6:8], "little")
+        if head[2:4] == b"\x10\x00":
+            return raw.read(length).strip(b"\0 ") == _DEFLATED.encode()
+        raw.seek(length, os.SEEK_CUR)
+    return False

@@ -22,8 +22,10 @@ from numpy.typing import NDArray
 from services.core.errors import ChoiceNeeded, InvalidInput, Reason, TooLarge
 from services.core.geometry import acquisition_axis
 from services.core.volume import Affine, Volume, check_affine
+from services.formats.room import Plan, Room
 from services.formats.source import (
     MAX_CHOICES,
+    Progress,
     SourceFile,
     bad_header,
     check_size,
@@ -61,6 +63,24 @@ class _Layout:
     warnings: tuple[str, ...]
     frame_s: float | None  # time from frame to frame, where frames are times
 
+    @property
+    def axes(self) -> tuple[int, int, int]:
+        """The file's axes in the order of a `Volume`: the acquisition's first, the others in reverse order."""
+        spacing = np.linalg.norm(self.affine[:3, :3], axis=0)
+        first = acquisition_axis((float(spacing[0]), float(spacing[1]), float(spacing[2])))
+        rest = [axis for axis in (2, 1, 0) if axis != first]
+        return first, rest[0], rest[1]
+
+    @property
+    def affine_lps(self) -> Affine:
+        """The affine of the `Volume`."""
+        return RAS_TO_LPS @ self.affine @ axes_matrix(self.axes)
+
+    @property
+    def wide(self) -> bool:
+        """Whether all voxels must be seen before their type is known: integers of 64 bits."""
+        return self.dtype.kind in "iu" and self.dtype.itemsize == 8
+
 
 def is_nifti(head: bytes) -> bool:
     """Whether these first bytes of a file (at least 352), inflated, are a NIfTI header."""
@@ -74,7 +94,7 @@ def is_nifti(head: bytes) -> bool:
 
 def head_of(file: SourceFile, count: int) -> bytes:
     """The first ``count`` bytes of a file, inflated if it is a gzip file; fewer if it has fewer or is damaged."""
-    with file.path.open("rb") as raw:
+    with file.open() as raw:
         head = raw.read(count)
         if not head.startswith(_GZIP):
             return head
@@ -89,12 +109,19 @@ def head_of(file: SourceFile, count: int) -> bytes:
     return data[:count]
 
 
-def read_nifti(file: SourceFile, frame: int | None = None) -> Volume:
+def read_nifti(
+    file: SourceFile,
+    frame: int | None = None,
+    progress: Progress | None = None,
+    room: Room | None = None,
+) -> Volume:
     """Read a NIfTI file.
 
     Args:
         file: the file.
         frame: which volume of a 4-D image, from 0; ``None`` where there is only one.
+        progress: called with slices read and slices in all.
+        room: where the voxels go; ``None``: into memory.
 
     Returns:
         Voxels as stored (64-bit numbers narrowed), acquisition axis first; the file's other axes follow in reverse order.
@@ -106,14 +133,14 @@ def read_nifti(file: SourceFile, frame: int | None = None) -> Volume:
     """
     with refusing(file.name):
         packed = is_gzip(file)
-        with file.path.open("rb") as raw:
+        with file.open() as raw:
             stream: Stream = gzip.GzipFile(fileobj=raw) if packed else raw
             try:
                 layout = _read_layout(file, stream)
                 chosen = _choose_frame(file, layout, frame)
                 if not packed:
                     _check_length(file, layout)
-                stored = _read_voxels(file, stream, layout, chosen)
+                voxels = _read_slices(file, stream, layout, chosen, progress, room or Room())
                 if packed:
                     _drain(file, stream, layout)
             except (gzip.BadGzipFile, zlib.error):
@@ -121,12 +148,12 @@ def read_nifti(file: SourceFile, frame: int | None = None) -> Volume:
                     f"The compressed file {short_name(file.name)} is damaged; copy it again from its source.",
                     Reason.FILE_NOT_READABLE,
                 ) from None
-        return _volume(file, layout, stored)
+        return _volume(layout, voxels)
 
 
 def is_gzip(file: SourceFile) -> bool:
     """Whether the file is a gzip file."""
-    with file.path.open("rb") as raw:
+    with file.open() as raw:
         return raw.read(2) == _GZIP
 
 
@@ -273,22 +300,46 @@ def _check_length(file: SourceFile, layout: _Layout) -> None:
         raise truncated(file.name)
 
 
-def _read_voxels(file: SourceFile, stream: Stream, layout: _Layout, frame: int) -> NDArray[Any]:
-    """One frame ``(i, j, k)`` as stored, in native byte order. Memory is touched only as bytes really come."""
+def _read_slices(
+    file: SourceFile, stream: Stream, layout: _Layout, frame: int, progress: Progress | None, room: Room
+) -> NDArray[Any]:
+    """One frame as stored, acquisition axis first. Memory is touched only as bytes really come."""
     count = int(np.prod(layout.shape, dtype=object)) * layout.dtype.itemsize
     stream.seek(layout.offset + frame * count)
     if stream.tell() != layout.offset + frame * count:
         raise truncated(file.name)
-    buffer = np.empty(count, dtype=np.uint8)
-    view = memoryview(buffer)  # type: ignore[arg-type]  # numpy's stubs lack the buffer protocol
+    axes = layout.axes
+    shape = (layout.shape[axes[0]], layout.shape[axes[1]], layout.shape[axes[2]])
+    in_order = axes == (2, 1, 0)  # the file's last axis is the acquisition's: slices come one after the other
+    slices, rows, columns = shape
+    whole = _filled(file, stream, np.empty(layout.shape[::-1], layout.dtype)) if not in_order or layout.wide else None
+    image = np.empty((rows, columns), layout.dtype)
+    slope, intercept = np.full(slices, layout.slope), np.full(slices, layout.intercept)
+    voxels = room.take(Plan(shape, _narrow(file, layout.dtype, whole), layout.affine_lps, slope, intercept))
+    direct = whole is None and voxels.dtype == layout.dtype
+    for index in range(slices):
+        if direct:
+            _filled(file, stream, voxels[index])
+        elif whole is None:
+            voxels[index] = _filled(file, stream, image)
+        else:
+            voxels[index] = whole.transpose([2 - axis for axis in axes])[index]
+        room.ready(index)
+        if progress:
+            progress(index + 1, slices)
+    return voxels
+
+
+def _filled(file: SourceFile, stream: Stream, array: NDArray[Any]) -> NDArray[Any]:
+    """A contiguous array with the next bytes of a stream."""
+    view = memoryview(array.reshape(-1).view(np.uint8))  # type: ignore[arg-type]  # numpy's stubs lack the buffer protocol
     done = 0
-    while done < count:
+    while done < len(view):
         got = stream.readinto(view[done : done + _CHUNK])
         if not got:
             raise truncated(file.name)
         done += got
-    stored = buffer.view(layout.dtype).reshape(layout.shape, order="F")
-    return stored if layout.dtype.isnative else stored.astype(layout.dtype.newbyteorder("="))
+    return array
 
 
 def _drain(file: SourceFile, stream: Stream, layout: _Layout) -> None:
@@ -301,24 +352,19 @@ def _drain(file: SourceFile, stream: Stream, layout: _Layout) -> None:
         raise truncated(file.name)
 
 
-def _volume(file: SourceFile, layout: _Layout, stored: NDArray[Any]) -> Volume:
-    spacing = np.linalg.norm(layout.affine[:3, :3], axis=0)
-    first = acquisition_axis((float(spacing[0]), float(spacing[1]), float(spacing[2])))
-    rest = [axis for axis in (2, 1, 0) if axis != first]
-    axes = (first, rest[0], rest[1])
-    voxels = np.ascontiguousarray(_narrow(file, stored).transpose(axes))
+def _volume(layout: _Layout, voxels: NDArray[Any]) -> Volume:
     warnings = list(layout.warnings)
     if voxels.dtype.kind == "f":
-        broken = int(voxels.size - np.isfinite(voxels).sum())
+        broken = sum(image.size - int(np.isfinite(image).sum()) for image in voxels)
         if broken:
             warnings.append(f"{broken} voxels are not a number; they count as the darkest.")
     slices = len(voxels)
     return Volume(
         voxels=voxels,
-        affine=RAS_TO_LPS @ layout.affine @ axes_matrix(axes),
+        affine=layout.affine_lps,
         slope=np.full(slices, layout.slope),
         intercept=np.full(slices, layout.intercept),
-        source_axes=axes,
+        source_axes=layout.axes,
         warnings=tuple(warnings),
     )
 
@@ -332,13 +378,12 @@ def axes_matrix(axes: tuple[int, int, int]) -> Affine:
     return matrix
 
 
-def _narrow(file: SourceFile, stored: NDArray[Any]) -> NDArray[Any]:
-    """64-bit voxels as 32-bit ones; other types as they are."""
-    if stored.dtype.itemsize < 8:
-        return stored
-    if stored.dtype.kind == "f":
-        return stored.astype(np.float32)
-    low, high = int(stored.min()), int(stored.max())
-    if low >= -(2**31) and high < 2**31:
-        return stored.astype(np.int32)
+def _narrow(file: SourceFile, dtype: np.dtype[Any], whole: NDArray[Any] | None) -> np.dtype[Any]:
+    """The type that voxels are kept in: 64-bit ones as 32-bit ones, which integers must fit; others as they are."""
+    if dtype.itemsize < 8:
+        return dtype.newbyteorder("=")
+    if dtype.kind == "f" or whole is None:
+        return np.dtype(np.float32)
+    if int(whole.min()) >= -(2**31) and int(whole.max()) < 2**31:
+        return np.dtype(np.int32)
     raise bad_header(file.name, "has voxels above 32 bits, which are not read")

@@ -11,11 +11,13 @@ from services.core.volume import Volume
 from services.formats.archive import is_zip, unpacked
 from services.formats.nifti import head_of, is_gzip, is_nifti, read_nifti
 from services.formats.repair import NO_REPAIRS, Repairs
+from services.formats.room import Room
 from services.formats.source import (
     Progress,
     SourceFile,
     check_names,
     file_choices,
+    joined,
     refusing,
     short_name,
     source_files,
@@ -36,6 +38,7 @@ def read_volume(
     frame: int | None = None,
     progress: Progress | None = None,
     repairs: Repairs = NO_REPAIRS,
+    room: Room | None = None,
 ) -> Volume:
     """Read the volume that some files hold.
 
@@ -44,8 +47,9 @@ def read_volume(
             archives of these. Others among them (notes, previews) are skipped, and counted in a warning.
         series: which volume, where a SEVERAL_SERIES refusal listed several: its identifier there, or the name of a file.
         frame: which time point, echo or channel, from 0, where a SEVERAL_FRAMES refusal asked.
-        progress: called with steps done and steps in all.
+        progress: called with files looked at, where there are many, then with slices read; each time also with all.
         repairs: of a DICOM stack, on request only; a warning tells of them for ever.
+        room: where the voxels go, as far as the reader knows before it reads them; ``None``: into memory.
 
     Raises:
         InvalidInput: not readable, truncated, or geometry or header that cannot be right.
@@ -53,15 +57,21 @@ def read_volume(
         TooLarge: over a limit on size.
     """
     check_names(list(files))
-    heads = {file: _head(file) for file in files}
-    zips = [file for file, head in heads.items() if is_zip(head) and not is_dicom(head)]
-    gzips = [file for file, head in heads.items() if (is_dicom(head) or is_tiff(head)) and is_gzip(file)]
-    with unpacked(files, zips, gzips) as whole:
-        return _read(whole, series, frame, progress, repairs)
+    with joined(files, in_parts=lambda file: is_nifti(_head(file))) as pieces:
+        heads = {file: _head(file) for file in pieces}
+        zips = [file for file, head in heads.items() if is_zip(head) and not is_dicom(head)]
+        gzips = [file for file, head in heads.items() if (is_dicom(head) or is_tiff(head)) and is_gzip(file)]
+        with unpacked(pieces, zips, gzips) as whole:
+            return _read(whole, series, frame, progress, repairs, room)
 
 
 def _read(
-    files: Sequence[SourceFile], series: str, frame: int | None, progress: Progress | None, repairs: Repairs
+    files: Sequence[SourceFile],
+    series: str,
+    frame: int | None,
+    progress: Progress | None,
+    repairs: Repairs,
+    room: Room | None,
 ) -> Volume:
     if named := [file for file in files if series and file.name == series]:
         files, series = named, ""
@@ -83,11 +93,11 @@ def _read(
         from services.formats.dicom import read_dicom  # needs pydicom, which who reads only masks does not have
 
         _check_no_remains(other)
-        volume = read_dicom(dicom, series, frame, progress, repairs)
+        volume = read_dicom(dicom, series, frame, progress, repairs, room)
     elif nifti:
-        volume = read_nifti(nifti[0], frame)
+        volume = read_nifti(nifti[0], frame, progress, room)
     else:
-        volume = read_tiff(tiff, frame, progress)
+        volume = read_tiff(tiff, frame, progress, room)
     if not other:
         return volume
     return replace(volume, warnings=(*volume.warnings, f"Files that are no images were skipped: {len(other)}."))

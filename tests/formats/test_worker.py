@@ -6,6 +6,7 @@ import asyncio
 import os
 import signal
 import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import nibabel
@@ -14,7 +15,7 @@ import pytest
 
 from services.core.errors import CalqueError, ChoiceNeeded, InvalidInput, Reason, TooLarge
 from services.formats.read import SourceFile, read_volume, source_files
-from services.formats.worker import Limits, _broken, read_in_worker
+from services.formats.worker import Limits, Stop, Stopped, _broken, read_in_worker
 from tests.phantoms import oblique_phantom, write_dicom_series, write_nifti
 
 
@@ -27,7 +28,7 @@ def test_the_same_volume_and_progress(tmp_path: Path) -> None:
     assert np.array_equal(there.voxels, here.voxels)
     assert np.array_equal(there.affine, here.affine)
     assert (there.source_axes, there.modality, there.description) == (here.source_axes, here.modality, here.description)
-    assert steps[-1] == (12, 12)
+    assert steps[-1] == (6, 6)
 
 
 def test_errors_come_back_as_themselves(tmp_path: Path) -> None:
@@ -62,6 +63,21 @@ def test_time_limit(tmp_path: Path) -> None:
     with pytest.raises(TooLarge, match="took longer"):
         read_in_worker([SourceFile("hangs", tmp_path / "hangs")], limits=Limits(seconds=0.5))
     assert time.monotonic() - start < 20
+
+
+def test_a_reading_that_is_stopped_ends_at_once(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "hangs")
+    files, stop = [SourceFile("hangs", tmp_path / "hangs")], Stop()
+    with ThreadPoolExecutor(1) as pool:
+        reading = pool.submit(read_in_worker, files, stop=stop)
+        with open(tmp_path / "hangs", "wb"):  # opened when the worker has opened its end: it reads
+            stop.set()
+            with pytest.raises(Stopped):
+                reading.result(20)
+    with pytest.raises(Stopped):  # also before it began
+        read_in_worker(files, stop=stop)
+    stop.close()
+    stop.set()  # too late is harmless
 
 
 @pytest.mark.parametrize(

@@ -61,8 +61,8 @@ class ImportPreview(BoxLayout):
             self._drawn = previews.picture
             self.texture = texture_of(previews.picture)
         self.count, self.index = previews.slices, previews.shown or 0
-        come = np.zeros(previews.slices)
-        come[previews.come] = 1.0
+        come = np.zeros(previews.slices, dtype=bool)
+        come[previews.come] = True
         self.come = come
         self.caption = "" if previews.shown is None else f"Slice {previews.shown + 1} of {previews.slices}"
 

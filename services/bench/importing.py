@@ -29,7 +29,7 @@ from services.formats.source import SourceFile, source_files
 class Import:
     """Seconds of the service's and of the plain way, in the order of measuring, and peak memory over the voxels' size.
 
-    ``preview_s`` are seconds from the call to the first picture of a slice; infinite where the import was over before.
+    ``preview_s`` are seconds from the call to the first picture of a slice, of those imports that were not over before.
     """
 
     service_s: tuple[float, ...]
@@ -42,12 +42,12 @@ class Import:
         return {
             "service_best_s": min(self.service_s),
             "service_median_s": median(self.service_s),
-            "preview_median_s": median(self.preview_s),
             "plain_best_s": min(self.plain_s),
             "plain_median_s": median(self.plain_s),
             "time_ratio_best": min(self.service_s) / min(self.plain_s),
             "time_ratio_median": median(self.service_s) / median(self.plain_s),
             "memory_ratio": self.memory_ratio,
+            **({"preview_median_s": median(self.preview_s)} if self.preview_s else {}),
         }
 
 
@@ -72,11 +72,11 @@ def _measure(
     client: Client, pid: int, idle: int, files: list[SourceFile], plain: Callable[[list[SourceFile]], Any], rounds: int
 ) -> Import:
     _import(client, files)  # the files are warm from here on, for both ways
-    service, preview, plainly = [], [], []
+    service, preview, plainly = [], list[float](), []
     for _ in range(rounds):
         read, seen = _import(client, files)
         service.append(read)
-        preview.append(seen)
+        preview += seen
         started = time.perf_counter()
         plain(files)
         plainly.append(time.perf_counter() - started)
@@ -87,10 +87,10 @@ def _measure(
     return Import(tuple(service), tuple(preview), tuple(plainly), (memory.bytes - idle) / voxels)
 
 
-def _import(client: Client, files: list[SourceFile]) -> tuple[float, float]:
-    """One import, undone afterwards. Returns: seconds to readable slices, and to the first picture."""
+def _import(client: Client, files: list[SourceFile]) -> tuple[float, list[float]]:
+    """One import, undone afterwards. Returns: seconds to readable slices, and to the first picture if there was one."""
     upload_id = client.upload(files)
-    preview = float("inf")
+    seen: list[float] = []
     started = time.perf_counter()
     with refusals():
         call = client.volumes.Import(volumes_pb2.ImportRequest(upload_id=upload_id))
@@ -98,7 +98,7 @@ def _import(client: Client, files: list[SourceFile]) -> tuple[float, float]:
         for response in call:
             what = response.WhichOneof("what")
             if what == "preview":
-                preview = min(preview, time.perf_counter() - started)
+                seen.append(time.perf_counter() - started)
             elif what == "volume":
                 volume = response.volume
                 break
@@ -109,7 +109,7 @@ def _import(client: Client, files: list[SourceFile]) -> tuple[float, float]:
         for _ in call:  # to its end: the upload is forgotten
             pass
         client.volumes.DeleteVolume(volumes_pb2.DeleteVolumeRequest(volume_id=volume.volume_id))
-    return read, preview
+    return read, seen[:1]
 
 
 def _plain_dicom(files: list[SourceFile]) -> NDArray[np.generic]:

@@ -102,22 +102,30 @@ def plan_message(plan: Plan) -> dict[str, Any]:
 
 
 def plan_from_message(told: dict[str, Any]) -> Plan:
-    """A plan that a worker told of, which may be anything. Raises: InvalidInput, KeyError, TypeError, ValueError."""
-    slices, rows, columns = (int(n) for n in told["shape"])
-    plan = Plan(
-        shape=(slices, rows, columns),
-        dtype=np.dtype(str(told["dtype"])),
-        affine=np.array(told["affine"], np.float64),
-        slope=np.array(told["slope"], np.float64),
-        intercept=np.array(told["intercept"], np.float64),
-        voi=None if told["voi"] is None else (float(told["voi"][0]), float(told["voi"][1])),
-    )
+    """A plan that a worker told of, which may be anything. Raises: InvalidInput."""
+    try:
+        slices, rows, columns = (int(n) for n in told["shape"])
+        plan = Plan(
+            shape=(slices, rows, columns),
+            dtype=np.dtype(str(told["dtype"])),
+            affine=np.array(told["affine"], np.float64),
+            slope=np.array(told["slope"], np.float64),
+            intercept=np.array(told["intercept"], np.float64),
+            voi=None if told["voi"] is None else (float(told["voi"][0]), float(told["voi"][1])),
+        )
+    except (KeyError, TypeError, ValueError):
+        raise broken_reader() from None
     check_affine(plan.affine)
     sizes = min(plan.shape) > 0 and slices <= MAX_SLICES and slices * rows * columns <= MAX_VOXELS
     rescales = plan.slope.shape == plan.intercept.shape == (slices,)
     if not sizes or not rescales or plan.dtype.name not in VOXEL_DTYPES:
-        raise InvalidInput("The image is not a volume of slices, rows and columns.", Reason.FILE_HEADER_INVALID)
+        raise broken_reader()
     return plan
+
+
+def broken_reader() -> InvalidInput:
+    """The error for a worker that files have brought to say what cannot be, or nothing."""
+    return InvalidInput("The files are damaged in a way that stopped their reader.", Reason.FILE_NOT_READABLE)
 
 
 class SliceFile:
@@ -131,7 +139,7 @@ class SliceFile:
         """Slice ``index``, ``(rows, columns)``, until the next one is read. Raises: InvalidInput, it is not there."""
         self._file.seek(index * self._image.nbytes)
         if self._file.readinto(self._image) != self._image.nbytes:  # type: ignore[arg-type]
-            raise InvalidInput("The files are damaged in a way that stopped their reader.", Reason.FILE_NOT_READABLE)
+            raise broken_reader()
         return self._image
 
     def __enter__(self) -> SliceFile:

@@ -32,7 +32,15 @@ from services.core.volume import Volume
 from services.formats.read import read_volume
 from services.formats.repair import NO_REPAIRS, Repairs
 from services.formats.room import Plan
-from services.formats.shared_room import VOXELS, SharedRoom, plan_from_message, plan_message, plan_of, stored_dtype
+from services.formats.shared_room import (
+    VOXELS,
+    SharedRoom,
+    broken_reader,
+    plan_from_message,
+    plan_message,
+    plan_of,
+    stored_dtype,
+)
 from services.formats.source import Progress, SourceFile, scratch_folder
 
 _MAX_MESSAGE = 4 << 20  # a name of 64 characters for each of 20,000 slices, and more
@@ -213,7 +221,7 @@ def _broken(exitcode: int | None) -> CalqueError:
     """The error for a worker that ended without an answer: killed for its limits, or crashed by the file."""
     if exitcode is not None and -exitcode in (9, 24, 25):  # SIGKILL of the memory killer, SIGXCPU, SIGXFSZ
         return TooLarge("Reading the files needed more memory or time than is allowed and was stopped.")
-    return InvalidInput("The files are damaged in a way that stopped their reader.", Reason.FILE_NOT_READABLE)
+    return broken_reader()
 
 
 def _collect(voxels: Path, answer: dict[str, Any]) -> Volume:

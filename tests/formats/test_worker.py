@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import os
 import signal
 import time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import Any
 
 import nibabel
 import numpy as np
@@ -15,6 +17,7 @@ import pytest
 
 from services.core.errors import CalqueError, ChoiceNeeded, InvalidInput, Reason, TooLarge
 from services.formats.read import SourceFile, read_volume, source_files
+from services.formats.shared_room import plan_from_message, plan_message, plan_of
 from services.formats.worker import Limits, Stop, Stopped, _broken, read_in_worker
 from tests.phantoms import oblique_phantom, write_dicom_series, write_nifti
 
@@ -93,3 +96,24 @@ async def test_from_threads_of_an_asyncio_server(tmp_path: Path) -> None:
     files = source_files(write_nifti(phantom, tmp_path / "a.nii.gz"))
     volumes = await asyncio.gather(*[asyncio.to_thread(read_in_worker, files) for _ in range(3)])
     assert all(np.array_equal(v.voxels, phantom.voxels) for v in volumes)
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {"shape": [4, 8]},
+        {"shape": [4, 8, -9]},
+        {"shape": [40_000, 8, 9]},
+        {"dtype": "float64"},
+        {"dtype": "O"},
+        {"affine": [[1.0]]},
+        {"slope": [1.0]},
+        {"voi": "x"},
+        {"shape": None},
+    ],
+)
+def test_a_plan_that_cannot_be_is_refused(wrong: dict[str, Any]) -> None:
+    told = plan_message(plan_of(oblique_phantom((4, 8, 9))))
+    assert plan_from_message(json.loads(json.dumps(told))).shape == (4, 8, 9)
+    with pytest.raises(InvalidInput):
+        plan_from_message(told | wrong)

@@ -77,11 +77,16 @@ class SharedRoom(Room):
 
     def finish(self, volume: Volume) -> None:
         """See that the file holds a volume that was read: also one whose reader took other room, or none."""
-        if volume.voxels is not self._voxels:
+        if self._voxels is None or not _is_same(volume.voxels, self._voxels):
             self._begin(plan_of(volume), volume.voxels)
             for index in range(volume.shape[0]):
                 self.ready(index)
         self.tell()
+
+
+def _is_same(one: NDArray[Any], other: NDArray[Any]) -> bool:
+    """Whether two arrays are the same memory seen in the same way."""
+    return one.__array_interface__ == other.__array_interface__
 
 
 def plan_of(volume: Volume) -> Plan:

@@ -25,6 +25,7 @@ def read_mask(
     shape: tuple[int, int, int],
     affine: Affine,
     source_axes: tuple[int, int, int],
+    label: int = 0,
     read: Callable[[Sequence[SourceFile]], Volume] = read_volume,
 ) -> NDArray[np.bool_]:
     """Read a mask drawn elsewhere on a volume.
@@ -34,10 +35,11 @@ def read_mask(
         shape: slices, rows, columns of the volume.
         affine: the volume's, voxel index → mm, LPS.
         source_axes: the volume's; sizes are told in the order of its file.
+        label: the value that is inside, where the file holds several; 0: every one but zero.
         read: how the file is read, for instance in a worker.
 
     Returns:
-        ``shape``, True where the file is neither zero nor not-a-number.
+        ``shape``, True where the file has the label, or is neither zero nor not-a-number.
 
     Raises:
         InvalidInput: MASK_MISMATCH, or whatever is wrong with the file.
@@ -46,19 +48,24 @@ def read_mask(
     head = head_of(file, 1024)
     try:
         if is_nifti(head):
-            return _matched(file, read([file]), shape, affine, source_axes)
+            return _matched(file, read([file]), shape, affine, source_axes, label)
         if is_tiff(head):
             mask = read([file])
             if mask.shape != shape:
                 raise _other_size(file, mask.shape, shape, (2, 1, 0))
-            return _inside(mask.voxels)
+            return _inside(mask, label)
     except ChoiceNeeded as error:
         raise InvalidInput(f"A mask must be one volume of labels. {error}", Reason.MASK_MISMATCH) from None
     raise InvalidInput(f"The file {short_name(file.name)} is neither a NIfTI nor a TIFF mask.", Reason.MASK_MISMATCH)
 
 
 def _matched(
-    file: SourceFile, mask: Volume, shape: tuple[int, int, int], affine: Affine, source_axes: tuple[int, int, int]
+    file: SourceFile,
+    mask: Volume,
+    shape: tuple[int, int, int],
+    affine: Affine,
+    source_axes: tuple[int, int, int],
+    label: int,
 ) -> NDArray[np.bool_]:
     """The mask's voxels in the volume's order, where the two grids are the same points of the patient."""
     to_volume = np.linalg.inv(affine) @ mask.affine
@@ -79,13 +86,17 @@ def _matched(
     apart = np.linalg.norm(((affine @ index - mask.affine) @ corners)[:3], axis=0).max()
     if not apart <= TOLERANCE_MM:
         raise _elsewhere(file, float(apart))
-    turned = mask.voxels.transpose(axes)[tuple(slice(None, None, flip) for flip in flips)]
-    return _inside(turned)
+    turned = _inside(mask, label).transpose(axes)[tuple(slice(None, None, flip) for flip in flips)]
+    return np.ascontiguousarray(turned)
 
 
-def _inside(voxels: NDArray[np.generic]) -> NDArray[np.bool_]:
-    inside: NDArray[np.bool_] = np.ascontiguousarray((voxels != 0) & (voxels == voxels))
-    return inside
+def _inside(mask: Volume, label: int) -> NDArray[np.bool_]:
+    voxels = mask.voxels
+    if not label:
+        inside: NDArray[np.bool_] = (voxels != 0) & (voxels == voxels)
+        return inside
+    values = voxels.astype(np.float64) * mask.slope[:, None, None] + mask.intercept[:, None, None]
+    return np.asarray(values == label)
 
 
 def _other_size(

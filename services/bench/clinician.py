@@ -128,8 +128,8 @@ def first_strokes(
     wanted = plane.slice_of(truth, index)
     around = [] if habit.ring is None else [habit.around(path) for path in ring(wanted, habit.ring)]
     lines = straight_lines(wanted) if habit.lines else []
-    strokes = [(path, labelling.object, WIDTH) for path in habit.some(medial_lines(wanted))]
-    strokes += [(path, labelling.background, THIN) for path in habit.some(around)]
+    strokes = [(path, labelling.object, WIDTH) for path in habit.longest(medial_lines(wanted))]
+    strokes += [(path, labelling.background, THIN) for path in habit.longest(around)]
     strokes += [(path, labelling.background, WIDTH) for path in habit.some(lines)]
     return _drawn(strokes, plane, index, habit, seed, 0)
 
@@ -159,8 +159,8 @@ def corrections(
     plane = _plane(truth.shape, affine)
     index = _in_plane(plane, int(np.argmax(np.count_nonzero(truth != shown, axis=(1, 2)))))
     wanted, seen = plane.slice_of(truth, index), plane.slice_of(shown, index)
-    strokes = [(path, labelling.object, THIN) for path in habit.some(_along_largest(wanted & ~seen))]
-    strokes += [(path, labelling.background, THIN) for path in habit.some(_along_largest(seen & ~wanted))]
+    strokes = [(path, labelling.object, THIN) for path in habit.longest(_along_largest(wanted & ~seen))]
+    strokes += [(path, labelling.background, THIN) for path in habit.longest(_along_largest(seen & ~wanted))]
     return _drawn(strokes, plane, index, habit, seed, number)
 
 

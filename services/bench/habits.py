@@ -28,7 +28,7 @@ class Habit:
         closed: the ring is closed.
         lines: straight lines across the background are drawn.
         half: of each kind of strokes only every second one is drawn, the first always.
-        most: of each kind of strokes at most so many are drawn, the longest; None: all.
+        most: along an object, around it and along wrong regions at most so many strokes are drawn, the longest; None: all.
         shaky: the pen leaves its path.
     """
 
@@ -41,7 +41,12 @@ class Habit:
 
     def some(self, paths: list[Path]) -> list[Path]:
         """What is drawn of the strokes of one kind."""
-        return paths[:: 2 if self.half else 1][: self.most]
+        return paths[:: 2 if self.half else 1]
+
+    def longest(self, paths: list[Path]) -> list[Path]:
+        """What is drawn of them where there may be too many for a hand."""
+        some = self.some(paths)
+        return some if self.most is None else sorted(some, key=lambda path: -path.length)[: self.most]
 
     def around(self, ring: Path) -> Path:
         """What is drawn of a ring."""

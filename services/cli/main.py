@@ -158,7 +158,6 @@ def robot(
     It draws over the same contract as the tablet. On a server of yours the volumes stay, its annotations do not.
     """
     from services.cli.robot import Options, run_robot
-    from services.cli.run import ending_on_signals
 
     options = Options(
         image=image,
@@ -173,8 +172,7 @@ def robot(
         json=json,
         plot=plot,
     )
-    with ending_on_signals():
-        run_robot(options)
+    run_robot(options)
 
 
 @app.command()

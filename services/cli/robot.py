@@ -29,6 +29,7 @@ from services.bench.habits import VARIANTS
 from services.bench.person import PAPER_BY_HAND_SECONDS, PAPER_SECONDS
 from services.bench.robot import GOALS, USUAL, segment
 from services.cli.children import services
+from services.cli.run import ending_on_signals
 from services.core.errors import InvalidInput, Unavailable
 from services.formats.source import source_files
 from services.segmentation.exports import versions
@@ -97,6 +98,7 @@ def _address(server: str) -> Iterator[str]:
         yield server
         return
     with (
+        ending_on_signals(),
         tempfile.TemporaryDirectory(prefix="calque-robot-") as folder,
         services(Path(folder) / "store") as (address, _),
     ):
@@ -240,6 +242,6 @@ def _write(results: Sequence[Result], options: Options) -> None:
         if options.plot:
             from services.bench.plot import draw
 
-            draw(results, options.plot, f"Preset {run.preset}, mean of {len(results)} volumes" if len(results) > 1 else "")
+            draw(results, options.plot, f"Preset {run.preset}, {len(results)} volumes")
     except OSError as error:
         raise Unavailable(f"The figures could not be written: {error.strerror}.") from error

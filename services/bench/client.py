@@ -23,6 +23,11 @@ from services.formats.source import SourceFile
 
 CHUNK_BYTES = 256 << 10
 MESSAGE_LIMIT_BYTES = 8 << 20
+# What gRPC itself says of these is not for people.
+_SILENCE = {
+    grpc.StatusCode.UNAVAILABLE: "The server does not answer. Is it running, and is its address right?",
+    grpc.StatusCode.DEADLINE_EXCEEDED: "The server did not answer in time.",
+}
 
 
 class Refused(CalqueError):
@@ -139,7 +144,8 @@ def refusals() -> Iterator[None]:
 
 def refused(error: Any) -> Refused:
     """What a failed call says."""
-    info = common_pb2.ErrorInfo(reason=common_pb2.SERVICE_UNAVAILABLE, message=error.details() or "The server is gone.")
+    silence = _SILENCE.get(error.code(), error.details() or "The server is gone.")
+    info = common_pb2.ErrorInfo(reason=common_pb2.SERVICE_UNAVAILABLE, message=silence)
     for key, value in error.trailing_metadata() or ():
         if key == "grpc-status-details-bin":
             for detail in status_pb2.Status.FromString(value).details:

@@ -16,6 +16,14 @@ from services.formats.source import source_files
 from tests.served import serve
 
 
+def test_a_server_that_is_not_there_is_said_in_a_sentence() -> None:
+    client = Client("127.0.0.1:1")
+    with pytest.raises(Refused, match="does not answer") as caught:
+        client.annotations("any")
+    client.close()
+    assert caught.value.reason == Reason.SERVICE_UNAVAILABLE
+
+
 async def test_a_refusal_offers_what_can_be_chosen(tmp_path: Path) -> None:
     nibabel.Nifti1Image(np.zeros((4, 5, 6, 2), np.int16), np.eye(4)).to_filename(tmp_path / "four.nii")
     async with serve(tmp_path / "store") as served:

@@ -5,19 +5,19 @@ from __future__ import annotations
 import json
 import os
 import tempfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
 from importlib.util import find_spec
 from pathlib import Path
 from statistics import median
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 from rich.box import SIMPLE
 from rich.console import Console
+from rich.markup import escape
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
@@ -27,15 +27,17 @@ from services.bench.drawing import preset_of
 from services.bench.figures import Result, habits, over_volumes, reached, report
 from services.bench.habits import VARIANTS
 from services.bench.person import PAPER_BY_HAND_SECONDS, PAPER_SECONDS
-from services.bench.robot import GOALS, USUAL, segment
+from services.bench.robot import GOALS, USUAL, Answer, segment
 from services.cli.children import services
 from services.cli.run import ending_on_signals
+from services.cli.words import printable
 from services.core.errors import InvalidInput, Unavailable
 from services.formats.source import source_files
 from services.segmentation.exports import versions
 
 TABLE_WIDTH = 110
 """Characters of a line where the output is no terminal."""
+DRAWN: tuple[Callable[[Answer], float], ...] = (lambda a: a.strokes, lambda a: a.stroke_pixels, lambda a: a.stroke_mm)
 
 
 @dataclass(frozen=True)
@@ -107,15 +109,15 @@ def _address(server: str) -> Iterator[str]:
 
 def _measure(client: Client, chosen: Sequence[cases.Case], options: Options) -> list[Result]:
     ways = [USUAL, *(VARIANTS if options.variants else ())]
-    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
+    columns = (TextColumn("{task.description}", markup=False), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
     with Progress(*columns, console=Console(stderr=True), transient=True) as progress:
         total = len(chosen) * len(ways) * len(options.seeds) * (options.corrections + 1)
         task = progress.add_task("Robot", total=total)
         results = []
         for case in chosen:
-            progress.update(task, description=case.name)
+            progress.update(task, description=printable(case.name))
             loaded = cases.load(case)
-            volume = client.import_files(source_files(case.image), name=case.name)
+            volume = client.import_files(source_files(case.image), name="Robot")  # a file's name may be a patient's
             run = partial(segment, client, volume.volume_id, loaded.truth, loaded.volume.affine, preset=options.preset)
             if case is chosen[0] and not options.server:  # services that just started load and compile first
                 run(corrected=0)
@@ -145,8 +147,8 @@ def _tables(results: Sequence[Result]) -> list[Table]:
 
 
 def _dice_table(title: str, results: Sequence[Result], *, default: bool = False) -> Table:
-    def dice(answer: Any) -> float:
-        return float(answer.default_dice if default else answer.dice)
+    def dice(answer: Answer) -> float:
+        return answer.default_dice if default else answer.dice
 
     rows = {result.name: result.mean(dice) for result in results}
     if len(results) > 1:
@@ -168,7 +170,7 @@ def _by_correction(title: str, rows: dict[str, NDArray[np.float64]]) -> Table:
     for number in range(len(next(iter(rows.values())))):
         table.add_column(str(number), justify="right")
     for name, row in rows.items():
-        table.add_row(name, *(f"{value:.3f}" for value in row), style="bold" if name == "mean" else None)
+        table.add_row(escape(printable(name)), *(f"{value:.3f}" for value in row), style="bold" if name == "mean" else None)
     return table
 
 
@@ -179,28 +181,16 @@ def _work_table(results: Sequence[Result]) -> Table:
 
     def work(name: str, some: Sequence[Result], style: str | None = None) -> None:
         machine = [one.effort.machine_seconds for result in some for run in result.runs for one in run.answers]
-        drawn = [over_volumes(some, figure)[0][-1] for figure in (_strokes, _pixels, _mm)]
+        drawn = [over_volumes(some, figure)[0][-1] for figure in DRAWN]
         times = [_time(*reached(some, goal)) for goal in GOALS]
         figures = [*(f"{value:.0f}" for value in drawn), f"{median(machine):.2f}", f"{max(machine):.2f}", *times]
-        table.add_row(name, *figures, style=style)
+        table.add_row(escape(printable(name)), *figures, style=style)
 
     for result in results:
         work(result.name, [result])
     if len(results) > 1:
         work("mean", results, "bold")
     return table
-
-
-def _strokes(answer: Any) -> float:
-    return float(answer.strokes)
-
-
-def _pixels(answer: Any) -> float:
-    return float(answer.stroke_pixels)
-
-
-def _mm(answer: Any) -> float:
-    return float(answer.stroke_mm)
 
 
 def _time(seconds: float | None, number: int, of: int) -> str:

@@ -96,7 +96,7 @@ async def test_its_figures_are_those_of_the_same_strokes(served: Served, folder:
 
 async def test_variants_seeds_and_a_manifest(served: Served, folder: Path) -> None:
     entry = '[[volume]]\nname = "{}"\nimage = "image.nii.gz"\nmask = "mask.nii.gz"\n'
-    (folder / "two.toml").write_text(entry.format("One") + entry.format("Two"))
+    (folder / "two.toml").write_text(entry.format("One") + entry.format("[red]Two"))
     arguments = ("--manifest", folder / "two.toml", "--variants", "--seed", 0, "--seed", 4, "--corrections", 0)
     server = ("--server", f"127.0.0.1:{served.port}", "--json", folder / "figures.json")
     printed = await asyncio.to_thread(robot, *arguments, *server)
@@ -110,6 +110,7 @@ async def test_variants_seeds_and_a_manifest(served: Served, folder: Path) -> No
     others = [value for (habit, _), value in dice.items() if habit != "usual"]
     assert figures["summary"]["variants_mean_dice"][0] == pytest.approx(np.mean(others))
     assert "mean of the others" in printed
+    assert "[red]Two" in printed
     (kept,) = (await served.volumes.ListVolumes(volumes_pb2.ListVolumesRequest())).volumes
     left = await served.segmentation.ListAnnotations(segmentation_pb2.ListAnnotationsRequest(volume_id=kept.volume_id))
     assert list(left.annotations) == [], "the volume stays, the annotations do not"

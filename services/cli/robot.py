@@ -141,7 +141,7 @@ def _measure(client: Client, chosen: Sequence[cases.Case], options: Options) -> 
 
 
 def _tables(results: Sequence[Result]) -> list[Table]:
-    best = _dice_table("Dice at the best threshold, after so many corrections", results)
+    best = _dice_table("Dice at the best threshold", results)
     default = _dice_table("Dice at the default threshold", results, default=True)
     return [best, default, _work_table(results), *([_habit_table(results)] if habits(results) else [])]
 
@@ -160,9 +160,7 @@ def _habit_table(results: Sequence[Result]) -> Table:
     rows = {name: over_volumes(results, lambda a: a.dice, name)[0] for name in habits(results)}
     mean = np.mean(list(rows.values()), axis=0)
     usual = over_volumes(results, lambda a: a.dice)[0]
-    return _by_correction(
-        "Dice at the best threshold, for other habits of the hand", {USUAL: usual, **rows, "mean of the others": mean}
-    )
+    return _by_correction("Dice, other habits of the hand", {USUAL: usual, **rows, "mean of the others": mean})
 
 
 def _by_correction(title: str, rows: dict[str, NDArray[np.float64]]) -> Table:
@@ -180,7 +178,8 @@ def _work_table(results: Sequence[Result]) -> Table:
         table.add_column(column, justify="right")
 
     def work(name: str, some: Sequence[Result], style: str | None = None) -> None:
-        machine = [one.effort.machine_seconds for result in some for run in result.runs for one in run.answers]
+        runs = [run for result in some for run in result.runs if run.habit == USUAL]
+        machine = [one.effort.machine_seconds for run in runs for one in run.answers]
         drawn = [over_volumes(some, figure)[0][-1] for figure in DRAWN]
         times = [_time(*reached(some, goal)) for goal in GOALS]
         figures = [*(f"{value:.0f}" for value in drawn), f"{median(machine):.2f}", f"{max(machine):.2f}", *times]
@@ -208,6 +207,7 @@ def _table(title: str) -> Table:
 def _sentences(results: Sequence[Result]) -> list[str]:
     run = results[0].runs[0]
     return [
+        "Columns count corrections. The default threshold is the service's, the best one that of the slider.",
         f"Preset {run.preset}, engine {run.engine}. Machine: from the end of the last stroke to the whole volume, median.",
         "To a Dice: the modelled time of a person, at the best threshold, the machine's time included. The paper has "
         f"{PAPER_SECONDS / 60:.0f} minutes to above 0.8 with its application, {PAPER_BY_HAND_SECONDS / 60:.0f} by hand.",

@@ -110,7 +110,8 @@ class Shape:
             one, other = self._beside(before, after)[rows, columns], self._beside(after, before)[rows, columns]
             found = (1 - part) * one + part * other
             soft = 0.5 * _SOFT * min(index - before, after - index) * self._slice_mm + 1.0
-        return np.clip(found / np.float32(soft), -MOST, MOST).astype(np.float32)
+        odds: Values = np.clip(found / np.float32(soft), -MOST, MOST).astype(np.float32)
+        return odds
 
     def _beside(self, number: int, other: int) -> Values:
         """Distances in a completed slice; in one without the object, at least as far outside as the other's are inside."""
@@ -183,4 +184,5 @@ def _signed_distance(mask: Mask, pixel_mm: tuple[float, float]) -> Values | None
         return None
     inside = ndimage.distance_transform_edt(mask, sampling=pixel_mm)
     outside = ndimage.distance_transform_edt(~mask, sampling=pixel_mm)
-    return (inside - outside).astype(np.float32)
+    distance: Values = (inside - outside).astype(np.float32)
+    return distance

@@ -31,6 +31,10 @@ Spacing = tuple[float, float, float]
 OBJECT, BACKGROUND = 1, 2
 """Labels as this room has them: what is sought, and what is not."""
 
+SCATTERED = 50
+"""Strokes on so many times more pixels than the object is deep, in pixels, tell of thin or branched tissue, as cortex is:
+it has no shape that goes on from slice to slice, and only its looks count."""
+
 _SAMPLES = 3000  # of each label and slice
 _NEAR = 25  # half of the background's samples are at most so many pixels away
 _EDGE = 60.0
@@ -87,7 +91,7 @@ def learn(
         threads: that fit trees.
 
     Returns:
-        ``None`` where no slice has strokes of both labels.
+        ``None`` where no slice has strokes of both labels, and for an object without a shape (see `SCATTERED`).
     """
     pixel_mm = spacing_mm[1:]
     random = np.random.RandomState(seed)
@@ -97,6 +101,8 @@ def learn(
     for index in shape.annotated(labels):
         if not masks:
             masks[index] = shape.completed(images(index), labels[index], pixel_mm)
+            if _is_scattered(masks[index], labels[index]):
+                return None
         else:
             first = first or _fitted(parts, seed, threads)
             odds = Shape(masks, spacing_mm).log_odds(index)
@@ -191,6 +197,11 @@ def refined(one: walk.Problem, neighbours: tuple[Level, Level], coarse: Values, 
         image, one.prior.repeat(3, 0), one.weight.repeat(3, 0), one.seeds.repeat(3, 0), one.spacing_mm, one.edge
     )
     return _levels(walk.refined(three, around, _REFINE_SWEEPS, one.spacing_mm[1]), one.seeds[0])
+
+
+def _is_scattered(mask: Mask, labels: Level) -> bool:
+    deepest = float(ndimage.distance_transform_edt(np.pad(mask, 1)).max())
+    return int(np.count_nonzero(labels == OBJECT)) > SCATTERED * deepest
 
 
 def _fitted(parts: list[tuple[Level, Level]], seed: int, threads: int) -> Forest:

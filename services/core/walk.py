@@ -137,7 +137,7 @@ def _mean(array: NDArray[np.generic]) -> Values:
     """Mean of each 2 × 2 pixels; the last row and column are repeated where they have no neighbour."""
     padded = np.pad(array, ((0, 0), (0, array.shape[1] % 2), (0, array.shape[2] % 2)), mode="edge").astype(np.float32)
     four = padded[:, ::2, ::2] + padded[:, 1::2, ::2] + padded[:, ::2, 1::2] + padded[:, 1::2, 1::2]
-    quarter: Values = four * np.float32(0.25)
+    quarter: Values = np.asarray(four * np.float32(0.25), np.float32)
     return quarter
 
 

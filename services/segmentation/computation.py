@@ -15,7 +15,7 @@ from services.core import forest, mask, pipeline, spatial
 from services.core.features import PAPER
 from services.core.geometry import PlaneGeometry
 from services.core.labels import Labels
-from services.core.volume import Volume, to_window
+from services.core.volume import Volume
 from services.segmentation.walking import Walking
 
 Levels = NDArray[np.uint8]
@@ -71,8 +71,7 @@ class Computation:
 
     def image_levels(self, index: int) -> Levels:
         """An acquisition slice over the volume's window, ``(rows, columns)`` uint8."""
-        levels: Levels = np.rint(to_window(self.volume.intensity(index), self.window)).astype(np.uint8)
-        return levels
+        return pipeline.image_levels(self.volume, self.window, index)
 
     def gather(self) -> tuple[Levels, NDArray[np.uint8]]:
         """Features ``(n, n_features)`` and labels ``(n,)`` of the labelled voxels, in the order of the voxels."""

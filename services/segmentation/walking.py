@@ -12,9 +12,10 @@ from collections.abc import Callable
 import numpy as np
 from numpy.typing import NDArray
 
-from services.core import spatial, walk
+from services.core import spatial
 from services.core.forest import predict_levels
 from services.core.spatial import Model
+from services.core.walk import Problem
 
 Levels = NDArray[np.uint8]
 
@@ -38,7 +39,7 @@ class Walking:
         self._features = features
         self._times = spatial.halvings((labels.shape[1], labels.shape[2]))
         self._appearance: list[Levels | None] = [None] * len(labels)
-        self._coarse: list[walk.Problem | None] = [None] * len(labels)
+        self._coarse: list[Problem | None] = [None] * len(labels)
         self._solution: NDArray[np.float32] | None = None
 
     @property
@@ -84,7 +85,7 @@ class Walking:
         asked = sum(one.nbytes for one in self._appearance if one is not None)
         return asked + coarse + self._labels.nbytes + (0 if self._solution is None else self._solution.nbytes)
 
-    def _problem(self, index: int) -> walk.Problem:
+    def _problem(self, index: int) -> Problem:
         appearance = self._appearance[index]
         if appearance is None:
             appearance = predict_levels(self.model.forest, self._features(index), spatial.OBJECT)

@@ -57,7 +57,7 @@ def read_header(file: SourceFile, keywords: list[str | int]) -> Header:
     Raises:
         InvalidInput, TooLarge: the header is damaged, or inflates to too much. Exceptions of pydicom go through.
     """
-    inflated = _check_deflated(file)
+    inflated = check_deflated(file)
     scan = _Scan(file.name)
     with file.path.open("rb") as raw:
         dataset = pydicom.filereader.read_partial(
@@ -98,7 +98,7 @@ class _Scan:
         self.warnings.add(f"Some files have {what}; it is not needed and was passed over.")
 
 
-def _check_deflated(file: SourceFile) -> bool:
+def check_deflated(file: SourceFile) -> bool:
     """Inflate a deflated file once, within a limit: pydicom would inflate it whole before it looks. Whether it is one."""
     with file.path.open("rb") as raw:
         if raw.read(132)[128:] != b"DICM":

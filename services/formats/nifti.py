@@ -11,7 +11,7 @@ import gzip
 import io
 import struct
 import zlib
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import product
 from typing import Any
 
@@ -22,6 +22,8 @@ from numpy.typing import NDArray
 from services.core.errors import ChoiceNeeded, InvalidInput, Reason, TooLarge
 from services.core.geometry import acquisition_axis
 from services.core.volume import Affine, Volume, check_affine
+from services.formats.offer import Offer, tried
+from services.formats.repair import Repairs
 from services.formats.source import (
     MAX_CHOICES,
     SourceFile,
@@ -117,11 +119,45 @@ def read_nifti(file: SourceFile, frame: int | None = None) -> Volume:
                 if packed:
                     _drain(file, stream, layout)
             except (gzip.BadGzipFile, zlib.error):
-                raise InvalidInput(
-                    f"The compressed file {short_name(file.name)} is damaged; copy it again from its source.",
-                    Reason.FILE_NOT_READABLE,
-                ) from None
+                raise _damaged(file) from None
         return _volume(file, layout, stored)
+
+
+def nifti_offer(file: SourceFile) -> Offer:
+    """What a NIfTI file holds, by its header; a packed one is not inflated to its end."""
+
+    def plan(frame: int | None, repairs: Repairs) -> _Layout:
+        with refusing(file.name):
+            packed = is_gzip(file)
+            with file.path.open("rb") as raw:
+                try:
+                    layout = _read_layout(file, gzip.GzipFile(fileobj=raw) if packed else raw)
+                except (gzip.BadGzipFile, zlib.error):
+                    raise _damaged(file) from None
+            _choose_frame(file, layout, frame)
+            if not packed:
+                _check_length(file, layout)
+            return layout
+
+    return tried(Offer(key=file.name, place=file.name), plan, _described)
+
+
+def _described(offer: Offer, layout: _Layout) -> Offer:
+    spacing = np.linalg.norm(layout.affine[:3, :3], axis=0)
+    slices, rows, columns = _axes(layout)
+    return replace(
+        offer,
+        columns=layout.shape[columns],
+        rows=layout.shape[rows],
+        slices=layout.shape[slices],
+        spacing_mm=(float(spacing[columns]), float(spacing[rows]), float(spacing[slices])),
+    )
+
+
+def _damaged(file: SourceFile) -> InvalidInput:
+    return InvalidInput(
+        f"The compressed file {short_name(file.name)} is damaged; copy it again from its source.", Reason.FILE_NOT_READABLE
+    )
 
 
 def is_gzip(file: SourceFile) -> bool:
@@ -302,10 +338,7 @@ def _drain(file: SourceFile, stream: Stream, layout: _Layout) -> None:
 
 
 def _volume(file: SourceFile, layout: _Layout, stored: NDArray[Any]) -> Volume:
-    spacing = np.linalg.norm(layout.affine[:3, :3], axis=0)
-    first = acquisition_axis((float(spacing[0]), float(spacing[1]), float(spacing[2])))
-    rest = [axis for axis in (2, 1, 0) if axis != first]
-    axes = (first, rest[0], rest[1])
+    axes = _axes(layout)
     voxels = np.ascontiguousarray(_narrow(file, stored).transpose(axes))
     warnings = list(layout.warnings)
     if voxels.dtype.kind == "f":
@@ -321,6 +354,14 @@ def _volume(file: SourceFile, layout: _Layout, stored: NDArray[Any]) -> Volume:
         source_axes=axes,
         warnings=tuple(warnings),
     )
+
+
+def _axes(layout: _Layout) -> tuple[int, int, int]:
+    """The file's axes that are slices, rows and columns of a volume."""
+    spacing = np.linalg.norm(layout.affine[:3, :3], axis=0)
+    first = acquisition_axis((float(spacing[0]), float(spacing[1]), float(spacing[2])))
+    rest = [axis for axis in (2, 1, 0) if axis != first]
+    return first, rest[0], rest[1]
 
 
 def axes_matrix(axes: tuple[int, int, int]) -> Affine:

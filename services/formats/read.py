@@ -1,4 +1,4 @@
-"""Files → a volume. What a file is, its first bytes decide; its name does not."""
+"""Files → a volume."""
 
 from __future__ import annotations
 
@@ -6,26 +6,18 @@ from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import PurePosixPath
 
-from services.core.errors import ChoiceNeeded, InvalidInput, Reason
+from services.core.errors import Choice, ChoiceNeeded, Reason
 from services.core.volume import Volume
-from services.formats.archive import is_zip, unpacked
-from services.formats.nifti import head_of, is_gzip, is_nifti, read_nifti
+from services.formats.contents import Contents, contents
+from services.formats.listing import listed
+from services.formats.nifti import read_nifti
 from services.formats.repair import NO_REPAIRS, Repairs
-from services.formats.source import (
-    Progress,
-    SourceFile,
-    check_names,
-    file_choices,
-    refusing,
-    short_name,
-    source_files,
-    truncated,
-)
-from services.formats.tiff import is_tiff, read_tiff
+from services.formats.source import Progress, SourceFile, source_files
+from services.formats.tiff import read_tiff
+from services.formats.tiff_offer import tiff_groups
 
 __all__ = ["Repairs", "SourceFile", "read_volume", "source_files", "suggested_name"]
 
-_HEAD = 1024
 _LISTED = 20
 
 
@@ -42,7 +34,8 @@ def read_volume(
     Args:
         files: a DICOM series in any order and nesting, one NIfTI file, one TIFF stack or its single pages, or zip
             archives of these. Others among them (notes, previews) are skipped, and counted in a warning.
-        series: which volume, where a SEVERAL_SERIES refusal listed several: its identifier there, or the name of a file.
+        series: which volume, where there are several: a key of `services.formats.listing.list_series`, or the name of a
+            file.
         frame: which time point, echo or channel, from 0, where a SEVERAL_FRAMES refusal asked.
         progress: called with steps done and steps in all.
         repairs: of a DICOM stack, on request only; a warning tells of them for ever.
@@ -52,45 +45,53 @@ def read_volume(
         ChoiceNeeded: several series, several frames, uneven slices, colour, or no usable geometry.
         TooLarge: over a limit on size.
     """
-    check_names(list(files))
-    heads = {file: _head(file) for file in files}
-    zips = [file for file, head in heads.items() if is_zip(head) and not is_dicom(head)]
-    gzips = [file for file, head in heads.items() if (is_dicom(head) or is_tiff(head)) and is_gzip(file)]
-    with unpacked(files, zips, gzips) as whole:
-        return _read(whole, series, frame, progress, repairs)
+    with contents(files) as found:
+        return _read(_only(found, series), series, frame, progress, repairs)
 
 
-def _read(
-    files: Sequence[SourceFile], series: str, frame: int | None, progress: Progress | None, repairs: Repairs
-) -> Volume:
-    if named := [file for file in files if series and file.name == series]:
-        files, series = named, ""
-    dicom, nifti, tiff, other = _sorted_by_content(files)
-    kinds = [kind for kind in (dicom, nifti, tiff) if kind]
-    if not kinds:
-        shown = short_name(files[0].name) if files else "that was sent"
-        raise InvalidInput(
-            f"The file {shown} is neither DICOM, NIfTI nor TIFF, nor a zip archive of them.", Reason.FILE_NOT_AN_IMAGE
-        )
-    if len(kinds) > 1 or len(nifti) > 1:
-        several = [*nifti, *tiff]
-        shown = ", ".join(f"“{file.name}”" for file in several[:_LISTED]) + (" …" if len(several) > _LISTED else "")
-        also = f", beside {len(dicom)} DICOM files" if dicom else ""
-        raise ChoiceNeeded(
-            f"The files hold several images; choose one: {shown}{also}.", Reason.SEVERAL_SERIES, file_choices(several)
-        )
-    if dicom:
+def _only(found: Contents, series: str) -> Contents:
+    """Of the files those that a choice names: one file, the pages of a folder, or a DICOM series among the DICOM files."""
+    if not series:
+        return found
+    nothing = Contents([], [], [], [], [])
+    for kind in ("dicom", "nifti", "tiff"):
+        if named := [file for file in getattr(found, kind) if file.name == series]:
+            return replace(nothing, **{kind: named})
+    for group in tiff_groups(found.tiff) if series.endswith("/") else ():
+        if group.key == series:
+            return replace(nothing, tiff=list(group.files))
+    return replace(found, nifti=[], tiff=[]) if found.dicom else found
+
+
+def _read(found: Contents, series: str, frame: int | None, progress: Progress | None, repairs: Repairs) -> Volume:
+    groups = tiff_groups(found.tiff) if len(found.tiff) > 1 else []
+    if sum((bool(found.dicom), len(found.nifti), len(groups) or len(found.tiff))) > 1:
+        raise _several(found, [*(file.name for file in found.nifti), *(group.key for group in groups)])
+    if found.dicom:
         from services.formats.dicom import read_dicom  # needs pydicom, which who reads only masks does not have
 
-        _check_no_remains(other)
-        volume = read_dicom(dicom, series, frame, progress, repairs)
-    elif nifti:
-        volume = read_nifti(nifti[0], frame)
+        volume = read_dicom(found.dicom, series, frame, progress, repairs, found.remains)
+    elif found.remains:
+        raise found.remains[0][1]
+    elif found.nifti:
+        volume = read_nifti(found.nifti[0], frame)
     else:
-        volume = read_tiff(tiff, frame, progress)
-    if not other:
+        volume = read_tiff(found.tiff, frame, progress)
+    if not found.other:
         return volume
-    return replace(volume, warnings=(*volume.warnings, f"Files that are no images were skipped: {len(other)}."))
+    return replace(volume, warnings=(*volume.warnings, f"Files that are no images were skipped: {len(found.other)}."))
+
+
+def _several(found: Contents, keys: Sequence[str]) -> ChoiceNeeded:
+    """One of several images is to be chosen."""
+    names = keys or [file.name for file in found.tiff]
+    shown = ", ".join(f"“{name}”" for name in names[:_LISTED]) + (" …" if len(names) > _LISTED else "")
+    also = f", beside {len(found.dicom)} DICOM files" if found.dicom else ""
+    return ChoiceNeeded(
+        f"The files hold several images; choose one: {shown}{also}.",
+        Reason.SEVERAL_SERIES,
+        tuple(Choice(offer.key, offer.told()) for offer in listed(found).offers),
+    )
 
 
 def suggested_name(files: Sequence[SourceFile], volume: Volume) -> str:
@@ -109,44 +110,3 @@ def suggested_name(files: Sequence[SourceFile], volume: Volume) -> str:
             break
         common.append(parts[0])
     return (volume.description or (common[-1] if common else "") or "volume")[:256]
-
-
-def is_dicom(head: bytes) -> bool:
-    """Whether these first bytes of a file (at least 132) are DICOM, with its preamble or, as in old files, without."""
-    if head[128:132] == b"DICM":
-        return True
-    # Without: the first element is of group 2 or 8 and has either a VR, or a length that is small.
-    if len(head) < 132 or head[:2] not in (b"\x02\x00", b"\x08\x00") or head[3:4] != b"\x00":
-        return False
-    return head[4:6] in (b"UL", b"CS", b"UI", b"DA", b"OB") or int.from_bytes(head[4:8], "little") <= 64
-
-
-def _head(file: SourceFile) -> bytes:
-    with refusing(file.name):
-        return head_of(file, _HEAD)
-
-
-def _check_no_remains(other: Sequence[SourceFile]) -> None:
-    """Refuse files beside DICOM that hold nothing but zeros: the remains of a copy that broke off, maybe of a slice."""
-    for file in other:
-        with refusing(file.name):
-            if not head_of(file, _HEAD).strip(b"\0"):
-                raise truncated(file.name)
-
-
-def _sorted_by_content(
-    files: Sequence[SourceFile],
-) -> tuple[list[SourceFile], list[SourceFile], list[SourceFile], list[SourceFile]]:
-    """DICOM, NIfTI, TIFF and other files."""
-    dicom: list[SourceFile] = []
-    nifti: list[SourceFile] = []
-    tiff: list[SourceFile] = []
-    other: list[SourceFile] = []
-    for file in files:
-        head = _head(file)
-        # A DICOM file may carry a TIFF header in its preamble, so DICOM is asked first.
-        kind = dicom if is_dicom(head) else nifti if is_nifti(head) else tiff if is_tiff(head) else other
-        if kind is not nifti and kind is not other and is_gzip(file):  # still packed: it was packed twice
-            kind = other
-        kind.append(file)
-    return dicom, nifti, tiff, other

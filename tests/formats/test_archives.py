@@ -61,6 +61,7 @@ def test_choices_name_what_is_in_the_zip(phantom: Volume, tmp_path: Path) -> Non
 def test_nothing_unpacked_is_left(phantom: Volume, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     write_dicom_series(phantom, tmp_path / "s")
     path = zipped(tmp_path / "s", tmp_path / "s.zip")
+    read_in_worker(source_files(path))  # so that the server of workers is there: its socket's path must be short
     (tmp_path / "temporary").mkdir()
     monkeypatch.setattr(tempfile, "tempdir", str(tmp_path / "temporary"))
     assert read_in_worker(source_files(path), limits=Limits(2 << 30, 20)).shape == phantom.shape

@@ -1,0 +1,97 @@
+"""The files of an import, unpacked and sorted by what they are. Their first bytes decide that; their names do not."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+from services.core.errors import CalqueError, InvalidInput, Reason
+from services.formats.archive import is_zip, unpacked
+from services.formats.nifti import head_of, is_gzip, is_nifti
+from services.formats.source import SourceFile, check_names, refusing, short_name, truncated
+from services.formats.tiff import is_tiff
+
+_HEAD = 1024
+
+
+@dataclass(frozen=True)
+class Contents:
+    """Files by what they are, in the user's order.
+
+    Attributes:
+        dicom, nifti, tiff: images, as far as their first bytes tell.
+        other: what is none of these.
+        remains: names of what cannot be read but may have held images: damaged archives, and beside DICOM files that are
+            empty or nothing but zeros, as a copy that broke off leaves; and why.
+    """
+
+    dicom: list[SourceFile]
+    nifti: list[SourceFile]
+    tiff: list[SourceFile]
+    other: list[SourceFile]
+    remains: list[tuple[str, CalqueError]]
+
+
+@contextmanager
+def contents(files: Sequence[SourceFile]) -> Iterator[Contents]:
+    """What some files are; what is unpacked for it goes with the context.
+
+    Raises:
+        InvalidInput: a name that cannot be, or nothing among the files that could be an image.
+        CalqueError: that of an archive which cannot be read, where there is nothing else.
+    """
+    check_names(list(files))
+    heads = {file: _head(file) for file in files}
+    zips = [file for file, head in heads.items() if is_zip(head) and not is_dicom(head)]
+    gzips = [file for file, head in heads.items() if (is_dicom(head) or is_tiff(head)) and is_gzip(file)]
+    with unpacked(files, zips, gzips) as (whole, damaged):
+        found = _sorted_by_content(whole, damaged)
+        if not (found.dicom or found.nifti or found.tiff):
+            if damaged:
+                raise damaged[0][1]
+            shown = short_name(whole[0].name) if whole else "that was sent"
+            raise InvalidInput(
+                f"The file {shown} is neither DICOM, NIfTI nor TIFF, nor a zip archive of them.", Reason.FILE_NOT_AN_IMAGE
+            )
+        yield found
+
+
+def is_dicom(head: bytes) -> bool:
+    """Whether these first bytes of a file (at least 132) are DICOM, with its preamble or, as in old files, without."""
+    if head[128:132] == b"DICM":
+        return True
+    # Without: the first element is of group 2 or 8 and has either a VR, or a length that is small.
+    if len(head) < 132 or head[:2] not in (b"\x02\x00", b"\x08\x00") or head[3:4] != b"\x00":
+        return False
+    return head[4:6] in (b"UL", b"CS", b"UI", b"DA", b"OB") or int.from_bytes(head[4:8], "little") <= 64
+
+
+def _head(file: SourceFile) -> bytes:
+    with refusing(file.name):
+        return head_of(file, _HEAD)
+
+
+def _sorted_by_content(files: Sequence[SourceFile], damaged: Sequence[tuple[str, CalqueError]]) -> Contents:
+    found = Contents([], [], [], [], list(damaged))
+    zeros: list[tuple[str, CalqueError]] = []
+    for file in files:
+        head = _head(file)
+        # A DICOM file may carry a TIFF header in its preamble, so DICOM is asked first.
+        kind = (
+            found.dicom
+            if is_dicom(head)
+            else found.nifti
+            if is_nifti(head)
+            else found.tiff
+            if is_tiff(head)
+            else found.other
+        )
+        if kind is not found.nifti and kind is not found.other and is_gzip(file):  # still packed: it was packed twice
+            kind = found.other
+        kind.append(file)
+        if kind is found.other and not head.strip(b"\0"):
+            zeros.append((file.name, truncated(file.name)))
+    if found.dicom:
+        found.remains.extend(zeros)
+    return found

@@ -1,0 +1,111 @@
+"""DICOM files → what can be chosen among them."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Sequence
+from dataclasses import replace
+
+import numpy as np
+
+from services.core.errors import CalqueError
+from services.core.volume import Affine
+from services.formats.dicom import Series, group, planned, read_headers
+from services.formats.dicom_broken import Broken, spoilt
+from services.formats.dicom_geometry import Placed
+from services.formats.offer import Kind, Offer, place_of, tried
+from services.formats.repair import Repair
+from services.formats.source import Progress, SourceFile
+
+
+def dicom_offers(
+    files: Sequence[SourceFile], remains: Sequence[tuple[str, CalqueError]] = (), progress: Progress | None = None
+) -> tuple[list[Offer], list[str]]:
+    """All series of some files, and what each object is that is no image.
+
+    Args:
+        files: as for `read_dicom`.
+        remains: as there.
+        progress: called with files done and files in all.
+
+    Raises:
+        InvalidInput: there are only objects that are no images.
+    """
+    steps = None if progress is None else lambda done, total: progress(done, total // 2)
+    found = read_headers(files, remains, steps)
+    candidates = group(found.images)
+    names = [candidate.names(files) for candidate in candidates]
+    errors = spoilt(found.broken, [(c.images[0].series, held) for c, held in zip(candidates, names)])
+    kinds = _kinds(candidates)
+    offers = [_offer(files, *one) for one in zip(candidates, kinds, names, errors)]
+    known = {candidate.images[0].series for candidate in candidates}
+    alone = [one for one in found.broken if (one.series not in known if one.series else not candidates)]
+    return offers + _broken_offers(alone), found.skipped
+
+
+def _kinds(candidates: Sequence[Series]) -> list[Kind]:
+    """What each is for. The largest stack of a series has its frame of reference; the others may have another one."""
+    largest: dict[str, Series] = {}
+    for candidate in sorted(candidates, key=lambda c: len(c.images)):
+        if not candidate.images[0].kind:
+            largest[candidate.images[0].series] = candidate
+    kinds = []
+    for candidate in candidates:
+        one = candidate.images[0]
+        if one.kind:
+            kinds.append(Kind(one.kind))
+        elif largest[one.series].images[0].frame_of_reference != one.frame_of_reference:
+            kinds.append(Kind.OTHER_REFERENCE)
+        else:
+            kinds.append(Kind.IMAGE)
+    return kinds
+
+
+def _offer(
+    files: Sequence[SourceFile], series: Series, kind: Kind, names: Sequence[str], missing: CalqueError | None
+) -> Offer:
+    one = series.images[0]
+    pixel = np.array(one.pixel_mm or (0.0, 0.0))
+    row_mm, column_mm = pixel if np.isfinite(pixel).all() and (pixel > 0).all() else (0.0, 0.0)
+    offer = Offer(
+        key=series.id,
+        kind=kind,
+        modality=one.modality,
+        description=one.description,
+        place=place_of(names),
+        date=one.date,
+        columns=one.columns,
+        rows=one.rows,
+        slices=len(series.images),
+        spacing_mm=(float(column_mm), float(row_mm), 0.0),
+    )
+    if missing is not None:
+        return offer.refused(missing)
+    return tried(offer, lambda frame, repairs: planned(files, series, frame, repairs), _stacked, repairable=True)
+
+
+def _stacked(offer: Offer, plan: tuple[list[Placed], Affine, Repair | None]) -> Offer:
+    """With the slices of one frame and their distance, as they come out of the repair."""
+    slices, affine, repair = plan
+    heights = np.arange(len(slices)) * np.linalg.norm(affine[:3, 0]) if repair is None else repair.heights_mm
+    step = float(np.linalg.norm(affine[:3, 0])) if len(slices) == 1 else float(np.median(np.diff(heights)))
+    count = int((heights[-1] - heights[0]) / step + 1e-3) + 1 if repair is not None and repair.uneven else len(slices)
+    return replace(offer, slices=count, spacing_mm=(*offer.spacing_mm[:2], step))
+
+
+def _broken_offers(broken: Sequence[Broken]) -> list[Offer]:
+    """One for each series of which no file can be read, and one for all files that do not name theirs."""
+    by_series: dict[str, list[Broken]] = {}
+    for one in broken:
+        by_series.setdefault(one.series, []).append(one)
+    return [
+        Offer(
+            key=hashlib.sha256(f"broken {series}".encode()).hexdigest()[:8],
+            modality=held[0].modality,
+            description=held[0].description,
+            place=place_of(one.name for one in held),
+            columns=held[0].columns,
+            rows=held[0].rows,
+        ).refused(held[0].error)
+        for series, held in by_series.items()
+    ]

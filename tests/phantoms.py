@@ -92,6 +92,9 @@ def dicom_slice(volume: Volume, index: int, series: str) -> Dataset:
     d.file_meta.MediaStorageSOPClassUID = d.SOPClassUID = MR_IMAGE
     d.file_meta.MediaStorageSOPInstanceUID = d.SOPInstanceUID = generate_uid(entropy_srcs=[series, str(index)])
     d.PatientName = "Someone^Secret"
+    d.PatientID = "PID-4711"
+    d.StudyInstanceUID = generate_uid(entropy_srcs=["study"])
+    d.StudyDate, d.StudyTime = "20240229", "101500"
     d.Modality = volume.modality
     d.SeriesDescription = volume.description
     d.SeriesInstanceUID = series

@@ -16,8 +16,8 @@ from services.core.errors import CalqueError, ChoiceNeeded, InvalidInput, Reason
 from services.core.geometry import acquisition_plane, edge_letters
 from services.core.volume import Volume
 from services.formats.archive import is_zip
-from services.formats.nifti import head_of, is_nifti
 from services.formats.contents import is_dicom
+from services.formats.nifti import head_of, is_nifti
 from services.formats.source import SourceFile, refusing, source_files
 from services.formats.tiff import is_tiff
 from services.formats.worker import Limits, read_in_worker

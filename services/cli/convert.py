@@ -6,12 +6,13 @@ from pathlib import Path
 
 from services.cli.check import parser_limits
 from services.core.volume import Volume
+from services.formats.repair import Repairs
 from services.formats.source import source_files
 from services.formats.volume_file import Stored, form_of, refuse_existing, write_volume
 from services.formats.worker import read_in_worker
 
 
-def convert(source: Path, target: Path, *, series: str, frame: int | None, force: bool) -> list[str]:
+def convert(source: Path, target: Path, *, series: str, frame: int | None, repairs: Repairs, force: bool) -> list[str]:
     """Read ``source`` and write ``target``.
 
     Args:
@@ -19,6 +20,7 @@ def convert(source: Path, target: Path, *, series: str, frame: int | None, force
         target: its ending, .nii, .nii.gz, .tif or .tiff, says what is written.
         series: which series, where the files hold several.
         frame: which image of a 4-D file, from 0.
+        repairs: of slices that are uneven or tilted.
         force: whether a file ``target`` may be replaced.
 
     Returns:
@@ -30,7 +32,8 @@ def convert(source: Path, target: Path, *, series: str, frame: int | None, force
     form = form_of(target)
     if not force:
         refuse_existing(target)
-    volume = read_in_worker(source_files(source), series=series, frame=frame, limits=parser_limits())
+    files = source_files(source)
+    volume = read_in_worker(files, series=series, frame=frame, repairs=repairs, limits=parser_limits())
     stored = write_volume(volume, target, overwrite=force)
     told = [_written(volume, stored, target), *volume.warnings]
     if form == "tiff":

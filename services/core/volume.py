@@ -22,6 +22,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from services.core.errors import InvalidInput, Reason
+from services.core.source import SourceSeries
 
 VOXEL_DTYPES = ("uint8", "int8", "uint16", "int16", "uint32", "int32", "float32")
 
@@ -44,6 +45,7 @@ class Volume:
         description: what the source says of itself, free of patient data, or empty.
         warnings: sentences that stay with the volume for ever.
         voi: the range of intensities that the source proposes for looking at (its VOI window), or ``None``.
+        source: the DICOM series whose images the slices are, or ``None``.
 
     Raises:
         InvalidInput: shapes, dtype, affine or rescale values are not usable.
@@ -58,6 +60,7 @@ class Volume:
     description: str = ""
     warnings: tuple[str, ...] = field(default=())
     voi: tuple[float, float] | None = None
+    source: SourceSeries | None = None
 
     def __post_init__(self) -> None:
         if self.voxels.ndim != 3 or 0 in self.voxels.shape:
@@ -71,6 +74,8 @@ class Volume:
             raise InvalidInput("A rescale slope is zero or not a number.", Reason.FILE_HEADER_INVALID)
         if self.voi is not None and not (np.isfinite(self.voi).all() and self.voi[0] < self.voi[1]):
             raise InvalidInput("The range of intensities to look at is not one.", Reason.FILE_HEADER_INVALID)
+        if self.source and not len(self.source.instance_uids) == len(self.source.frame_numbers) == len(self.voxels):
+            raise InvalidInput("There must be one source image a slice.", Reason.FILE_HEADER_INVALID)
         if sorted(self.source_axes) != [0, 1, 2]:
             raise InvalidInput("The axes of the source are not a permutation.", Reason.GEOMETRY_INVALID)
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import PurePosixPath
 from typing import Any
 
@@ -17,6 +17,7 @@ import pydicom
 from numpy.typing import NDArray
 
 from services.core.errors import CalqueError, Choice, ChoiceNeeded, InvalidInput, Reason
+from services.core.source import SourceSeries
 from services.core.volume import VOXEL_DTYPES, Affine, Volume
 from services.formats.dicom_broken import Broken, broken_file, spoilt
 from services.formats.dicom_geometry import Placed, check_orientation, stack
@@ -297,7 +298,23 @@ def _volume(
             description=first.description,
             warnings=tuple(warnings),
             voi=ordered[len(ordered) // 2].voi,
+            source=_source(ordered),
         )
+
+
+def _source(ordered: list[Image]) -> SourceSeries | None:
+    """The series, where each slice is an image of its own with a name, all of one class."""
+    first = ordered[0].source
+    images = {(i.source.instance_uids, i.source.frame_numbers, i.source.sop_class_uid) for i in ordered}
+    if len(images) < len(ordered) or len({sop_class for _, _, sop_class in images}) > 1 or ordered[0].tile is not None:
+        return None
+    if not (all(image.source.instance_uids[0] for image in ordered) and first.study_uid and first.series_uid):
+        return None
+    return replace(
+        first,
+        instance_uids=tuple(image.source.instance_uids[0] for image in ordered),
+        frame_numbers=tuple(image.source.frame_numbers[0] for image in ordered),
+    )
 
 
 def _decoded(dataset: Any, name: str, wanted: list[tuple[int, Image]]) -> Iterator[tuple[int, NDArray[Any]]]:

@@ -10,6 +10,7 @@ import pydicom
 from numpy.typing import NDArray
 
 from services.core.errors import ChoiceNeeded, InvalidInput, Reason
+from services.core.source import SourceSeries
 from services.formats.dicom_frames import PRIVATE_TAGS, Told, read_told
 from services.formats.dicom_pixels import NATIVE, transfer_syntax
 from services.formats.dicom_scan import UNDEFINED, Header, read_header
@@ -26,7 +27,8 @@ _RESULTS = {
 _DIRECTORY = "1.2.840.10008.1.3.10"
 _DATES = ("AcquisitionDate", "AcquisitionDateTime", "SeriesDate", "StudyDate")
 _TAGS = [
-    "SOPClassUID", "SOPInstanceUID", "Modality", "SeriesInstanceUID", "SeriesDescription", "FrameOfReferenceUID",
+    "SOPClassUID", "SOPInstanceUID", "StudyInstanceUID", "StudyDate", "StudyTime", "PatientID", "PatientName",
+    "Modality", "SeriesInstanceUID", "SeriesDescription", "FrameOfReferenceUID",
     "ImageType", "Rows", "Columns", "NumberOfFrames", "SamplesPerPixel", "PhotometricInterpretation", "BitsAllocated",
     "ImagePositionPatient", "ImageOrientationPatient", "PixelSpacing", "SliceThickness", "SpacingBetweenSlices",
     "RescaleSlope", "RescaleIntercept", "TemporalPositionIdentifier", "AcquisitionNumber", "TriggerTime", "EchoNumbers",
@@ -65,6 +67,7 @@ class Image:
     tile: tuple[int, int] | None  # first row and column within a mosaic's image; ``rows`` and ``columns`` are the tile's
     voi: tuple[float, float] | None  # intensities that the file proposes to look at
     told: Told
+    source: SourceSeries  # of this image alone
     broken: InvalidInput | None  # why its pixels cannot be read; to be raised when they are asked for
 
 
@@ -233,7 +236,28 @@ def _image(
         tile=None,
         voi=voi,
         told=read_told(dataset, mine),
+        source=_source(dataset, frame),
         broken=broken,
+    )
+
+
+def _source(dataset: Any, frame: int) -> SourceSeries:
+    """What an export on this image must name."""
+
+    def text(keyword: str) -> str:
+        return one_line(_soft(dataset, keyword), 64)
+
+    return SourceSeries(
+        study_uid=text("StudyInstanceUID"),
+        series_uid=text("SeriesInstanceUID"),
+        frame_of_reference_uid=text("FrameOfReferenceUID"),
+        sop_class_uid=text("SOPClassUID"),
+        instance_uids=(text("SOPInstanceUID"),),
+        frame_numbers=(frame + 1,),
+        study_date=text("StudyDate"),
+        study_time=text("StudyTime"),
+        patient_id=text("PatientID"),
+        patient_name=text("PatientName"),
     )
 
 

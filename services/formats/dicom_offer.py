@@ -85,12 +85,14 @@ def _offer(
 
 
 def _stacked(offer: Offer, plan: tuple[list[Placed], Affine, Repair | None]) -> Offer:
-    """With the slices of one frame and their distance, as they come out of the repair."""
+    """With the slices of one frame and their usual distance; one slice has none."""
     slices, affine, repair = plan
-    heights = np.arange(len(slices)) * np.linalg.norm(affine[:3, 0]) if repair is None else repair.heights_mm
-    step = float(np.linalg.norm(affine[:3, 0])) if len(slices) == 1 else float(np.median(np.diff(heights)))
-    count = int((heights[-1] - heights[0]) / step + 1e-3) + 1 if repair is not None and repair.uneven else len(slices)
-    return replace(offer, slices=count, spacing_mm=(*offer.spacing_mm[:2], step))
+    step = 0.0
+    if repair is not None:
+        step = float(np.median(np.diff(repair.heights_mm)))
+    elif len(slices) > 1:
+        step = float(np.linalg.norm(affine[:3, 0]))
+    return replace(offer, slices=len(slices), spacing_mm=(*offer.spacing_mm[:2], step))
 
 
 def _broken_offers(broken: Sequence[Broken]) -> list[Offer]:

@@ -43,8 +43,8 @@ class Offer:
         description: what the source says of itself.
         place: folder of its files, or the one file, by the user's name.
         date: day of acquisition, else of series or study, ``2004-01-19``.
-        columns, rows, slices: size, slices of one frame, after the repair where one is needed.
-        spacing_mm: distances of columns, rows and slices.
+        columns, rows, slices: size; slices of one frame, as the files have them.
+        spacing_mm: distances of columns, rows and slices, the usual one where slices are uneven.
         frames: images at each place, of which one must be chosen.
         reason, sentence: why it cannot be opened as it is.
         repairs: what would make it readable, where it cannot be opened.

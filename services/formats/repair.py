@@ -100,7 +100,13 @@ def repaired(volume: Volume, repair: Repair, name: str) -> Volume:
             f"The slices were tilted by {repair.tilt_degrees:.1f}° (gantry tilt) and were straightened on request."
         )
     return replace(
-        volume, voxels=voxels, affine=affine, slope=np.ones(count), intercept=np.zeros(count), warnings=tuple(warnings)
+        volume,
+        voxels=voxels,
+        affine=affine,
+        slope=np.ones(count),
+        intercept=np.zeros(count),
+        warnings=tuple(warnings),
+        source=None,
     )
 
 

@@ -12,28 +12,36 @@ import multiprocessing
 import resource
 import tempfile
 import time
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass
+from functools import partial
 from multiprocessing.connection import Connection
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 
 from services.core import errors
 from services.core.errors import CalqueError, Choice, ChoiceNeeded, InvalidInput, Reason, TooLarge
+from services.core.source import source_from_json
 from services.core.volume import Volume
+from services.formats.listing import list_series
+from services.formats.offer import Listing, of_plain, plain
 from services.formats.read import read_volume
 from services.formats.repair import NO_REPAIRS, Repairs
 from services.formats.source import Progress, SourceFile, scratch_folder
 
-_MAX_MESSAGE = 1 << 20
-_VOXELS, _RESCALE, _AFFINE = "voxels.npy", "rescale.npy", "affine.npy"
+_MAX_MESSAGE = 4 << 20  # a name of 64 characters for each of 20,000 slices, and more
+_VOXELS, _RESCALE, _AFFINE, _SERIES = "voxels.npy", "rescale.npy", "affine.npy", "series.json"
 # What a worker may say, by the name of the class.
 _SAYABLE: dict[str, type[CalqueError]] = {
     kind.__name__: kind for kind in (errors.InvalidInput, errors.TooLarge, errors.Unavailable)
 }
 _CONTEXT = multiprocessing.get_context("forkserver")
+T = TypeVar("T")
+
+Job = Callable[[Path, Progress], dict[str, Any]]
+"""What a worker does: leaves files in a folder, tells progress, answers in values for JSON."""
 
 
 @dataclass(frozen=True)
@@ -68,14 +76,30 @@ def read_in_worker(
     Raises:
         InvalidInput, ChoiceNeeded, TooLarge: as there, and when the worker breaks, or reaches a limit.
     """
-    limits = limits or Limits()
+    job = partial(_read, list(files), series, frame, repairs)
+    return _in_worker(job, _volume, progress, limits or Limits())
+
+
+def list_in_worker(
+    files: Sequence[SourceFile], *, progress: Progress | None = None, limits: Limits | None = None
+) -> Listing:
+    """`services.formats.listing.list_series` in a limited process. Blocks: call it from a thread.
+
+    Raises:
+        InvalidInput, TooLarge: as there, and when the worker breaks, or reaches a limit.
+    """
+    return _in_worker(partial(_list, list(files)), _listing, progress, limits or Limits())
+
+
+def _in_worker(job: Job, collect: Callable[[Path, dict[str, Any]], T], progress: Progress | None, limits: Limits) -> T:
+    """Do a job in a process of its own, and collect what it left in its folder and answered."""
     deadline = time.monotonic() + limits.seconds
     _CONTEXT.set_forkserver_preload([__name__, "services.formats.dicom"])
     with scratch_folder() as folder:
         ours, theirs = _CONTEXT.Pipe(duplex=False)
         process = _CONTEXT.Process(
             target=_work,
-            args=(theirs, str(folder), list(files), series, frame, limits, repairs),
+            args=(theirs, str(folder), job, limits),
             name="calque-import",
             daemon=True,
         )
@@ -93,7 +117,8 @@ def read_in_worker(
                     process.kill()
                     process.join()
                 process.close()
-        return _collect(folder, answer)
+        _check(answer)
+        return collect(folder, answer)
 
 
 def _listen(
@@ -120,13 +145,18 @@ def _broken(exitcode: int | None) -> CalqueError:
     return InvalidInput("The files are damaged in a way that stopped their reader.", Reason.FILE_NOT_READABLE)
 
 
-def _collect(folder: Path, answer: dict[str, Any]) -> Volume:
-    if "error" in answer:
-        kind, reason, message = answer["error"]
-        if kind == ChoiceNeeded.__name__:
-            choices = tuple(Choice(str(key), str(text)) for key, text in answer.get("choices", ()))
-            raise ChoiceNeeded(str(message), Reason(reason), choices)
-        raise _SAYABLE.get(kind, InvalidInput)(str(message), Reason(reason))
+def _check(answer: dict[str, Any]) -> None:
+    """Raise what the worker says that it met."""
+    if "error" not in answer:
+        return
+    kind, reason, message = answer["error"]
+    if kind == ChoiceNeeded.__name__:
+        choices = tuple(Choice(str(key), str(text)) for key, text in answer.get("choices", ()))
+        raise ChoiceNeeded(str(message), Reason(reason), choices)
+    raise _SAYABLE.get(kind, InvalidInput)(str(message), Reason(reason))
+
+
+def _volume(folder: Path, answer: dict[str, Any]) -> Volume:
     voxels, rescale, affine = (np.load(folder / name, allow_pickle=False) for name in (_VOXELS, _RESCALE, _AFFINE))
     told = answer["volume"]
     first, second, third = told["source_axes"]
@@ -140,19 +170,21 @@ def _collect(folder: Path, answer: dict[str, Any]) -> Volume:
         description=str(told["description"]),
         warnings=tuple(str(w) for w in told["warnings"]),
         voi=None if told["voi"] is None else (float(told["voi"][0]), float(told["voi"][1])),
+        source=None if told["source"] is None else source_from_json(told["source"]),
     )
 
 
-def _work(
-    theirs: Connection[Any, Any],
-    folder: str,
-    files: list[SourceFile],
-    series: str,
-    frame: int | None,
-    limits: Limits,
-    repairs: Repairs,
-) -> None:
-    """The worker: limit itself, read, leave the arrays in ``folder``, answer."""
+def _listing(folder: Path, answer: dict[str, Any]) -> Listing:
+    told = json.loads((folder / _SERIES).read_bytes())
+    return Listing(
+        tuple(of_plain(offer) for offer in told["offers"]),
+        tuple((str(what), int(count)) for what, count in told["others"]),
+        int(told["unlisted"]),
+    )
+
+
+def _work(theirs: Connection[Any, Any], folder: str, job: Job, limits: Limits) -> None:
+    """The worker: limit itself, do the job, answer."""
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))  # a core dump would hold a patient's image
     resource.setrlimit(resource.RLIMIT_CPU, (int(limits.seconds) + 2, int(limits.seconds) + 2))
     resource.setrlimit(resource.RLIMIT_AS, (limits.memory_bytes, limits.memory_bytes))
@@ -170,21 +202,7 @@ def _work(
             say({"progress": [done, total]})
 
     try:
-        volume = read_volume(files, series=series, frame=frame, progress=progress, repairs=repairs)
-        np.save(Path(folder, _VOXELS), volume.voxels)
-        np.save(Path(folder, _RESCALE), np.stack([volume.slope, volume.intercept]))
-        np.save(Path(folder, _AFFINE), volume.affine)
-        say(
-            {
-                "volume": {
-                    "source_axes": list(volume.source_axes),
-                    "modality": volume.modality,
-                    "description": volume.description,
-                    "warnings": list(volume.warnings),
-                    "voi": volume.voi,
-                }
-            }
-        )
+        say(job(Path(folder), progress))
     except CalqueError as error:
         choices = error.choices if isinstance(error, ChoiceNeeded) else ()
         told = [[choice.key, choice.text] for choice in choices]
@@ -196,3 +214,29 @@ def _work(
     except Exception:
         # Not its text: that may quote the file.
         say({"error": ["InvalidInput", Reason.FILE_NOT_READABLE.value, "The files are damaged and could not be read."]})
+
+
+def _read(
+    files: list[SourceFile], series: str, frame: int | None, repairs: Repairs, folder: Path, progress: Progress
+) -> dict[str, Any]:
+    volume = read_volume(files, series=series, frame=frame, progress=progress, repairs=repairs)
+    np.save(folder / _VOXELS, volume.voxels)
+    np.save(folder / _RESCALE, np.stack([volume.slope, volume.intercept]))
+    np.save(folder / _AFFINE, volume.affine)
+    return {
+        "volume": {
+            "source_axes": list(volume.source_axes),
+            "modality": volume.modality,
+            "description": volume.description,
+            "warnings": list(volume.warnings),
+            "voi": volume.voi,
+            "source": None if volume.source is None else asdict(volume.source),
+        }
+    }
+
+
+def _list(files: list[SourceFile], folder: Path, progress: Progress) -> dict[str, Any]:
+    found = list_series(files, progress)
+    told = {"offers": [plain(offer) for offer in found.offers], "others": found.others, "unlisted": found.unlisted}
+    (folder / _SERIES).write_text(json.dumps(told))
+    return {"listed": len(found.offers)}

@@ -18,6 +18,7 @@ import structlog
 from numpy.typing import NDArray
 
 from services.core.errors import Corrupt, NotFound, Reason
+from services.core.source import SourceSeries, source_from_json
 from services.core.volume import GreyMap, Volume, voxel_ml
 from services.store.port import Store, is_identifier
 
@@ -30,7 +31,8 @@ class VolumeRecord:
 
     ``window`` is the volume's intensity window, ``voi`` the one that its source proposes for looking at it, ``digest`` the
     SHA-256 of the voxels, ``slice_crc32`` one CRC-32 a slice, ``imported_ms`` milliseconds since 1970 (UTC), ``thumbnail``
-    a JPEG, ``grey`` how 16-bit greys are shown.
+    a JPEG, ``grey`` how 16-bit greys are shown, ``source`` the series that the slices
+    are images of.
     """
 
     volume_id: str
@@ -51,6 +53,7 @@ class VolumeRecord:
     digest: str
     slice_crc32: tuple[int, ...]
     thumbnail: bytes
+    source: SourceSeries | None = None
 
     @property
     def affine_array(self) -> NDArray[np.float64]:
@@ -106,6 +109,7 @@ class Catalogue:
             digest=voxels.hexdigest(),
             slice_crc32=tuple(zlib.crc32(part) for part in slices),
             thumbnail=thumbnail,
+            source=volume.source,
         )
         if not self._store.create(_voxels_key(record.volume_id), slices) and not self._sound(record):
             self._store.delete(_voxels_key(record.volume_id))
@@ -163,6 +167,7 @@ class Catalogue:
             description=record.description,
             warnings=record.warnings,
             voi=record.voi,
+            source=record.source,
         )
 
     def _sound(self, record: VolumeRecord) -> bool:
@@ -201,6 +206,7 @@ def _from_json(data: bytes) -> VolumeRecord:
         fields.pop("layout")
         fields["grey"] = GreyMap(**fields["grey"])
         fields["thumbnail"] = base64.b64decode(fields["thumbnail"])
+        fields["source"] = source_from_json(fields["source"]) if fields.get("source") else None
         fields["affine"] = tuple(tuple(row) for row in fields["affine"])
         tuples = {key: tuple(value) for key, value in fields.items() if isinstance(value, list)}
         return VolumeRecord(**(fields | tuples))

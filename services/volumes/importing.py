@@ -11,13 +11,20 @@ from PIL import Image
 
 from services.core.geometry import acquisition_plane, plane_geometry
 from services.core.volume import Volume, grey_map, intensity_window, to_window
-from services.formats.read import suggested_name
+from services.formats.offer import Listing
+from services.formats.read import Repairs, suggested_name
 from services.formats.source import scratch_folder
-from services.formats.worker import Limits, read_in_worker
+from services.formats.worker import Limits, list_in_worker, read_in_worker
 from services.store.catalogue import Catalogue, VolumeRecord
 from services.volumes.uploads import UploadFolder
 
 THUMBNAIL_PIXELS = 320
+
+
+def list_upload(upload: UploadFolder, limits: Limits) -> Listing:
+    """What an upload's files hold. Blocks; errors are those of ``Volumes.ListSeries``."""
+    with scratch_folder() as folder:
+        return list_in_worker(upload.assemble(folder), limits=limits)
 
 
 def import_upload(
@@ -27,13 +34,14 @@ def import_upload(
     name: str,
     series: str,
     frame: int | None,
+    repairs: Repairs,
     limits: Limits,
     progress: Callable[[int, int], None],
 ) -> VolumeRecord:
     """Make a volume of an upload's files and forget the upload. Blocks; errors are those of ``Volumes.Import``."""
     with scratch_folder() as folder:
         files = upload.assemble(folder)
-        volume = read_in_worker(files, series=series, frame=frame, progress=progress, limits=limits)
+        volume = read_in_worker(files, series=series, frame=frame, repairs=repairs, progress=progress, limits=limits)
     window = intensity_window(volume)
     record = catalogue.add(
         volume,

@@ -5,6 +5,7 @@ from __future__ import annotations
 import gzip
 import tempfile
 import zipfile
+from multiprocessing.forkserver import ensure_running
 from pathlib import Path
 
 import numpy as np
@@ -63,6 +64,7 @@ def test_nothing_unpacked_is_left(phantom: Volume, tmp_path: Path, monkeypatch: 
     path = zipped(tmp_path / "s", tmp_path / "s.zip")
     read_in_worker(source_files(path))  # so that the server of workers is there: its socket's path must be short
     (tmp_path / "temporary").mkdir()
+    ensure_running()  # the server of workers, whose socket's path must be short
     monkeypatch.setattr(tempfile, "tempdir", str(tmp_path / "temporary"))
     assert read_in_worker(source_files(path), limits=Limits(2 << 30, 20)).shape == phantom.shape
     read(path)

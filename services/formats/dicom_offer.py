@@ -8,14 +8,19 @@ from dataclasses import replace
 
 import numpy as np
 
-from services.core.errors import CalqueError
+from services.core.errors import CalqueError, ChoiceNeeded, Reason
 from services.core.volume import Affine
 from services.formats.dicom import Series, group, planned, read_headers
 from services.formats.dicom_broken import Broken, spoilt
 from services.formats.dicom_geometry import Placed
 from services.formats.offer import Kind, Offer, place_of, tried
-from services.formats.repair import Repair
+from services.formats.repair import Repair, Repairs
 from services.formats.source import Progress, SourceFile
+
+# Resampling is not proposed where it would give more slices than this for each that is there: that is no missing slice.
+_MOST_MADE = 3
+
+Plan = tuple[list[Placed], Affine, Repair | None]
 
 
 def dicom_offers(
@@ -81,10 +86,19 @@ def _offer(
     )
     if missing is not None:
         return offer.refused(missing)
-    return tried(offer, lambda frame, repairs: planned(files, series, frame, repairs), _stacked, repairable=True)
+
+    def plan(frame: int | None, repairs: Repairs) -> Plan:
+        slices, affine, repair = planned(files, series, frame, repairs)
+        if repair is not None and repair.uneven:
+            heights = repair.heights_mm
+            if heights[-1] - heights[0] > _MOST_MADE * len(heights) * np.median(np.diff(heights)):
+                raise ChoiceNeeded("Too much of the volume would be made up.", Reason.SLICES_UNEVEN)
+        return slices, affine, repair
+
+    return tried(offer, plan, _stacked, repairable=True)
 
 
-def _stacked(offer: Offer, plan: tuple[list[Placed], Affine, Repair | None]) -> Offer:
+def _stacked(offer: Offer, plan: Plan) -> Offer:
     """With the slices of one frame and their usual distance; one slice has none."""
     slices, affine, repair = plan
     step = 0.0

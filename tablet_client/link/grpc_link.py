@@ -109,10 +109,19 @@ class GrpcLink:
         name: str = "",
         series: str = "",
         frame_plus_one: int = 0,
+        resample: bool = False,
+        shear: bool = False,
     ) -> volumes_pb2.Volume:
         """See `Link`."""
         await self._upload(files, upload_id, watch or _nobody)
-        request = volumes_pb2.ImportRequest(upload_id=upload_id, name=name, series=series, frame_plus_one=frame_plus_one)
+        request = volumes_pb2.ImportRequest(
+            upload_id=upload_id,
+            name=name,
+            series=series,
+            frame_plus_one=frame_plus_one,
+            resample=resample,
+            shear=shear,
+        )
         async for response in _follow(self._volumes.Import, request):
             if response.HasField("volume"):
                 volume: volumes_pb2.Volume = response.volume
@@ -120,6 +129,14 @@ class GrpcLink:
             if watch:
                 watch(Step("import", response.progress.done, response.progress.total))
         raise _cut_short()
+
+    async def list_series(self, upload_id: str) -> volumes_pb2.ListSeriesResponse:
+        """See `Link`."""
+        request = volumes_pb2.ListSeriesRequest(upload_id=upload_id)
+        # Headers of tens of thousands of files take minutes, as an import does: no deadline.
+        with translated():
+            response: volumes_pb2.ListSeriesResponse = await self._volumes.ListSeries(request)
+        return response
 
     async def _upload(self, files: Sequence[LocalFile], upload_id: str, watch: Watch) -> None:
         """Send what the server does not have yet, and go on where it was cut, as long as that gets farther."""

@@ -233,8 +233,8 @@ async def test_of_several_images_the_chosen_one_is_imported(served: Served, tmp_
     [detail] = rpc_status.from_call(caught.value).details
     info = common_pb2.ErrorInfo()
     detail.Unpack(info)
-    assert [choice.key for choice in info.choices] == ["a.nii", "b.nii"]
-    request = volumes_pb2.ImportRequest(upload_id=upload_id, series=info.choices[1].key)
+    assert [choice.key for choice in info.choices] == ["b.nii", "a.nii"]  # the larger one first
+    request = volumes_pb2.ImportRequest(upload_id=upload_id, series=info.choices[0].key)
     *_, last = [response async for response in served.volumes.Import(request)]
     assert last.volume.planes[0].slices == 5
 

@@ -119,7 +119,7 @@ def words(report: dict[str, Any]) -> list[str]:
     if unlisted := report.get("unlisted"):
         lines.append(f"  unlisted     {unlisted} more series")
     if others := report.get("others"):
-        counts = ", ".join(f"{one['count']} {one['what'] or 'unknown'}" for one in others)
+        counts = ", ".join(f"{one['count']} {one['what'] or 'other'}" for one in others)
         lines.append(f"  no images    {counts}")
     return lines
 

@@ -99,11 +99,13 @@ def read_images(file: SourceFile, index: int) -> Found:
     sop_class = str(dataset.get("SOPClassUID") or meta.get("MediaStorageSOPClassUID") or "")
     name = pydicom.uid.UID(sop_class).name if sop_class else ""
     if sop_class == _DIRECTORY:
-        return Found(what="directory of a disc (DICOMDIR)", names=tuple(referenced(file)))
+        return Found(what="DICOMDIR", names=tuple(referenced(file)))
     if sop_class in _RESULTS:
         return Found(what=_RESULTS[sop_class])
     if "Rows" not in dataset or "Columns" not in dataset:
-        if not sop_class or "Image Storage" in name:
+        # What ends within its file meta, or within the very name of its class, may have been an image.
+        whole = dataset.get("SOPClassUID") and sop_class == str(meta.get("MediaStorageSOPClassUID") or sop_class)
+        if not whole or "Image Storage" in name:
             raise truncated(file.name)
         return Found(what=name if name != sop_class else "unknown object")
 

@@ -123,9 +123,13 @@ def _frames(series: volumes_pb2.Series) -> str:
     return f"{len(series.frames)} frames" if series.frames else ""
 
 
+def _files(count: int) -> str:
+    return f"{count} other file{'s' if count > 1 else ''}"
+
+
 def _note(listing: volumes_pb2.ListSeriesResponse) -> str:
     """What is not among the rows."""
-    parts = [f"{one.count} × {one.what or 'unknown'}" for one in listing.others]
+    parts = [f"{one.count} {one.what}" if one.what else _files(one.count) for one in listing.others]
     sentences = [f"Not images: {', '.join(parts)}."] if parts else []
     if listing.unlisted:
         sentences.append(f"{listing.unlisted} more series are not listed; import a folder inside this one.")

@@ -147,7 +147,7 @@ def test_the_list_tells_what_can_be_opened_and_what_would_help(tmp_path: Path) -
     assert gap.endswith(" Readable with --resample.")
     assert cut_line.startswith("  refused ")
     assert "“disc/cut/IM0002” ends before its image does" in cut_line
-    assert "  no images    1 unknown, 1 Basic Text SR Storage" in output.splitlines()
+    assert "  no images    1 other, 1 Basic Text SR Storage" in output.splitlines()
     status, output = checked(folder / "gap")
     assert status == 2
     assert "  repair " in output

@@ -39,10 +39,10 @@ class Row:
     Attributes:
         name: distinguishes it among the rows.
         title: what it is.
-        facts: modality, size, spacing, folder, on one line; or what a repair does.
+        facts: modality, size, spacing and folder, on one line.
         tag: its kind, where it is not simply an image.
         date: of the acquisition.
-        reason: why it cannot be opened as it is.
+        reason: why it cannot be opened as it is; of a repair, what it does. As long as it needs to be.
         asked: what choosing it asks for; None where it cannot be opened at all.
     """
 
@@ -83,9 +83,9 @@ def step_after(listing: volumes_pb2.ListSeriesResponse, asked: Asked) -> Step | 
         rows = [Row(frame.key, frame.text, asked=replace(asked, frame_plus_one=int(frame.key))) for frame in series.frames]
         return Step("This image has several time points or channels. Choose one of them.", tuple(rows))
     if (series.resample_helps or series.shear_helps) and not (asked.resample or asked.shear):
-        title, facts = _REPAIRS[series.resample_helps, series.shear_helps]
+        title, reason = _REPAIRS[series.resample_helps, series.shear_helps]
         repaired = replace(asked, resample=series.resample_helps, shear=series.shear_helps)
-        return Step(series.refusal.message, (Row("repair", title, facts, asked=repaired),))
+        return Step(series.refusal.message, (Row("repair", title, reason=reason, asked=repaired),))
     return None
 
 

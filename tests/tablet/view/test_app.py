@@ -377,7 +377,7 @@ async def test_a_series_then_a_frame_then_a_repair_are_chosen_by_touches(studio:
     assert importer.trouble == "A slice is missing."
     (repair,) = importer.ids.rows.children
     assert repair.title == "Resample"
-    assert "for ever" in repair.facts
+    assert "for ever" in repair.reason
     assert repair.height >= 48
     await studio.hand.tap("back")
     await studio.hand.until("The frames again", lambda: "choice:2" in eyes.names())

@@ -86,7 +86,7 @@ def read_dicom(
     """
     found = read_headers(files, remains, progress)
     if not found.images:
-        raise found.broken[0].error
+        raise found.broken[0].error if found.broken else no_image(files, found)
     candidates = group(found.images)
     chosen = _choose(candidates, series)
     missing = spoilt(found.broken, [(c.images[0].series, c.names(files)) for c in candidates])[candidates.index(chosen)]
@@ -118,22 +118,20 @@ class Headers:
         broken: files that cannot be read.
         skipped: what each object that is no image is.
         warnings: what was noticed.
+        disc: whether a directory names files.
     """
 
     images: list[Image]
     broken: list[Broken]
     skipped: list[str]
     warnings: frozenset[str]
+    disc: bool
 
 
 def read_headers(
     files: Sequence[SourceFile], remains: Sequence[tuple[str, CalqueError]] = (), progress: Progress | None = None
 ) -> Headers:
-    """Read all headers; a file that cannot be read does not stop it.
-
-    Raises:
-        InvalidInput: there are only objects that are no images.
-    """
+    """Read all headers; a file that cannot be read does not stop it."""
     images: list[Image] = []
     broken: list[Broken] = []
     skipped: list[str] = []
@@ -156,21 +154,20 @@ def read_headers(
         if progress:
             progress(done, 2 * len(files))
     broken += [Broken(name, error) for name, error in remains]
-    if not images and not broken:
-        if named:
-            raise InvalidInput(
-                f"The file {short_name(files[0].name)} is the directory of a disc, which holds no image itself; "
-                "import the whole disc.",
-                Reason.FILE_NOT_AN_IMAGE,
-            )
-        raise InvalidInput(
-            f"There is no image in {short_name(files[0].name)}{' and the others' if len(files) > 1 else ''}, "
-            f"only: {', '.join(sorted(set(skipped))[:5])}.",
-            Reason.FILE_NOT_AN_IMAGE,
-        )
     if absent := named - {file.name for file in files}:
         warnings.add(f"The directory of the disc names {len(absent)} files that were not among those imported.")
-    return Headers(images, broken, skipped, frozenset(warnings))
+    return Headers(images, broken, skipped, frozenset(warnings), bool(named))
+
+
+def no_image(files: Sequence[SourceFile], found: Headers) -> InvalidInput:
+    """The error for files that are objects but no images."""
+    first = short_name(files[0].name)
+    if found.disc:
+        told = f"The file {first} is the directory of a disc, which holds no image itself; import the whole disc."
+    else:
+        also, kinds = " and the others" if len(files) > 1 else "", ", ".join(sorted(set(found.skipped))[:5])
+        told = f"There is no image in {first}{also}, only: {kinds}."
+    return InvalidInput(told, Reason.FILE_NOT_AN_IMAGE)
 
 
 def planned(

@@ -10,12 +10,12 @@ import numpy as np
 
 from services.core.errors import CalqueError, ChoiceNeeded, Reason
 from services.core.volume import Affine
-from services.formats.dicom import Series, group, planned, read_headers
+from services.formats.dicom import Series, group, no_image, planned, read_headers
 from services.formats.dicom_broken import Broken, spoilt
 from services.formats.dicom_geometry import Placed
 from services.formats.offer import Kind, Offer, place_of, tried
 from services.formats.repair import Repair, Repairs
-from services.formats.source import Progress, SourceFile
+from services.formats.source import SourceFile
 
 # Resampling is not proposed where it would give more slices than this for each that is there: that is no missing slice.
 _MOST_MADE = 3
@@ -24,28 +24,29 @@ Plan = tuple[list[Placed], Affine, Repair | None]
 
 
 def dicom_offers(
-    files: Sequence[SourceFile], remains: Sequence[tuple[str, CalqueError]] = (), progress: Progress | None = None
+    files: Sequence[SourceFile], remains: Sequence[tuple[str, CalqueError]], *, alone: bool
 ) -> tuple[list[Offer], list[str]]:
     """All series of some files, and what each object is that is no image.
 
     Args:
         files: as for `read_dicom`.
         remains: as there.
-        progress: called with files done and files in all.
+        alone: whether there is nothing else that could be an image.
 
     Raises:
-        InvalidInput: there are only objects that are no images.
+        InvalidInput: there are only objects that are no images, and these files are alone.
     """
-    steps = None if progress is None else lambda done, total: progress(done, total // 2)
-    found = read_headers(files, remains, steps)
+    found = read_headers(files, remains)
+    if alone and not found.images and not found.broken:
+        raise no_image(files, found)
     candidates = group(found.images)
     names = [candidate.names(files) for candidate in candidates]
     errors = spoilt(found.broken, [(c.images[0].series, held) for c, held in zip(candidates, names)])
     kinds = _kinds(candidates)
     offers = [_offer(files, *one) for one in zip(candidates, kinds, names, errors)]
     known = {candidate.images[0].series for candidate in candidates}
-    alone = [one for one in found.broken if (one.series not in known if one.series else not candidates)]
-    return offers + _broken_offers(alone), found.skipped
+    strangers = [one for one in found.broken if (one.series not in known if one.series else not candidates)]
+    return offers + _broken_offers(strangers), found.skipped
 
 
 def _kinds(candidates: Sequence[Series]) -> list[Kind]:

@@ -4,30 +4,28 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from services.core.errors import CalqueError
 from services.formats.contents import Contents, contents
 from services.formats.nifti import nifti_offer
 from services.formats.offer import Listing, Offer, listing
-from services.formats.source import Progress, SourceFile
+from services.formats.source import SourceFile
 from services.formats.tiff_offer import tiff_groups
 
 
-def list_series(files: Sequence[SourceFile], progress: Progress | None = None) -> Listing:
+def list_series(files: Sequence[SourceFile]) -> Listing:
     """Everything that some files hold, also what cannot be opened, and why.
 
     Args:
         files: as for `read_volume`, which takes the keys of what is listed.
-        progress: called with DICOM files done and in all.
 
     Raises:
         InvalidInput: a name that cannot be, or nothing that could be an image.
         CalqueError: that of an archive which cannot be read, where there is nothing else.
     """
     with contents(files) as found:
-        return listed(found, progress)
+        return listed(found)
 
 
-def listed(found: Contents, progress: Progress | None = None) -> Listing:
+def listed(found: Contents) -> Listing:
     """What sorted files hold. Raises: InvalidInput, there are only objects that are no images."""
     offers = [nifti_offer(file) for file in found.nifti]
     offers += [group.offer() for group in tiff_groups(found.tiff)]
@@ -38,12 +36,7 @@ def listed(found: Contents, progress: Progress | None = None) -> Listing:
 
         zeros = {name for name, _ in remains}
         others = [""] * sum(file.name not in zeros for file in found.other)
-        try:
-            more, objects = dicom_offers(found.dicom, remains, progress)
-        except CalqueError:
-            if not offers:
-                raise
-            more, objects = [], ["DICOM object that is no image"] * len(found.dicom)
+        more, objects = dicom_offers(found.dicom, remains, alone=not offers)
         return listing(offers + more, objects + others)
     offers += [Offer(key=name, place=name).refused(error) for name, error in remains]
     return listing(offers, others)

@@ -11,6 +11,7 @@ from services.core.volume import Volume
 from services.formats.contents import Contents, contents
 from services.formats.listing import listed
 from services.formats.nifti import read_nifti
+from services.formats.offer import Offer
 from services.formats.repair import NO_REPAIRS, Repairs
 from services.formats.source import Progress, SourceFile, source_files
 from services.formats.tiff import read_tiff
@@ -65,14 +66,16 @@ def _only(found: Contents, series: str) -> Contents:
 
 def _read(found: Contents, series: str, frame: int | None, progress: Progress | None, repairs: Repairs) -> Volume:
     groups = tiff_groups(found.tiff) if len(found.tiff) > 1 else []
-    if sum((bool(found.dicom), len(found.nifti), len(groups) or len(found.tiff))) > 1:
-        raise _several(found, [*(file.name for file in found.nifti), *(group.key for group in groups)])
+    remains = 0 if found.dicom else len(found.remains)
+    if sum((bool(found.dicom), len(found.nifti), len(groups) or len(found.tiff), remains)) > 1:
+        offers = listed(found).offers
+        if len(offers) > 1:
+            raise _several(found, offers)
+        found = _only(found, offers[0].key)
     if found.dicom:
         from services.formats.dicom import read_dicom  # needs pydicom, which who reads only masks does not have
 
         volume = read_dicom(found.dicom, series, frame, progress, repairs, found.remains)
-    elif found.remains:
-        raise found.remains[0][1]
     elif found.nifti:
         volume = read_nifti(found.nifti[0], frame)
     else:
@@ -82,15 +85,15 @@ def _read(found: Contents, series: str, frame: int | None, progress: Progress | 
     return replace(volume, warnings=(*volume.warnings, f"Files that are no images were skipped: {len(found.other)}."))
 
 
-def _several(found: Contents, keys: Sequence[str]) -> ChoiceNeeded:
+def _several(found: Contents, offers: Sequence[Offer]) -> ChoiceNeeded:
     """One of several images is to be chosen."""
-    names = keys or [file.name for file in found.tiff]
+    names = [offer.key for offer in offers if offer.opens and not offer.modality]
     shown = ", ".join(f"“{name}”" for name in names[:_LISTED]) + (" …" if len(names) > _LISTED else "")
     also = f", beside {len(found.dicom)} DICOM files" if found.dicom else ""
     return ChoiceNeeded(
         f"The files hold several images; choose one: {shown}{also}.",
         Reason.SEVERAL_SERIES,
-        tuple(Choice(offer.key, offer.told()) for offer in listed(found).offers),
+        tuple(Choice(offer.key, offer.told()) for offer in offers),
     )
 
 

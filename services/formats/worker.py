@@ -80,15 +80,13 @@ def read_in_worker(
     return _in_worker(job, _volume, progress, limits or Limits())
 
 
-def list_in_worker(
-    files: Sequence[SourceFile], *, progress: Progress | None = None, limits: Limits | None = None
-) -> Listing:
+def list_in_worker(files: Sequence[SourceFile], *, limits: Limits | None = None) -> Listing:
     """`services.formats.listing.list_series` in a limited process. Blocks: call it from a thread.
 
     Raises:
         InvalidInput, TooLarge: as there, and when the worker breaks, or reaches a limit.
     """
-    return _in_worker(partial(_list, list(files)), _listing, progress, limits or Limits())
+    return _in_worker(partial(_list, list(files)), _listing, None, limits or Limits())
 
 
 def _in_worker(job: Job, collect: Callable[[Path, dict[str, Any]], T], progress: Progress | None, limits: Limits) -> T:
@@ -236,7 +234,7 @@ def _read(
 
 
 def _list(files: list[SourceFile], folder: Path, progress: Progress) -> dict[str, Any]:
-    found = list_series(files, progress)
+    found = list_series(files)
     told = {"offers": [plain(offer) for offer in found.offers], "others": found.others, "unlisted": found.unlisted}
     (folder / _SERIES).write_text(json.dumps(told))
     return {"listed": len(found.offers)}

@@ -263,8 +263,19 @@ def test_a_damaged_archive_is_a_row_and_the_rest_is_offered(tmp_path: Path) -> N
     good, bad = listed(tmp_path / "x").offers
     assert (good.key, good.opens) == ("x/a.nii", True)
     assert (bad.key, bad.reason) == ("x/b.zip", Reason.FILE_NOT_READABLE)
-    refused(tmp_path / "x", InvalidInput, Reason.FILE_NOT_READABLE)  # until one of them is chosen
+    refused(tmp_path / "x", ChoiceNeeded, Reason.SEVERAL_SERIES)
+    refused(tmp_path / "x" / "b.zip", InvalidInput, Reason.FILE_NOT_READABLE)
     assert np.array_equal(read(tmp_path / "x", series="x/a.nii").voxels, SMALL.voxels)
+
+
+def test_one_image_beside_a_report_needs_no_choice(tmp_path: Path) -> None:
+    (tmp_path / "x").mkdir()
+    write_nifti(SMALL, tmp_path / "x" / "a.nii")
+    save_dicom(report(), tmp_path / "x" / "report")
+    found = listed(tmp_path / "x")
+    assert [o.key for o in found.offers] == ["x/a.nii"]
+    assert found.others == (("Basic Text SR Storage", 1),)
+    assert np.array_equal(read(tmp_path / "x").voxels, SMALL.voxels)
 
 
 @pytest.mark.parametrize("item", sorted(CASES))

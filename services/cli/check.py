@@ -17,7 +17,9 @@ from services.core.geometry import acquisition_plane, edge_letters
 from services.core.volume import Volume
 from services.formats.archive import is_zip
 from services.formats.contents import is_dicom
+from services.formats.metaimage import is_metaimage
 from services.formats.nifti import head_of, is_nifti
+from services.formats.nrrd import is_nrrd
 from services.formats.offer import Listing, plain
 from services.formats.source import SourceFile, refusing, source_files
 from services.formats.tiff import is_tiff
@@ -183,7 +185,8 @@ def _format(files: Sequence[SourceFile]) -> str:
 
 
 def _kind(head: bytes) -> str:
-    for kind, told in ((is_dicom, "DICOM"), (is_nifti, "NIfTI"), (is_tiff, "TIFF"), (is_zip, "zip")):
+    kinds = (is_dicom, "DICOM"), (is_nifti, "NIfTI"), (is_tiff, "TIFF"), (is_nrrd, "NRRD"), (is_metaimage, "MetaImage")
+    for kind, told in (*kinds, (is_zip, "zip")):
         if kind(head):
             return told
     return ""

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from services.core.errors import CalqueError, InvalidInput, Reason
 from services.formats.archive import is_zip, unpacked
+from services.formats.detached import voxel_files
+from services.formats.metaimage import is_metaimage
 from services.formats.nifti import head_of, is_gzip, is_nifti
+from services.formats.nrrd import is_nrrd
 from services.formats.source import SourceFile, check_names, refusing, short_name, truncated
 from services.formats.tiff import is_tiff
 
@@ -20,17 +23,20 @@ class Contents:
     """Files by what they are, in the user's order.
 
     Attributes:
-        dicom, nifti, tiff: images, as far as their first bytes tell.
+        dicom, nifti, grid, tiff: images, as far as their first bytes tell; ``grid`` is NRRD and MetaImage.
+        voxels: what headers among ``grid`` name for their voxels, whatever it looks like.
         other: what is none of these.
         remains: names of what cannot be read but may have held images: damaged archives, and beside DICOM files that are
             empty or nothing but zeros, as a copy that broke off leaves; and why.
     """
 
-    dicom: list[SourceFile]
-    nifti: list[SourceFile]
-    tiff: list[SourceFile]
-    other: list[SourceFile]
-    remains: list[tuple[str, CalqueError]]
+    dicom: list[SourceFile] = field(default_factory=list)
+    nifti: list[SourceFile] = field(default_factory=list)
+    grid: list[SourceFile] = field(default_factory=list)
+    tiff: list[SourceFile] = field(default_factory=list)
+    voxels: list[SourceFile] = field(default_factory=list)
+    other: list[SourceFile] = field(default_factory=list)
+    remains: list[tuple[str, CalqueError]] = field(default_factory=list)
 
 
 @contextmanager
@@ -44,15 +50,17 @@ def contents(files: Sequence[SourceFile]) -> Iterator[Contents]:
     check_names(list(files))
     heads = {file: _head(file) for file in files}
     zips = [file for file, head in heads.items() if is_zip(head) and not is_dicom(head)]
-    gzips = [file for file, head in heads.items() if (is_dicom(head) or is_tiff(head)) and is_gzip(file)]
+    packable = (is_dicom, is_tiff, is_nrrd, is_metaimage)
+    gzips = [file for file, head in heads.items() if any(kind(head) for kind in packable) and is_gzip(file)]
     with unpacked(files, zips, gzips) as (whole, damaged):
         found = _sorted_by_content(whole, damaged)
-        if not (found.dicom or found.nifti or found.tiff):
+        if not (found.dicom or found.nifti or found.grid or found.tiff):
             if damaged:
                 raise damaged[0][1]
             shown = short_name(whole[0].name) if whole else "that was sent"
             raise InvalidInput(
-                f"The file {shown} is neither DICOM, NIfTI nor TIFF, nor a zip archive of them.", Reason.FILE_NOT_AN_IMAGE
+                f"The file {shown} is neither DICOM, NIfTI, NRRD, MetaImage nor TIFF, nor a zip archive of them.",
+                Reason.FILE_NOT_AN_IMAGE,
             )
         yield found
 
@@ -73,25 +81,30 @@ def _head(file: SourceFile) -> bytes:
 
 
 def _sorted_by_content(files: Sequence[SourceFile], damaged: Sequence[tuple[str, CalqueError]]) -> Contents:
-    found = Contents([], [], [], [], list(damaged))
-    zeros: list[tuple[str, CalqueError]] = []
+    heads = {file: _head(file) for file in files}
+    kinds = {file: _kind(file, head) for file, head in heads.items()}
+    held = set(voxel_files([file for file, kind in kinds.items() if kind == "grid"], files))
+    found = Contents(remains=list(damaged))
     for file in files:
-        head = _head(file)
-        # A DICOM file may carry a TIFF header in its preamble, so DICOM is asked first.
-        kind = (
-            found.dicom
-            if is_dicom(head)
-            else found.nifti
-            if is_nifti(head)
-            else found.tiff
-            if is_tiff(head)
-            else found.other
-        )
-        if kind is not found.nifti and kind is not found.other and is_gzip(file):  # still packed: it was packed twice
-            kind = found.other
-        kind.append(file)
-        if kind is found.other and not head.strip(b"\0"):
-            zeros.append((file.name, truncated(file.name)))
+        into: list[SourceFile] = found.voxels if file in held else getattr(found, kinds[file])
+        into.append(file)
     if found.dicom:
-        found.remains.extend(zeros)
+        zeros = [file.name for file in found.other if not heads[file].strip(b"\0")]
+        found.remains.extend((name, truncated(name)) for name in zeros)
     return found
+
+
+def _kind(file: SourceFile, head: bytes) -> str:
+    """The list of `Contents` that a file belongs to, by itself."""
+    # A DICOM file may carry a TIFF header in its preamble, so DICOM is asked first.
+    if is_dicom(head):
+        kind = "dicom"
+    elif is_nifti(head):
+        return "nifti"
+    elif is_tiff(head):
+        kind = "tiff"
+    elif is_nrrd(head) or is_metaimage(head):
+        kind = "grid"
+    else:
+        return "other"
+    return "other" if is_gzip(file) else kind  # still packed: it was packed twice

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from services.formats.contents import Contents, contents
+from services.formats.grid_file import grid_offer
 from services.formats.nifti import nifti_offer
 from services.formats.offer import Listing, Offer, listing
 from services.formats.source import SourceFile
@@ -28,6 +29,7 @@ def list_series(files: Sequence[SourceFile]) -> Listing:
 def listed(found: Contents) -> Listing:
     """What sorted files hold. Raises: InvalidInput, there are only objects that are no images."""
     offers = [nifti_offer(file) for file in found.nifti]
+    offers += [grid_offer(file, found.voxels) for file in found.grid]
     offers += [group.offer() for group in tiff_groups(found.tiff)]
     others = [""] * len(found.other)
     remains = found.remains

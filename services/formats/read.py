@@ -9,6 +9,7 @@ from pathlib import PurePosixPath
 from services.core.errors import Choice, ChoiceNeeded, Reason
 from services.core.volume import Volume
 from services.formats.contents import Contents, contents
+from services.formats.grid_file import read_grid
 from services.formats.listing import listed
 from services.formats.nifti import read_nifti
 from services.formats.offer import Offer
@@ -20,6 +21,10 @@ from services.formats.tiff_offer import tiff_groups
 __all__ = ["Repairs", "SourceFile", "read_volume", "source_files", "suggested_name"]
 
 _LISTED = 20
+# Left out of a volume's name.
+_ENDINGS = (
+    ".nii.gz", ".nii", ".nrrd", ".nhdr", ".mha", ".mhd", ".ome.tiff", ".ome.tif", ".tiff", ".tif", ".dcm", ".ima", ".zip",
+)  # fmt: skip
 
 
 def read_volume(
@@ -33,8 +38,9 @@ def read_volume(
     """Read the volume that some files hold.
 
     Args:
-        files: a DICOM series in any order and nesting, one NIfTI file, one TIFF stack or its single pages, or zip
-            archives of these. Others among them (notes, previews) are skipped, and counted in a warning.
+        files: a DICOM series in any order and nesting, one NIfTI, NRRD or MetaImage file (with the file of its voxels,
+            where the header is one of its own), one TIFF stack or its single pages, or zip archives of these. Others
+            among them (notes, previews) are skipped, and counted in a warning.
         series: which volume, where there are several: a key of `services.formats.listing.list_series`, or the name of a
             file.
         frame: which time point, echo or channel, from 0, where a SEVERAL_FRAMES refusal asked.
@@ -54,20 +60,19 @@ def _only(found: Contents, series: str) -> Contents:
     """Of the files those that a choice names: one file, the pages of a folder, or a DICOM series among the DICOM files."""
     if not series:
         return found
-    nothing = Contents([], [], [], [], [])
-    for kind in ("dicom", "nifti", "tiff"):
+    for kind in ("dicom", "nifti", "grid", "tiff"):
         if named := [file for file in getattr(found, kind) if file.name == series]:
-            return replace(nothing, **{kind: named})
+            return replace(Contents(voxels=found.voxels), **{kind: named})
     for group in tiff_groups(found.tiff) if series.endswith("/") else ():
         if group.key == series:
-            return replace(nothing, tiff=list(group.files))
-    return replace(found, nifti=[], tiff=[]) if found.dicom else found
+            return Contents(tiff=list(group.files))
+    return replace(found, nifti=[], grid=[], tiff=[]) if found.dicom else found
 
 
 def _read(found: Contents, series: str, frame: int | None, progress: Progress | None, repairs: Repairs) -> Volume:
     groups = tiff_groups(found.tiff) if len(found.tiff) > 1 else []
     remains = 0 if found.dicom else len(found.remains)
-    if sum((bool(found.dicom), len(found.nifti), len(groups) or len(found.tiff), remains)) > 1:
+    if sum((bool(found.dicom), len(found.nifti), len(found.grid), len(groups) or len(found.tiff), remains)) > 1:
         offers = listed(found).offers
         if len(offers) > 1:
             raise _several(found, offers)
@@ -78,6 +83,8 @@ def _read(found: Contents, series: str, frame: int | None, progress: Progress | 
         volume = read_dicom(found.dicom, series, frame, progress, repairs, found.remains)
     elif found.nifti:
         volume = read_nifti(found.nifti[0], frame)
+    elif found.grid:
+        volume = read_grid(found.grid[0], found.voxels, frame)
     else:
         volume = read_tiff(found.tiff, frame, progress)
     if not found.other:
@@ -87,7 +94,7 @@ def _read(found: Contents, series: str, frame: int | None, progress: Progress | 
 
 def _several(found: Contents, offers: Sequence[Offer]) -> ChoiceNeeded:
     """One of several images is to be chosen."""
-    names = [offer.key for offer in offers if offer.opens and not offer.modality]
+    names = [offer.key for offer in offers if offer.opens and offer.told() == offer.key]
     shown = ", ".join(f"“{name}”" for name in names[:_LISTED]) + (" …" if len(names) > _LISTED else "")
     also = f", beside {len(found.dicom)} DICOM files" if found.dicom else ""
     return ChoiceNeeded(
@@ -99,9 +106,10 @@ def _several(found: Contents, offers: Sequence[Offer]) -> ChoiceNeeded:
 
 def suggested_name(files: Sequence[SourceFile], volume: Volume) -> str:
     """A name for the library, at most 256 characters: a single file's own, else the series', else the folder's."""
-    if len(files) == 1:
-        name = PurePosixPath(files[0].name).name
-        for ending in (".nii.gz", ".nii", ".ome.tiff", ".ome.tif", ".tiff", ".tif", ".dcm", ".ima", ".zip"):
+    headers = [file for file in files if file.name.lower().endswith((".nhdr", ".mhd"))]
+    if len(files) == 1 or (len(headers) == 1 and len(files) == 2):
+        name = PurePosixPath((headers or files)[0].name).name
+        for ending in _ENDINGS:
             if name.lower().endswith(ending) and len(name) > len(ending):
                 name = name[: -len(ending)]
                 break

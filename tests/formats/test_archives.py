@@ -16,8 +16,8 @@ from services.core.errors import ChoiceNeeded, InvalidInput, Reason
 from services.core.volume import Volume
 from services.formats.read import source_files, suggested_name
 from services.formats.worker import Limits, read_in_worker
-from tests.formats.bad_case import CASES
 from tests.formats.bad_dicom import directory
+from tests.formats.bad_inputs import CASES
 from tests.formats.files import read, refused
 from tests.phantoms import mosaic_object, oblique_phantom, save_dicom, set_pixels, write_dicom_series, write_nifti
 

@@ -9,6 +9,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import nibabel
+import nrrd
 import numpy as np
 import pydicom
 import pytest
@@ -22,8 +23,8 @@ from services.formats.listing import list_series
 from services.formats.offer import Kind, Listing, Offer, listing, of_plain, plain
 from services.formats.read import Repairs, read_volume, source_files
 from services.formats.worker import Limits, list_in_worker
-from tests.formats.bad_case import CASES
 from tests.formats.bad_dicom import directory, report
+from tests.formats.bad_inputs import CASES
 from tests.formats.files import read, refused
 from tests.formats.test_repair import stack
 from tests.phantoms import (
@@ -34,7 +35,9 @@ from tests.phantoms import (
     save_dicom,
     set_pixels,
     write_dicom_series,
+    write_metaimage,
     write_nifti,
+    write_nrrd,
 )
 
 PHANTOM = oblique_phantom((5, 16, 18))
@@ -239,6 +242,48 @@ def test_nifti_and_tiff_beside_dicom(tmp_path: Path) -> None:
     ):
         assert read(folder, series=key, frame=frame).shape == shape
     assert np.array_equal(read(folder, series=dicom.key).voxels, PHANTOM.voxels)
+
+
+def test_nrrd_and_metaimage(tmp_path: Path) -> None:
+    folder = tmp_path / "x"
+    folder.mkdir()
+    # Larger than the other: slices along the file's first axis, voxels that look like a TIFF in a file of their own.
+    voxels, scale = PHANTOM.voxels.transpose(2, 1, 0).copy(), {"slope": np.ones(18), "intercept": np.zeros(18)}
+    turned = replace(PHANTOM, voxels=voxels, affine=PHANTOM.affine[:, [2, 1, 0, 3]], **scale)
+    turned.voxels.reshape(-1)[:4] = np.frombuffer(b"II*\0\x08\0\0\0", "<i2")
+    write_metaimage(turned, folder / "b.mhd", Modality="MET_MOD_CT")
+    write_nrrd(SMALL, folder / "a.nhdr")
+    times = np.stack([SMALL.voxels.transpose(2, 1, 0)[:, :, :3] + n for n in range(2)], axis=3)
+    directions = np.vstack([np.diag([1.0, 2.0, 3.0]), [np.nan] * 3])
+    place = {"space": "lps", "space directions": directions, "space origin": [0, 0, 0]}
+    nrrd.write(str(folder / "t.nrrd"), times, place)
+    cut(write_metaimage(SMALL, folder / "cut.mha"), 0.9)
+    cut(write_nrrd(SMALL, folder / "head.nrrd"), 0.2)
+    (write_metaimage(SMALL, folder / "lost.mhd").parent / "lost.raw").unlink()
+    (folder / "notes.txt").write_text("nothing")
+    found = listed(folder)
+    assert [(o.key, o.modality, (o.columns, o.rows, o.slices), len(o.frames), o.reason) for o in found.offers] == [
+        ("x/b.mhd", "CT", (16, 18, 5), 0, None),
+        ("x/a.nhdr", "", (10, 8, 4), 0, None),
+        ("x/t.nrrd", "", (10, 8, 3), 2, None),
+        ("x/cut.mha", "", (0, 0, 0), 0, Reason.FILE_TRUNCATED),
+        ("x/head.nrrd", "", (0, 0, 0), 0, Reason.FILE_HEADER_INVALID),
+        ("x/lost.mhd", "", (0, 0, 0), 0, Reason.FILE_NOT_READABLE),
+    ]
+    assert found.others == (("", 1),)
+    large, small, frames, *_ = found.offers
+    assert large.spacing_mm == pytest.approx((1.1, 0.8, 5.0), abs=1e-5)
+    assert small.spacing_mm == pytest.approx(SMALL.spacing_mm[::-1], abs=1e-5)
+    assert frames.spacing_mm == pytest.approx((1, 2, 3))
+    for offered in found.offers[3:]:
+        assert offered.reason
+        assert refused(folder, InvalidInput, offered.reason, series=offered.key) == offered.sentence
+    sentence = refused(folder, ChoiceNeeded, Reason.SEVERAL_SERIES)
+    assert "“x/b.mhd”, “x/a.nhdr”, “x/t.nrrd”" in sentence
+    volume = read(folder, series="x/b.mhd")
+    assert (volume.modality, volume.shape) == ("CT", (5, 18, 16))
+    assert np.array_equal(read(folder, series="x/a.nhdr").voxels, SMALL.voxels)
+    assert np.array_equal(read(folder, series="x/t.nrrd", frame=1).voxels, SMALL.voxels[:3] + 1)
 
 
 def test_a_page_that_cannot_be_read_spoils_its_stack(tmp_path: Path) -> None:

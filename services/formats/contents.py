@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 
 from services.core.errors import CalqueError, InvalidInput, Reason
@@ -12,10 +13,14 @@ from services.formats.detached import voxel_files
 from services.formats.metaimage import is_metaimage
 from services.formats.nifti import head_of, is_gzip, is_nifti
 from services.formats.nrrd import is_nrrd
-from services.formats.source import SourceFile, check_names, refusing, short_name, truncated
+from services.formats.source import SourceFile, check_names, joined, refusing, short_name, truncated
 from services.formats.tiff import is_tiff
 
 _HEAD = 1024
+# The storage class of segmentations or of label maps, in the file meta or in a data set without: tag, VR or none, length.
+_SEGMENTATION = re.compile(
+    rb"(\x02\x00\x02\x00|\x08\x00\x16\x00)(UI\x1c\x00|\x1c\x00\x00\x00)1\.2\.840\.10008\.5\.1\.4\.1\.1\.66\.[47]"
+)
 
 
 @dataclass(frozen=True)
@@ -48,11 +53,13 @@ def contents(files: Sequence[SourceFile]) -> Iterator[Contents]:
         CalqueError: that of an archive which cannot be read, where there is nothing else.
     """
     check_names(list(files))
-    heads = {file: _head(file) for file in files}
-    zips = [file for file, head in heads.items() if is_zip(head) and not is_dicom(head)]
-    packable = (is_dicom, is_tiff, is_nrrd, is_metaimage)
-    gzips = [file for file, head in heads.items() if any(kind(head) for kind in packable) and is_gzip(file)]
-    with unpacked(files, zips, gzips) as (whole, damaged):
+    with ExitStack() as stack:
+        pieces = stack.enter_context(joined(files, in_parts=lambda file: is_nifti(_head(file))))
+        heads = {file: _head(file) for file in pieces}
+        zips = [file for file, head in heads.items() if is_zip(head) and not is_dicom(head)]
+        packable = (is_dicom, is_tiff, is_nrrd, is_metaimage)
+        gzips = [file for file, head in heads.items() if any(kind(head) for kind in packable) and is_gzip(file)]
+        whole, damaged = stack.enter_context(unpacked(pieces, zips, gzips))
         found = _sorted_by_content(whole, damaged)
         if not (found.dicom or found.nifti or found.grid or found.tiff):
             if damaged:
@@ -73,6 +80,11 @@ def is_dicom(head: bytes) -> bool:
     if len(head) < 132 or head[:2] not in (b"\x02\x00", b"\x08\x00") or head[3:4] != b"\x00":
         return False
     return head[4:6] in (b"UL", b"CS", b"UI", b"DA", b"OB") or int.from_bytes(head[4:8], "little") <= 64
+
+
+def is_segmentation(head: bytes) -> bool:
+    """Whether these first bytes (at least 512) are of a DICOM Segmentation, by their storage class."""
+    return is_dicom(head) and _SEGMENTATION.search(head) is not None
 
 
 def _head(file: SourceFile) -> bytes:

@@ -14,6 +14,7 @@ from services.formats.listing import listed
 from services.formats.nifti import read_nifti
 from services.formats.offer import Offer
 from services.formats.repair import NO_REPAIRS, Repairs
+from services.formats.room import Room
 from services.formats.source import Progress, SourceFile, source_files
 from services.formats.tiff import read_tiff
 from services.formats.tiff_offer import tiff_groups
@@ -34,6 +35,7 @@ def read_volume(
     frame: int | None = None,
     progress: Progress | None = None,
     repairs: Repairs = NO_REPAIRS,
+    room: Room | None = None,
 ) -> Volume:
     """Read the volume that some files hold.
 
@@ -44,8 +46,9 @@ def read_volume(
         series: which volume, where there are several: a key of `services.formats.listing.list_series`, or the name of a
             file.
         frame: which time point, echo or channel, from 0, where a SEVERAL_FRAMES refusal asked.
-        progress: called with steps done and steps in all.
+        progress: called with files looked at, where there are many, then with slices read; each time also with all.
         repairs: of a DICOM stack, on request only; a warning tells of them for ever.
+        room: where the voxels go, as far as the reader knows before it reads them; ``None``: into memory.
 
     Raises:
         InvalidInput: not readable, truncated, or geometry or header that cannot be right.
@@ -53,7 +56,7 @@ def read_volume(
         TooLarge: over a limit on size.
     """
     with contents(files) as found:
-        return _read(_only(found, series), series, frame, progress, repairs)
+        return _read(_only(found, series), series, frame, progress, repairs, room)
 
 
 def _only(found: Contents, series: str) -> Contents:
@@ -69,7 +72,14 @@ def _only(found: Contents, series: str) -> Contents:
     return replace(found, nifti=[], grid=[], tiff=[]) if found.dicom else found
 
 
-def _read(found: Contents, series: str, frame: int | None, progress: Progress | None, repairs: Repairs) -> Volume:
+def _read(
+    found: Contents,
+    series: str,
+    frame: int | None,
+    progress: Progress | None,
+    repairs: Repairs,
+    room: Room | None,
+) -> Volume:
     groups = tiff_groups(found.tiff) if len(found.tiff) > 1 else []
     remains = 0 if found.dicom else len(found.remains)
     if sum((bool(found.dicom), len(found.nifti), len(found.grid), len(groups) or len(found.tiff), remains)) > 1:
@@ -80,13 +90,13 @@ def _read(found: Contents, series: str, frame: int | None, progress: Progress | 
     if found.dicom:
         from services.formats.dicom import read_dicom  # needs pydicom, which who reads only masks does not have
 
-        volume = read_dicom(found.dicom, series, frame, progress, repairs, found.remains)
+        volume = read_dicom(found.dicom, series, frame, progress, repairs, found.remains, room)
     elif found.nifti:
-        volume = read_nifti(found.nifti[0], frame)
+        volume = read_nifti(found.nifti[0], frame, progress, room)
     elif found.grid:
         volume = read_grid(found.grid[0], found.voxels, frame)
     else:
-        volume = read_tiff(found.tiff, frame, progress)
+        volume = read_tiff(found.tiff, frame, progress, room)
     if not found.other:
         return volume
     return replace(volume, warnings=(*volume.warnings, f"Files that are no images were skipped: {len(found.other)}."))

@@ -24,6 +24,7 @@ from numpy.typing import NDArray
 
 from services.core.errors import ChoiceNeeded, InvalidInput, Reason, TooLarge
 from services.core.volume import Affine, Volume
+from services.formats.room import Plan, Room
 from services.formats.source import (
     MAX_CHOICES,
     MAX_SLICES,
@@ -71,7 +72,12 @@ def natural_key(name: str) -> list[tuple[int, int, str]]:
     return [(1, int(part), "") if index % 2 else (0, 0, part) for index, part in enumerate(parts)]
 
 
-def read_tiff(files: Sequence[SourceFile], frame: int | None = None, progress: Progress | None = None) -> Volume:
+def read_tiff(
+    files: Sequence[SourceFile],
+    frame: int | None = None,
+    progress: Progress | None = None,
+    room: Room | None = None,
+) -> Volume:
     """Read a stack.
 
     Args:
@@ -79,6 +85,7 @@ def read_tiff(files: Sequence[SourceFile], frame: int | None = None, progress: P
             `services.formats.tiff_offer.tiff_groups` gives them.
         frame: which channel or time point, from 0 (channels vary fastest); ``None`` where there is only one.
         progress: called with slices read and slices in all.
+        room: where the voxels of a stack of one file go; ``None``: into memory.
 
     Returns:
         Voxels as stored (64-bit floats narrowed), pages as slices. `Volume.source_axes` is that of a NIfTI file of the same
@@ -90,7 +97,7 @@ def read_tiff(files: Sequence[SourceFile], frame: int | None = None, progress: P
         TooLarge: more pages or voxels than are read.
     """
     if len(files) == 1:
-        voxels, stack = _read_file(files[0], frame, progress)
+        voxels, stack = _read_file(files[0], frame, progress, room or Room())
     else:
         voxels, stack = _read_folder(sorted(files, key=lambda f: natural_key(f.name)), frame, progress)
     slices = len(voxels)
@@ -118,7 +125,7 @@ def _read_folder(files: list[SourceFile], frame: int | None, progress: Progress 
     images: list[NDArray[Any]] = []
     first: Stack | None = None
     for done, file in enumerate(files, 1):
-        voxels, stack = _read_file(file, frame, None)
+        voxels, stack = _read_file(file, frame, None, Room())
         if len(voxels) != 1 or (images and (voxels[0].shape, voxels.dtype) != (images[0].shape, images[0].dtype)):
             raise bad_header(file.name, "does not fit the other slices of its folder")
         first = first or stack
@@ -130,10 +137,10 @@ def _read_folder(files: list[SourceFile], frame: int | None, progress: Progress 
     return np.stack(images), first
 
 
-def _read_file(file: SourceFile, frame: int | None, progress: Progress | None) -> tuple[NDArray[Any], Stack]:
+def _read_file(file: SourceFile, frame: int | None, progress: Progress | None, room: Room) -> tuple[NDArray[Any], Stack]:
     with opened(file) as (tif, pages, stack):
         numbers = stack.pages_of[choose_frame(file, stack, frame)]
-        return _read_pages(file, tif, pages, numbers, kept(stack.dtype), progress), stack
+        return _read_pages(file, tif, pages, numbers, _plan(stack), progress, room), stack
 
 
 @contextmanager
@@ -354,18 +361,25 @@ def kept(dtype: np.dtype[Any]) -> np.dtype[Any]:
     return np.dtype(np.float32) if dtype.kind == "f" else dtype.newbyteorder("=")
 
 
+def _plan(stack: Stack) -> Plan:
+    """The volume of a stack."""
+    shape, ones = (stack.slices, *stack.shape), np.ones(stack.slices)
+    return Plan(shape, kept(stack.dtype), stack_affine(stack.spacing_mm), ones, np.zeros(stack.slices))
+
+
 def _read_pages(
     file: SourceFile,
     tif: Any,
     pages: list[Any],
     numbers: Sequence[int],
-    dtype: np.dtype[Any],
+    plan: Plan,
     progress: Progress | None,
+    room: Room,
 ) -> NDArray[Any]:
     """The pixels of the pages ``numbers`` as ``(slices, rows, columns)``."""
     if max(numbers) >= len(pages):  # ImageJ writes large stacks as one page, the others' pixels just follow
         whole = _contiguous(file, tif, pages[0], max(numbers) + 1)
-        some: NDArray[Any] = whole[list(numbers)].astype(dtype, copy=False)
+        some: NDArray[Any] = whole[list(numbers)].astype(plan.dtype, copy=False)
         return some
     voxels: NDArray[Any] | None = None
     for done, number in enumerate(numbers):
@@ -373,8 +387,9 @@ def _read_pages(
         if image.shape != (pages[0].imagelength, pages[0].imagewidth):
             raise bad_header(file.name, "has a page of another size than it says")
         if voxels is None:  # only now is it known that the sizes are true
-            voxels = np.empty((len(numbers), *image.shape), dtype=dtype)
+            voxels = room.take(plan)
         voxels[done] = image
+        room.ready(done)
         if progress:
             progress(done + 1, len(numbers))
     assert voxels is not None

@@ -1,9 +1,9 @@
 """Pictures of the screens, for looking at: ``python -m tablet_client.view.gallery FOLDER [VOXELS.npy]``.
 
 The real application runs over the server in memory, the hand works it, and every screen that matters is left as a PNG:
-library, empty library, no server, import with an error and with choices, viewer with ink, mask, probability, coronal,
-thick slices, menu, offline. ``VOXELS.npy`` holds axial slices ``(slices, rows, columns)``; without it a drawn head is
-shown.
+library, empty library, no server, import with an error, half-way and with choices, viewer with ink, mask, probability,
+coronal, thick slices, menu, offline. ``VOXELS.npy`` holds axial slices ``(slices, rows, columns)``; without it a drawn head
+is shown.
 """
 
 from __future__ import annotations
@@ -68,6 +68,7 @@ async def _pictures(folder: Path, voxels: NDArray[np.uint16]) -> None:
             await hand.import_path(str(bad))
         except NotThere:
             await take("import-error")
+        await _stopped_import(hand, link, Path(journal), voxels, take)
         await hand.back()
         await _choose(hand, app, Path(journal), take)
         await _draw(hand, voxels.shape, take)
@@ -92,6 +93,20 @@ async def _pictures(folder: Path, voxels: NDArray[np.uint16]) -> None:
         await take("viewer-offline")
         app.stop()
         await running
+
+
+async def _stopped_import(hand: Any, link: FakeLink, folder: Path, voxels: NDArray[np.uint16], take: Any) -> None:
+    """An import that stays half-way."""
+    importer = hand._app.importer
+    np.save(folder / "new.npy", voxels[::2])
+    link.pause_at, link.picture = len(voxels[::2]) // 2, _jpeg
+    await hand.type_into("import_path", str(folder / "new.npy"))
+    await hand.tap("import_start")
+    await hand.until("The slices", lambda: len(importer.previews.come) == link.pause_at)
+    await take("import-slices")
+    await hand.tap("import_cancel")
+    await hand.until("The end", lambda: not importer.busy)
+    link.pause_at = 0
 
 
 async def _choose(hand: Any, app: Any, folder: Path, take: Any) -> None:

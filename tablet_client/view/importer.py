@@ -12,7 +12,7 @@ from kivy.uix.label import Label
 from kivy.uix.screenmanager import Screen
 
 from tablet_client.state.offers import Asked, Row, Step
-from tablet_client.view import controls, theme
+from tablet_client.view import controls, importpreview, theme  # noqa: F401  (importpreview: used in the kv)
 
 _MOST_ROWS = 300  # a folder of one file a slice is imported whole; nobody scrolls through more
 
@@ -50,17 +50,19 @@ class Importer(Screen):
         folder: the folder that is listed.
         path: what would be imported; the folder, or a file of it.
         busy: an import runs; then ``progress`` (0 to 1) and ``doing`` say how far it is.
+        previews: of that import, the slices that are there already.
         trouble: a sentence when it went wrong.
         steps: what has to be chosen of the path before it is imported; the last one's rows are listed in place of files.
     """
 
-    __events__ = ("on_back", "on_import", "on_choose")
+    __events__ = ("on_back", "on_import", "on_choose", "on_cancel")
 
     folder = StringProperty("")
     path = StringProperty("")
     busy = BooleanProperty(False)
     progress = NumericProperty(0.0)
     doing = StringProperty("")
+    previews = ObjectProperty(None, allownone=True, force_dispatch=True)
     trouble = StringProperty("")
     empty = StringProperty("")
     steps = ObjectProperty((), force_dispatch=True)
@@ -93,6 +95,9 @@ class Importer(Screen):
         """What to choose from, and the sentence above it: what went wrong, or else the step's own."""
         self.trouble = trouble or (steps[-1].sentence if steps else "")
         self.steps = steps
+
+    def on_cancel(self) -> None:
+        """Stop the import that runs."""
 
     def go(self, path: str) -> None:
         """List a folder, or the folder of a file; the path becomes what would be imported."""

@@ -6,24 +6,27 @@ import asyncio
 import time
 import uuid
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import asdict
 from pathlib import Path
+from typing import Any
 
-from calque.v1.volumes_pb2 import ListSeriesResponse, Volume
+from calque.v1.volumes_pb2 import ImportPreview, ListSeriesResponse, Volume
 
 from tablet_client.link.port import Link, LinkError, LocalFile, Step
 from tablet_client.state.library import card
 from tablet_client.state.offers import Asked, first_step, step_after
 from tablet_client.state.offers import Step as Choosing
+from tablet_client.state.previews import Previews
 from tablet_client.view.importer import Importer
 from tablet_client.view.library import Library
-from tablet_client.view.sentences import sentence
+from tablet_client.view.sentences import import_step, sentence
 
 _RETRY_S = 2.0
 _REFRESH_S = 20.0
 _TELL_S = 0.2
 _CHOOSABLE = ("SEVERAL_SERIES", "SEVERAL_FRAMES", "SLICES_UNEVEN", "GEOMETRY_INVALID")
-_DOING = {"upload": "Sending to the server …", "import": "The server reads the files …"}
+_PARTS = {"upload": (0.0, 0.5), "files": (0.5, 0.1), "import": (0.6, 0.4)}  # of the line: where each begins, how long it is
 
 
 class LibraryControl:
@@ -40,6 +43,8 @@ class LibraryControl:
         self._now = asyncio.Event()
         self._upload = ""
         self._listing: ListSeriesResponse | None = None  # of the upload, once an import of it was refused
+        self._sending: asyncio.Task[Any] | None = None
+        self._cancelled = False
         self._told = (0.0, "")  # when progress was shown last, and of what
         self.volumes: dict[str, Volume] = {}
 
@@ -93,16 +98,26 @@ class LibraryControl:
         screen = self._importer
         steps = screen.steps
         screen.busy, screen.progress, screen.trouble, screen.doing = True, 0.0, "", "Reading the folder …"
+        screen.previews, self._cancelled = Previews(), False
         try:
             files = await asyncio.to_thread(_files_of, Path(path))
             if not files:
                 screen.trouble = "There are no files in this folder."
                 return
-            volume = await self._link.import_files(files, self._upload, self._watch, **asdict(asked))
+            if self._cancelled:
+                return
+            self._sending = asyncio.ensure_future(
+                self._link.import_files(files, self._upload, self._watch, show=self._show, **asdict(asked))
+            )
+            volume = await self._sending
+        except asyncio.CancelledError:
+            await self._forget()
+            screen.show(steps)
+            return
         except LinkError as error:
             if not steps:
                 steps = await self._steps(error)
-                screen.show(steps, "" if steps else sentence(error))
+                screen.show(steps, "" if steps or self._cancelled else sentence(error))
             else:
                 screen.show(steps, sentence(error))
             return
@@ -110,7 +125,7 @@ class LibraryControl:
             screen.trouble = "This folder cannot be read."
             return
         finally:
-            screen.busy, screen.doing = False, ""
+            screen.busy, screen.doing, self._sending = False, "", None
         screen.show(())
         self.volumes[volume.volume_id] = volume
         self._library.cards = [card(volume), *(c for c in self._library.cards if c.volume_id != volume.volume_id)]
@@ -119,15 +134,37 @@ class LibraryControl:
 
     async def _steps(self, error: LinkError) -> tuple[Choosing, ...]:
         """What to choose first after an import was refused; nothing where a choice would not help."""
-        if error.reason not in _CHOOSABLE:
+        if error.reason not in _CHOOSABLE or self._cancelled:
             return ()
         self._importer.doing = "The server lists what the files hold …"
+        self._sending = asyncio.ensure_future(self._link.list_series(self._upload))
         try:
-            self._listing = await self._link.list_series(self._upload)
+            self._listing = await self._sending
+        except asyncio.CancelledError:
+            await self._forget()
+            return ()
         except LinkError:
             return ()
         step = first_step(self._listing)
         return () if step is None else (step,)
+
+    def cancel(self) -> None:
+        """Stop the import that runs, and have the server forget what it was sent."""
+        self._cancelled = True
+        if self._sending is not None:
+            self._sending.cancel()
+
+    async def _forget(self) -> None:
+        """After a cancellation: what was sent is of use to nobody. Raises: CancelledError, when the application ends."""
+        if not self._cancelled:
+            raise asyncio.CancelledError
+        with suppress(LinkError):  # then it stays on the server, and harms nobody
+            await self._link.delete_upload(self._upload)
+
+    def _show(self, preview: ImportPreview) -> None:
+        previews: Previews = self._importer.previews
+        previews.add(preview)
+        self._importer.previews = previews
 
     def _watch(self, step: Step) -> None:
         # Hundreds of small files would otherwise cost a frame each, and the frames more time than the files.
@@ -136,9 +173,10 @@ class LibraryControl:
             return
         self._told = (now, step.what)
         part = step.done / step.total if step.total else 0.0
-        self._importer.doing = _DOING.get(step.what, "Working …")
-        # Sending is the first half of the line, reading the second.
-        self._importer.progress = min(1.0, part / 2 if step.what == "upload" else 0.5 + part / 2)
+        self._importer.doing = import_step(step)
+        # Sending is the first half of the line, reading the second; looking at files is a small part of that.
+        start, size = _PARTS[step.what]
+        self._importer.progress = min(1.0, start + size * part)
 
 
 def _files_of(path: Path) -> list[LocalFile]:

@@ -1,14 +1,15 @@
-"""The forest of the paper's Table I: fitted by scikit-learn, kept as plain arrays, asked by a loop over bytes.
+"""The forest of the paper's Table I: fitted to bytes, kept as plain arrays, asked by a loop over bytes.
 
 Trees are binary: a pixel goes left when its feature's level is at most the node's threshold. All trees' nodes stand in one
 list, parents before children, the right child behind the left one; a leaf's children are itself. The probability of a label
-is the mean over the trees of the label's fraction among the training samples in the pixel's leaf, as
-``RandomForestClassifier.predict_proba`` has it.
+is the mean over the trees of the label's fraction among the training samples in the pixel's leaf, as scikit-learn's
+``RandomForestClassifier.predict_proba`` has it. `services.core.growing` grows the trees.
 """
 
 from __future__ import annotations
 
 import io
+import math
 import zipfile
 from dataclasses import dataclass, field, fields
 from typing import Any
@@ -18,8 +19,9 @@ from numpy.typing import NDArray
 
 from services.core.compiled import compiled
 from services.core.errors import ChoiceNeeded, Corrupt, Reason
+from services.core.growing import LEAF, grow
 
-ENGINE = "1"
+ENGINE = "2"
 """Version of features and forest together: the same engine, volume, log, preset and seed give the same bytes."""
 TREES = 50
 DEPTH = 50
@@ -27,7 +29,6 @@ MOST_PER_CLASS = 10_000
 """No class is resampled to more samples than this, so that an imported mask does not make the forest slow."""
 
 _FORMAT = 1
-_LEAF = np.uint8(255)
 _BLOCK = 2048
 # A packed node: left child, feature and threshold in one word.
 _LEFT = np.uint64(24)
@@ -50,7 +51,7 @@ class Forest:
         threshold: ``(nodes,)`` uint8; 255 at a leaf.
         left: ``(nodes,)`` uint32, the left child; a leaf's own number.
         fractions: ``(nodes, k)`` float32, fraction of each class among a leaf's samples; 0 elsewhere.
-        out_of_bag: share of the resampled training samples that the trees which did not see them label rightly, 0 to 1.
+        out_of_bag: share of the resampled training samples that the trees which did not draw them label rightly, 0 to 1.
             It flatters: neighbouring voxels resemble each other, and a small class repeats its samples.
 
     Raises:
@@ -75,8 +76,10 @@ class Forest:
         object.__setattr__(self, "_packed", packed)
 
 
-def fit(samples: Level, labels: Level, *, seed: int, threads: int = 1) -> Forest:
-    """Fit the forest of Table I.
+def fit(
+    samples: Level, labels: Level, *, seed: int, threads: int = 1, weights: NDArray[np.floating[Any]] | None = None
+) -> Forest:
+    """Fit the forest of Table I: 50 trees, 50 deep, Gini, √features tried at a node, bootstrap, out-of-bag score.
 
     The same samples in the same order with the same seed give the same forest, whatever the number of threads. The classes
     are resampled to equal size first (see `balanced`).
@@ -86,36 +89,50 @@ def fit(samples: Level, labels: Level, *, seed: int, threads: int = 1) -> Forest
         labels: ``(n,)`` uint8, none of them 0.
         seed: 0 to 2³² − 1.
         threads: that fit trees.
+        weights: ``(n,)``, how often a sample is taken in proportion to the others of its class; 0: it is left out. None:
+            all alike. Trees grow until they are pure, so a weight in the impurity alone would hardly count.
 
     Raises:
         ChoiceNeeded: there are not two labels to tell apart.
     """
-    from sklearn.ensemble import RandomForestClassifier  # takes seconds to import
-
-    chosen = balanced(labels, seed)
-    classifier = RandomForestClassifier(
-        n_estimators=TREES,
-        max_depth=DEPTH,
-        criterion="gini",
-        max_features="sqrt",
-        bootstrap=True,
-        oob_score=True,
-        random_state=seed,
-        n_jobs=threads,
+    if weights is not None:
+        kept = ~(weights <= 0)  # what is not a number stays, to be refused
+        samples, labels, weights = samples[kept], labels[kept], weights[kept]
+    chosen = balanced(labels, seed, weights)
+    classes, kinds = np.unique(labels, return_inverse=True)
+    grown = grow(
+        samples,
+        kinds.astype(np.uint8),
+        chosen,
+        trees=TREES,
+        depth=DEPTH,
+        tries=math.isqrt(samples.shape[1]),
+        seed=seed,
+        threads=threads,
     )
-    classifier.fit(samples[chosen].astype(np.float32), labels[chosen])
-    return from_scikit_learn(classifier)
+    return Forest(
+        features=samples.shape[1],
+        classes=classes,
+        roots=grown.roots,
+        feature=grown.feature,
+        threshold=grown.threshold,
+        left=grown.left,
+        fractions=grown.fractions,
+        out_of_bag=grown.out_of_bag,
+    )
 
 
-def balanced(labels: Level, seed: int) -> NDArray[np.int64]:
+def balanced(labels: Level, seed: int, weights: NDArray[np.floating[Any]] | None = None) -> NDArray[np.int64]:
     """Which samples to fit on, so that every class has the same size.
 
-    The size is that of the largest class, but at most `MOST_PER_CLASS`. A larger class is thinned out; of a smaller one all
-    samples are taken as often as they fit whole, and the rest of the places is drawn without repetition.
+    The size is that of the largest class, but at most `MOST_PER_CLASS`. Each sample is taken as often as its share of that
+    size says, rounded down or up at random so that the size is met (systematic resampling). Without weights a larger class
+    is thus thinned out, and of a smaller one all samples are taken equally often but for one.
 
     Args:
         labels: ``(n,)`` uint8.
         seed: 0 to 2³² − 1.
+        weights: ``(n,)``, finite and above 0; None: all alike.
 
     Returns:
         Indices into ``labels``, ascending.
@@ -127,52 +144,24 @@ def balanced(labels: Level, seed: int) -> NDArray[np.int64]:
     classes = np.flatnonzero(sizes)
     if len(classes) < 2:
         raise ChoiceNeeded("Draw on the object and on the background first.", Reason.NOT_SEGMENTED)
+    if weights is None:
+        weights = np.ones(len(labels))
+    elif not (np.isfinite(weights) & (weights > 0)).all():
+        raise ValueError("A weight is a finite number.")
     size = min(int(sizes.max()), MOST_PER_CLASS)
     # The legacy generator's stream is frozen, that of newer generators may change with numpy.
     random = np.random.RandomState(seed)
-    chosen: list[NDArray[np.int64]] = []
+    times = np.zeros(len(labels), dtype=np.int64)
     for label in classes:
-        own = np.flatnonzero(labels == label)
-        whole, rest = divmod(size, len(own))
-        chosen += [own] * whole + [random.permutation(own)[:rest]]
-    return np.sort(np.concatenate(chosen))
-
-
-def from_scikit_learn(classifier: object) -> Forest:
-    """A fitted ``RandomForestClassifier`` of uint8 samples, as plain arrays."""
-    trees = [tree.tree_ for tree in classifier.estimators_]  # type: ignore[attr-defined]
-    starts = np.cumsum([0] + [tree.node_count for tree in trees])
-    feature, threshold, left, fractions = [], [], [], []
-    for start, tree in zip(starts, trees):
-        order = _breadth_first(tree.children_left, tree.children_right)
-        place = np.empty_like(order)
-        place[order] = np.arange(len(order))
-        leaf = tree.children_left[order] < 0
-        feature.append(np.where(leaf, 0, tree.feature[order]))
-        threshold.append(np.where(leaf, _LEAF, np.floor(np.clip(tree.threshold[order], 0, 254))))
-        left.append(start + np.where(leaf, np.arange(len(order)), place[tree.children_left[order]]))
-        value = tree.value[order, 0, :]
-        fractions.append(np.where(leaf[:, None], value / value.sum(axis=1, keepdims=True), 0.0))
-    return Forest(
-        features=int(classifier.n_features_in_),  # type: ignore[attr-defined]
-        classes=np.asarray(classifier.classes_, dtype=np.uint8),  # type: ignore[attr-defined]
-        roots=starts[:-1].astype(np.uint32),
-        feature=np.concatenate(feature).astype(np.uint16),
-        threshold=np.concatenate(threshold).astype(np.uint8),
-        left=np.concatenate(left).astype(np.uint32),
-        fractions=np.concatenate(fractions).astype(np.float32),
-        out_of_bag=float(getattr(classifier, "oob_score_", float("nan"))),
-    )
-
-
-def _breadth_first(left: NDArray[np.int64], right: NDArray[np.int64]) -> NDArray[np.int64]:
-    """Nodes of one tree level by level, siblings side by side."""
-    levels = [np.zeros(1, dtype=np.int64)]
-    while True:
-        inner = levels[-1][left[levels[-1]] >= 0]
-        if not inner.size:
-            return np.concatenate(levels)
-        levels.append(np.stack([left[inner], right[inner]], axis=1).ravel())
+        own = random.permutation(np.flatnonzero(labels == label))
+        total = np.cumsum(weights[own], dtype=np.float64)[-1]  # in this order on every machine
+        share = weights[own] * (size / total)
+        whole = np.floor(share)
+        rest = size - whole.sum()
+        taken = np.minimum(np.floor(np.cumsum(share - whole) + random.random_sample()), rest)
+        taken[-1] = rest
+        times[own] = whole + np.diff(taken, prepend=0.0)
+    return np.repeat(np.arange(len(labels)), times)
 
 
 def predict(forest: Forest, features: Level, label: int) -> NDArray[np.float32]:
@@ -343,7 +332,7 @@ def _check(forest: Forest) -> None:
         and len(forest.roots) > 0
         and bool((forest.roots < nodes).all())
         and bool((forest.feature < forest.features).all())
-        and bool(((left > number) & (left + 1 < nodes) | leaf & (forest.threshold == _LEAF)).all())
+        and bool(((left > number) & (left + 1 < nodes) | leaf & (forest.threshold == LEAF)).all())
         and bool((np.diff(forest.classes.astype(np.int64)) > 0).all())
     )
     if not sound:

@@ -26,7 +26,7 @@ from services.store.catalogue import VolumeRecord
 Format = Literal["tiff", "nifti", "zip"]
 Kind = Literal["annotation", "mask", "probability"]
 _ENDINGS: dict[Format, str] = {"tiff": ".tif", "nifti": ".nii.gz", "zip": ".zip"}
-_LIBRARIES = ("numpy", "scipy", "scikit-image", "scikit-learn", "numba", "nibabel", "tifffile")
+_LIBRARIES = ("numpy", "scipy", "scikit-image", "numba", "nibabel", "tifffile")
 # Volume and annotation share what a file name may have (255 bytes) with kind, time and ending.
 _NAME_BYTES = 90
 

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import dataclasses
 import io
+from typing import Any
 
 import numpy as np
 import pytest
 from numpy.typing import NDArray
 from sklearn.ensemble import RandomForestClassifier
 
+from services.bench.plain import from_scikit_learn, table_one_forest
 from services.core.errors import ChoiceNeeded, Corrupt, Reason
 from services.core.forest import (
     MOST_PER_CLASS,
@@ -18,10 +20,10 @@ from services.core.forest import (
     fit,
     forest_bytes,
     forest_from_bytes,
-    from_scikit_learn,
     predict,
     predict_levels,
 )
+from services.core.growing import Grown, grow
 
 Level = NDArray[np.uint8]
 
@@ -64,16 +66,17 @@ def test_shallow_trees_with_mixed_leaves_equal_scikit_learn() -> None:
 
 def test_the_parameters_are_those_of_table_one(monkeypatch: pytest.MonkeyPatch) -> None:
     seen: dict[str, object] = {}
-    original = RandomForestClassifier.fit
 
-    def spy(self: RandomForestClassifier, *args: object) -> object:
-        seen.update(self.get_params())
-        return original(self, *args)
+    def spy(*args: Any, **named: Any) -> Grown:
+        seen.update(named)
+        return grow(*args, **named)
 
-    monkeypatch.setattr(RandomForestClassifier, "fit", spy)
+    monkeypatch.setattr("services.core.forest.grow", spy)
     forest = fit(*cloud(200, 2), seed=1)
+    assert {name: seen[name] for name in ("trees", "depth", "tries")} == {"trees": 50, "depth": 50, "tries": 4}
+    reference = table_one_forest(jobs=1).get_params()
     wanted = {"n_estimators": 50, "max_depth": 50, "criterion": "gini", "max_features": "sqrt", "bootstrap": True}
-    assert {name: seen[name] for name in wanted} == wanted
+    assert {name: reference[name] for name in wanted} == wanted
     assert len(forest.roots) == 50
     assert 0.5 < forest.out_of_bag <= 1.0
 

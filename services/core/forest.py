@@ -17,6 +17,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from services.core.bits import bytes_above, eight_bytes, lowest_bit
 from services.core.compiled import compiled
 from services.core.errors import ChoiceNeeded, Corrupt, Reason
 from services.core.growing import LEAF, grow
@@ -29,12 +30,14 @@ MOST_PER_CLASS = 10_000
 """No class is resampled to more samples than this, so that an imported mask does not make the forest slow."""
 
 _FORMAT = 1
-_BLOCK = 2048
 # A packed node: left child, feature and threshold in one word.
 _LEFT = np.uint64(24)
 _FEATURE = np.uint64(8)
 _FEATURE_BITS = np.uint64(65535)
 _THRESHOLD_BITS = np.uint64(255)
+_ONE = np.uint64(1)
+_TILE = np.uint64(6)  # 64 pixels
+_NOBODY, _EVERYONE = np.uint64(0), np.uint64((1 << 64) - 1)
 
 Level = NDArray[np.uint8]
 
@@ -181,9 +184,12 @@ def predict(forest: Forest, features: Level, label: int) -> NDArray[np.float32]:
         raise ValueError(f"The forest asks for {forest.features} features, not {len(features)}.")
     if not known.size:
         return np.zeros(rest, dtype=np.float32)
-    pixels = np.ascontiguousarray(features).reshape(len(features), -1)
+    # As an image where it is one: what lies close together is asked together.
+    columns = rest[-1] if rest else 1
+    pixels = np.ascontiguousarray(features).reshape(len(features), math.prod(rest[:-1]), columns)
     leaves = np.ascontiguousarray(forest.fractions[:, known[0]])
-    return _mean_of_leaves(forest._packed, forest.roots, leaves, pixels).reshape(rest)
+    tall = 8 if pixels.shape[1] > 4 else 1
+    return _mean_of_leaves(forest._packed, forest.roots, leaves, pixels, tall).reshape(rest)
 
 
 def predict_levels(forest: Forest, features: Level, label: int) -> Level:
@@ -193,96 +199,104 @@ def predict_levels(forest: Forest, features: Level, label: int) -> Level:
 
 
 @compiled
-def _step(packed: NDArray[np.uint64], block: Level, pixel: np.uint64, node: np.uint64) -> np.uint64:
-    """The packed node below a packed node, for the pixel whose levels start at ``pixel``; a leaf itself below a leaf."""
-    level = block[pixel + ((node >> _FEATURE) & _FEATURE_BITS)]
-    below: np.uint64 = packed[(node >> _LEFT) + np.uint64(np.uint64(level) > (node & _THRESHOLD_BITS))]
-    return below
+def _mean_of_leaves(
+    packed: NDArray[np.uint64], roots: NDArray[np.uint32], leaves: NDArray[np.float32], pixels: Level, tall: int
+) -> NDArray[np.float32]:
+    """Mean over the trees of the value of each pixel's leaf, ``(rows, columns)``.
 
-
-@compiled
-def _fill(block: Level, place: NDArray[np.int64], pixels: Level, first: int, size: int) -> int:
-    """Put each pixel's levels side by side, a run of equal pixels once; returns how many differ.
+    Neighbours mostly go the same way, so 64 of them walk down a tree together, as a bit each of a word: where they part,
+    one half waits. Leaves of a single class, as most are, add to counters that hold a binary digit of all pixels in a word.
 
     Args:
-        block: to be filled, pixel after pixel.
-        place: ``(n,)``, to be filled: which of the block's pixels a pixel is.
-        pixels: ``(features, n)``.
-        first, size: which pixels.
+        packed, roots: the trees.
+        leaves: ``(nodes,)``, value of each leaf, 0 to 1.
+        pixels: ``(features, rows, columns)``.
+        tall: rows of a tile of 64 pixels.
     """
-    width = len(pixels)
-    for f in range(width):
-        row = pixels[f, first : first + size]
-        for p in range(size):
-            block[p * width + f] = row[p]
-    different = 0
-    for p in range(size):
-        new = p == 0
-        for f in range(width):
-            if new:
-                break
-            new = block[(different - 1) * width + f] != block[p * width + f]
-        if new:
-            for f in range(width):
-                block[different * width + f] = block[p * width + f]
-            different += 1
-        place[p] = different - 1
-    return different
+    features, rows, columns = pixels.shape
+    wide = 64 // tall
+    out = np.empty((rows, columns), dtype=np.float32)
+    tile = np.empty(64 * features, dtype=np.uint8)
+    nodes, waiting = np.empty(64, dtype=np.uint64), np.empty(64, dtype=np.uint64)
+    digits, sums = np.empty(32, dtype=np.uint64), np.empty(64, dtype=np.float64)
+    for top in range(0, rows, tall):
+        for left in range(0, columns, wide):
+            _fill(tile, pixels, top, left, tall)
+            digits[:] = 0
+            sums[:] = 0.0
+            for root in roots:
+                nodes[0], waiting[0] = root, _EVERYONE
+                height = 1  # what waits has pixels that nothing else has, so 64 places are enough
+                while height > 0:
+                    height -= 1
+                    node, here = nodes[height], waiting[height]
+                    below = packed[node] >> _LEFT
+                    while below != node:
+                        word = packed[node]
+                        place = ((word >> _FEATURE) & _FEATURE_BITS) << _TILE
+                        right = here & bytes_above(tile, place, np.uint8(word & _THRESHOLD_BITS))
+                        if right == _NOBODY:
+                            node = below
+                        elif right == here:
+                            node = below + _ONE
+                        else:
+                            nodes[height], waiting[height] = below + _ONE, right
+                            height += 1
+                            here &= ~right
+                            node = below
+                        below = packed[node] >> _LEFT
+                    _add(digits, sums, here, leaves[node])
+            _read(digits, len(roots), sums)
+            for row in range(top, min(top + tall, rows)):
+                for column in range(left, min(left + wide, columns)):
+                    out[row, column] = sums[(row - top) * wide + column - left] / len(roots)
+    return out
 
 
 @compiled
-def _mean_of_leaves(
-    packed: NDArray[np.uint64], roots: NDArray[np.uint32], leaves: NDArray[np.float32], pixels: Level
-) -> NDArray[np.float32]:
-    """Mean over the trees of the value of each pixel's leaf, ``(n,)``.
+def _fill(tile: Level, pixels: Level, top: int, left: int, tall: int) -> None:
+    """Copy 64 pixels, feature after feature; beyond the image its last row and column are repeated."""
+    features, rows, columns = pixels.shape
+    wide = 64 // tall
+    flat, words = pixels.reshape(-1), tile.view(np.uint64)
+    if left + wide <= columns:
+        for feature in range(features):
+            for eight in range(8):
+                row = min(top + 8 * eight // wide, rows - 1)
+                first = (feature * rows + row) * columns + left + 8 * eight % wide
+                words[8 * feature + eight] = eight_bytes(flat, np.uint64(first))
+    else:
+        for feature in range(features):
+            for row in range(tall):
+                line = pixels[feature, min(top + row, rows - 1)]
+                for column in range(wide):
+                    tile[64 * feature + wide * row + column] = line[min(left + column, columns - 1)]
 
-    A block of pixels stays in a fast cache while tree after tree is asked. Eight pixels walk down a tree at once, because
-    each step waits for the memory of the last; they have names, not places in an array, to stay in registers.
-    """
-    count = pixels.shape[1]
-    w = np.uint64(len(pixels))
-    out = np.empty(count, dtype=np.float32)
-    block = np.zeros((_BLOCK + 8) * len(pixels), dtype=np.uint8)
-    sums = np.empty(_BLOCK + 8, dtype=np.float64)
-    place = np.empty(_BLOCK, dtype=np.int64)
-    for first in range(0, count, _BLOCK):
-        size = min(_BLOCK, count - first)
-        different = _fill(block, place, pixels, first, size)
-        sums[:] = 0.0
-        for root in roots:
-            for p in range(0, different, 8):
-                p0 = np.uint64(p) * w
-                p1 = p0 + w
-                p2 = p1 + w
-                p3 = p2 + w
-                p4 = p3 + w
-                p5 = p4 + w
-                p6 = p5 + w
-                p7 = p6 + w
-                n0 = n1 = n2 = n3 = n4 = n5 = n6 = n7 = packed[root]
-                moved = True
-                while moved:
-                    m0, m1 = _step(packed, block, p0, n0), _step(packed, block, p1, n1)
-                    m2, m3 = _step(packed, block, p2, n2), _step(packed, block, p3, n3)
-                    m4, m5 = _step(packed, block, p4, n4), _step(packed, block, p5, n5)
-                    m6, m7 = _step(packed, block, p6, n6), _step(packed, block, p7, n7)
-                    n0, n1 = _step(packed, block, p0, m0), _step(packed, block, p1, m1)
-                    n2, n3 = _step(packed, block, p2, m2), _step(packed, block, p3, m3)
-                    n4, n5 = _step(packed, block, p4, m4), _step(packed, block, p5, m5)
-                    n6, n7 = _step(packed, block, p6, m6), _step(packed, block, p7, m7)
-                    last = (m0 ^ n0) | (m1 ^ n1) | (m2 ^ n2) | (m3 ^ n3) | (m4 ^ n4) | (m5 ^ n5) | (m6 ^ n6) | (m7 ^ n7)
-                    moved = last != np.uint64(0)
-                sums[p] += leaves[n0 >> _LEFT]
-                sums[p + 1] += leaves[n1 >> _LEFT]
-                sums[p + 2] += leaves[n2 >> _LEFT]
-                sums[p + 3] += leaves[n3 >> _LEFT]
-                sums[p + 4] += leaves[n4 >> _LEFT]
-                sums[p + 5] += leaves[n5 >> _LEFT]
-                sums[p + 6] += leaves[n6 >> _LEFT]
-                sums[p + 7] += leaves[n7 >> _LEFT]
-        for p in range(size):
-            out[first + p] = sums[place[p]] / len(roots)
-    return out
+
+@compiled
+def _add(digits: NDArray[np.uint64], sums: NDArray[np.float64], pixels: np.uint64, value: float) -> None:
+    """Add a leaf's value for each pixel whose bit is set."""
+    if value == 1.0:
+        digit = 0
+        while pixels:
+            carried = digits[digit] & pixels
+            digits[digit] ^= pixels
+            pixels = carried
+            digit += 1
+    elif value > 0.0:
+        while pixels:
+            sums[lowest_bit(pixels)] += value
+            pixels &= pixels - _ONE
+
+
+@compiled
+def _read(digits: NDArray[np.uint64], most: int, sums: NDArray[np.float64]) -> None:
+    """Add to each pixel's sum its count, at most ``most``."""
+    digit = 0
+    while most >> digit:
+        for pixel in range(64):
+            sums[pixel] += np.float64(((digits[digit] >> np.uint64(pixel)) & _ONE) << np.uint64(digit))
+        digit += 1
 
 
 def forest_bytes(forest: Forest) -> bytes:

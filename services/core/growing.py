@@ -18,6 +18,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from services.core.bits import lowest_bit
 from services.core.compiled import compiled
 
 LEAF = np.uint8(255)
@@ -32,11 +33,6 @@ _SIX = np.uint64(6)
 _STEP = np.uint64(0x9E3779B97F4A7C15)
 _MIX = (np.uint64(0xBF58476D1CE4E5B9), np.uint64(0x94D049BB133111EB))
 _SHIFTS = (np.uint64(30), np.uint64(27), np.uint64(31))
-# Multiplied by a power of two, the top six bits tell which (a de Bruijn sequence).
-_SEQUENCE = 0x03F79D71B4CB0A89
-_POWER = np.zeros(64, dtype=np.int64)
-_POWER[[(_SEQUENCE << power & (1 << 64) - 1) >> 58 for power in range(64)]] = np.arange(64)
-_TOP = np.uint64(58)
 # A whole vote: sums of integers do not depend on their order, as sums of fractions would.
 _VOTE = float(1 << 32)
 
@@ -133,13 +129,6 @@ def _below(key: np.uint64, number: int, limit: int) -> int:
 
 
 @compiled
-def _lowest(bits: np.uint64) -> int:
-    """Place of the lowest bit that is set, 0 to 63."""
-    place: int = _POWER[((bits & (~bits + _ONE)) * np.uint64(_SEQUENCE)) >> _TOP]
-    return place
-
-
-@compiled
 def _bootstrap(key: np.uint64, copies: NDArray[np.int64], mass: Numbers, drawn: NDArray[np.bool_], rows: Rows) -> int:
     """Draw as many copies as there are, with repetition; returns how many samples are among them.
 
@@ -201,7 +190,7 @@ def _best_threshold(
     for word in range(4):
         bits = seen[word]
         while bits:
-            level_here = 64 * word + _lowest(bits)
+            level_here = 64 * word + lowest_bit(bits)
             bits &= bits - _ONE
             if before >= 0:
                 # The first class's term is the others' sum, turned round.

@@ -97,6 +97,22 @@ def test_shapes_are_kept_and_unknown_labels_have_no_probability(fitted: Forest) 
         predict(fitted, features[:5], 1)
 
 
+@pytest.mark.parametrize("shape", [(), (1,), (693,), (1, 65), (5, 64), (9, 77), (21, 33), (8, 8), (3, 7, 11), (600, 1)])
+def test_a_pixel_has_its_probability_in_whatever_image(fitted: Forest, shape: tuple[int, ...]) -> None:
+    """Pixels are asked in tiles; this is the walk of each one down each tree."""
+    pixels = cloud(int(np.prod(shape)), 3, seed=2)[0]
+    for value in (1, 3):
+        total = np.zeros(len(pixels))
+        for root in fitted.roots:
+            node = np.full(len(pixels), root)
+            while (fitted.left[node] != node).any():
+                right = pixels[np.arange(len(pixels)), fitted.feature[node]] > fitted.threshold[node]
+                node = np.where(fitted.left[node] == node, node, fitted.left[node] + right)
+            total += fitted.fractions[node, value - 1]
+        found = predict(fitted, pixels.T.reshape(18, *shape), value)
+        np.testing.assert_allclose(found, (total / 50).reshape(shape), rtol=1e-6)
+
+
 def test_labels_share_the_probability(fitted: Forest) -> None:
     features = cloud(500, 3)[0].T
     np.testing.assert_allclose(sum(predict(fitted, features, label) for label in (1, 2, 3)), 1.0, atol=1e-6)

@@ -129,6 +129,8 @@ FIRST = stroke(1, 1, [3, 9], [4, 4])
 # annotation of it that are made anew for each client.
 TABLE: list[tuple[str, Callable[[str, str], list[Message]], tuple[str, str, int] | None]] = [
     ("Volumes.GetUpload", lambda *_: [v.GetUploadRequest(upload_id=UPLOAD)], None),
+    ("Volumes.DeleteUpload", lambda *_: [v.DeleteUploadRequest(upload_id=UPLOAD)], None),
+    ("Volumes.DeleteUpload", lambda *_: [v.DeleteUploadRequest(upload_id="x")], ("INVALID_ARGUMENT", "REQUEST_INVALID", 0)),
     ("Volumes.GetUpload", lambda *_: [v.GetUploadRequest(upload_id="x")], ("INVALID_ARGUMENT", "REQUEST_INVALID", 0)),
     ("Volumes.Upload", nothing, None),
     ("Volumes.Upload", lambda *_: chunks(UPLOAD, "a/ä.nii", VOLUME_FILE, size=700), None),
@@ -219,6 +221,11 @@ TABLE: list[tuple[str, Callable[[str, str], list[Message]], tuple[str, str, int]
         "Segmentation.Export",
         lambda _, annotation: [s.ExportRequest(annotation_id=annotation, kind=2, format=1)],
         ("NOT_FOUND", "MASK_NOT_FOUND", 0),
+    ),
+    (
+        "Segmentation.Export",
+        lambda _, annotation: [s.ExportRequest(annotation_id=annotation, kind=1, format=4)],
+        ("FAILED_PRECONDITION", "NO_SOURCE_SERIES", 0),
     ),
 ]
 

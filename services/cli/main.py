@@ -69,7 +69,9 @@ def serve(
 
 @app.command()
 def run(
-    volume: Annotated[Path | None, typer.Argument(help="DICOM folder, NIfTI or TIFF; none: a sample MRI.")] = None,
+    volume: Annotated[
+        Path | None, typer.Argument(help="DICOM folder, NIfTI, NRRD, MetaImage or TIFF; none: a sample MRI.")
+    ] = None,
     series: Annotated[str, typer.Option(help="Which series, where the files hold several.")] = "",
     frame: Annotated[int | None, typer.Option(min=1, help="Which image of a 4-D file, from 1.")] = None,
     reference: Annotated[Path | None, typer.Option(help="Mask of the object, to compare with, in scripted runs.")] = None,
@@ -115,28 +117,43 @@ def check(
 
 @app.command()
 def convert(
-    source: Annotated[Path, typer.Argument(metavar="IN", help="File or folder: DICOM, NIfTI or TIFF.")],
+    source: Annotated[Path, typer.Argument(metavar="IN", help="File or folder: DICOM, NIfTI, NRRD, MetaImage or TIFF.")],
     target: Annotated[Path, typer.Argument(metavar="OUT", help="File to write: .nii, .nii.gz, .tif or .tiff.")],
     series: Annotated[str, typer.Option(help="Which series, where the files hold several.")] = "",
     frame: Annotated[int | None, typer.Option(min=1, help="Which image of a 4-D file, from 1.")] = None,
+    on: Annotated[
+        Path | None, typer.Option("--source", help="The volume that IN is a mask of, such as the series of a DICOM-SEG.")
+    ] = None,
+    segment: Annotated[int, typer.Option(min=0, help="Which segment of a DICOM-SEG; 0: the only one.")] = 0,
     force: Annotated[bool, typer.Option("--force", help="Replace OUT if it is there.")] = False,
 ) -> None:
-    """Write a volume as NIfTI or TIFF: the same voxels, at the same place in the patient where NIfTI is chosen."""
+    """Write a volume, or a mask of it, as NIfTI or TIFF: the same voxels, at the same place where NIfTI is chosen."""
     from services.cli.convert import convert as convert_files
     from services.cli.words import tell
 
-    tell(convert_files(source, target, series=series, frame=None if frame is None else frame - 1, force=force))
+    zero_based = None if frame is None else frame - 1
+    told = convert_files(source, target, series=series, frame=zero_based, force=force, on=on, segment=segment)
+    tell(told)
 
 
 @app.command()
 def bench(
+    what: Annotated[Literal["strokes", "import"], typer.Argument(help="What to measure.")] = "strokes",
     strokes: Annotated[int, typer.Option(min=3, help="Strokes to draw.")] = 15,
+    rounds: Annotated[int, typer.Option(min=1, help="Imports of each kind.")] = 7,
     json: Annotated[Path | None, typer.Option(help="Write the figures to this file as well.")] = None,
 ) -> None:
-    """Measure the time from a stroke to its mask on the sample MRI, beside scikit-image's trainable segmentation."""
-    from services.cli.bench import run_bench
+    """Measure speed as a ratio to the plain way in the same run: from a stroke to its mask, or of an import.
 
-    run_bench(strokes, json)
+    The plain way of strokes is scikit-image's trainable segmentation of the sample MRI; that of an import is bare pydicom
+    or nibabel reading the same 512 × 512 × 200 voxels.
+    """
+    from services.cli.bench import bench_imports, bench_strokes
+
+    if what == "import":
+        bench_imports(rounds, json)
+    else:
+        bench_strokes(strokes, json)
 
 
 @app.command()

@@ -8,11 +8,12 @@ from typing import Any
 import numpy as np
 import pydicom
 from numpy.typing import NDArray
+from pydicom.tag import BaseTag, Tag
 
 from services.core.errors import ChoiceNeeded, InvalidInput, Reason
 from services.core.source import SourceSeries
 from services.formats.dicom_frames import PRIVATE_TAGS, Told, read_told
-from services.formats.dicom_pixels import NATIVE, transfer_syntax
+from services.formats.dicom_pixels import NATIVE, NativePixels, native_pixels, transfer_syntax
 from services.formats.dicom_scan import UNDEFINED, Header, read_header
 from services.formats.dicomdir import referenced
 from services.formats.siemens import read_mosaic
@@ -25,16 +26,23 @@ _RESULTS = {
     "1.2.840.10008.5.1.4.1.1.481.2": "radiotherapy dose",
 }
 _DIRECTORY = "1.2.840.10008.1.3.10"
+_UIDS = (
+    "SOPClassUID", "SOPInstanceUID", "StudyInstanceUID", "SeriesInstanceUID", "FrameOfReferenceUID",
+    "MediaStorageSOPClassUID", "MediaStorageSOPInstanceUID", "TransferSyntaxUID",
+)  # fmt: skip
+# What an image can do without, where it cannot be read.
+_HELPFUL = ("SliceThickness", "WindowCenter", "WindowWidth", "VOILUTFunction")
 _TAGS = [
     "SOPClassUID", "SOPInstanceUID", "StudyInstanceUID", "StudyDate", "StudyTime", "PatientID", "PatientName",
     "Modality", "SeriesInstanceUID", "SeriesDescription", "FrameOfReferenceUID",
     "ImageType", "Rows", "Columns", "NumberOfFrames", "SamplesPerPixel", "PhotometricInterpretation", "BitsAllocated",
     "ImagePositionPatient", "ImageOrientationPatient", "PixelSpacing", "SliceThickness", "SpacingBetweenSlices",
     "RescaleSlope", "RescaleIntercept", "TemporalPositionIdentifier", "AcquisitionNumber", "TriggerTime", "EchoNumbers",
-    "InstanceNumber", "BitsStored", "PixelRepresentation", "WindowCenter", "WindowWidth", "VOILUTFunction",
+    "InstanceNumber", "BitsStored", "HighBit", "PixelRepresentation", "WindowCenter", "WindowWidth", "VOILUTFunction",
     "ModalityLUTSequence", "EchoTime", "DiffusionBValue", "AcquisitionTime",
     "SharedFunctionalGroupsSequence", "PerFrameFunctionalGroupsSequence",
 ]  # fmt: skip
+_WANTED: list[BaseTag | int] = [*(int(Tag(keyword)) for keyword in _TAGS), *PRIVATE_TAGS]
 
 
 @dataclass(frozen=True)
@@ -67,6 +75,7 @@ class Image:
     told: Told
     source: SourceSeries  # of this image alone
     broken: InvalidInput | None  # why its pixels cannot be read; to be raised when they are asked for
+    native: NativePixels | None  # where its pixels lie as they are; ``None``: they are packed, or broken
 
 
 @dataclass(frozen=True)
@@ -89,11 +98,12 @@ def read_images(file: SourceFile, index: int) -> Found:
     Raises:
         InvalidInput, TooLarge: the header is damaged or lies. Exceptions of pydicom go through; the caller turns them.
     """
-    header = read_header(file, [*_TAGS, *PRIVATE_TAGS])
+    header = read_header(file, _WANTED)
     dataset, warnings = header.dataset, list(header.warnings)
     meta = dataset.file_meta
     if "TransferSyntaxUID" not in meta:
         warnings.append("Some files lack their DICOM file meta information; their encoding was recognised.")
+    _check_uids(file, dataset)
     sop_class = str(dataset.get("SOPClassUID") or meta.get("MediaStorageSOPClassUID") or "")
     name = pydicom.uid.UID(sop_class).name if sop_class else ""
     if sop_class == _DIRECTORY:
@@ -113,12 +123,13 @@ def read_images(file: SourceFile, index: int) -> Found:
         raise bad_header(file.name, f"says that it holds {frames} images")
     if min(rows, columns) < 1 or frames * rows * columns > MAX_VOXELS:
         raise bad_header(file.name, f"says that its image has {columns} × {rows} × {frames} pixels")
-    _check_uids(file, dataset)
     broken = _broken(file, header, rows, columns, frames)
     if broken and frames > 1:
         raise broken  # before a lying count is believed
     groups = _functional_groups(file, dataset, frames)
-    images = tuple(_image(file, index, dataset, groups, frame, frames, broken) for frame in range(frames))
+    plain = not broken and not header.inflated and header.pixel_bytes != UNDEFINED
+    native = native_pixels(dataset, file.name, header.pixels_at) if plain else None
+    images = tuple(_image(file, index, dataset, groups, frame, frames, broken, native) for frame in range(frames))
     if images[0].mosaic and frames == 1:
         images = _tiles(file, images[0], _number(dataset.get("SpacingBetweenSlices")))
     return Found(images, "", tuple(warnings))
@@ -126,9 +137,10 @@ def read_images(file: SourceFile, index: int) -> Found:
 
 def _check_uids(file: SourceFile, dataset: Any) -> None:
     """Refuse identifiers that are paths: nothing here opens what they name, but who gets our exports may."""
-    for keyword in ("SOPInstanceUID", "SeriesInstanceUID", "FrameOfReferenceUID"):
-        text = str(dataset.get(keyword) or "")
-        if text.startswith("..") or any(c in "/\\\0" for c in text):
+    for keyword in _UIDS:
+        given = _soft(dataset.file_meta if keyword in dataset.file_meta else dataset, keyword)
+        text = str(given or "") if given is None or isinstance(given, str) else "\\".join(map(str, given))
+        if text.startswith("..") or any(c in "/\\:\0" for c in text):
             raise bad_header(file.name, "has an identifier that is a path")
 
 
@@ -179,18 +191,18 @@ def _image(
     frame: int,
     frames: int,
     broken: InvalidInput | None,
+    native: NativePixels | None,
 ) -> Image:
     mine = groups[frame]
     enhanced = bool(mine)
 
     def value(keyword: str, sequence: str) -> Any:
-        if not enhanced:
-            return dataset.get(keyword)
-        for functional in mine:
-            items = functional.get(sequence)
-            if items:
-                return items[0].get(keyword)
-        return None
+        holder = dataset
+        if enhanced:
+            holder = next((items[0] for functional in mine if (items := functional.get(sequence))), None)
+        if holder is None:
+            return None
+        return _soft(holder, keyword) if keyword in _HELPFUL else holder.get(keyword)
 
     slope, intercept = (value(k, "PixelValueTransformationSequence") for k in ("RescaleSlope", "RescaleIntercept"))
     slope, intercept = 1.0 if slope is None else float(slope), 0.0 if intercept is None else float(intercept)
@@ -235,6 +247,7 @@ def _image(
         told=read_told(dataset, mine),
         source=_source(dataset, frame),
         broken=broken,
+        native=native,
     )
 
 

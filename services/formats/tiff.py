@@ -23,12 +23,15 @@ from numpy.typing import NDArray
 
 from services.core.errors import ChoiceNeeded, InvalidInput, Reason, TooLarge
 from services.core.volume import Affine, Volume
+from services.formats.room import Plan, Room
 from services.formats.source import (
     MAX_CHOICES,
     MAX_SLICES,
+    UNIT_MM,
     Progress,
     SourceFile,
     bad_header,
+    check_packing,
     check_size,
     file_choices,
     frame_choices,
@@ -42,11 +45,6 @@ _MAGIC = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
 # Size in bytes of a value of each TIFF field type.
 _TYPE_BYTES = {1: 1, 2: 1, 3: 2, 4: 4, 5: 8, 6: 1, 7: 1, 8: 2, 9: 4, 10: 8, 11: 4, 12: 8, 13: 4, 16: 8, 17: 8, 18: 8}
 _MAX_TAGS = 4096
-_MM = {
-    "m": 1000.0, "meter": 1000.0, "metre": 1000.0, "cm": 10.0, "centimeter": 10.0, "mm": 1.0, "millimeter": 1.0,
-    "millimetre": 1.0, "um": 1e-3, "µm": 1e-3, "μm": 1e-3, "micron": 1e-3, "microns": 1e-3, "micrometer": 1e-3,
-    "nm": 1e-6, "nanometer": 1e-6, "inch": 25.4, "in": 25.4,
-}  # fmt: skip
 _WHITE_IS_ZERO, _PALETTE = 0, 3
 
 
@@ -72,13 +70,19 @@ def natural_key(name: str) -> list[tuple[int, int, str]]:
     return [(1, int(part), "") if index % 2 else (0, 0, part) for index, part in enumerate(parts)]
 
 
-def read_tiff(files: Sequence[SourceFile], frame: int | None = None, progress: Progress | None = None) -> Volume:
+def read_tiff(
+    files: Sequence[SourceFile],
+    frame: int | None = None,
+    progress: Progress | None = None,
+    room: Room | None = None,
+) -> Volume:
     """Read a stack.
 
     Args:
         files: one file of one or more pages, or several of one page each.
         frame: which channel or time point, from 0 (channels vary fastest); ``None`` where there is only one.
         progress: called with slices read and slices in all.
+        room: where the voxels of a stack of one file go; ``None``: into memory.
 
     Returns:
         Voxels as stored (64-bit floats narrowed), pages as slices. `Volume.source_axes` is that of a NIfTI file of the same
@@ -90,7 +94,7 @@ def read_tiff(files: Sequence[SourceFile], frame: int | None = None, progress: P
         TooLarge: more pages or voxels than are read.
     """
     if len(files) == 1:
-        voxels, stack = _read_file(files[0], frame, progress)
+        voxels, stack = _read_file(files[0], frame, progress, room or Room())
     else:
         voxels, stack = _read_folder(sorted(files, key=lambda f: natural_key(f.name)), frame, progress)
     slices = len(voxels)
@@ -118,7 +122,7 @@ def _read_folder(files: list[SourceFile], frame: int | None, progress: Progress 
     images: list[NDArray[Any]] = []
     first: _Stack | None = None
     for done, file in enumerate(files, 1):
-        voxels, stack = _read_file(file, frame, None)
+        voxels, stack = _read_file(file, frame, None, Room())
         if len(voxels) != 1 or (images and (voxels[0].shape, voxels.dtype) != (images[0].shape, images[0].dtype)):
             raise _several(files)
         first = first or stack
@@ -139,7 +143,7 @@ def _several(files: list[SourceFile]) -> ChoiceNeeded:
     )
 
 
-def _read_file(file: SourceFile, frame: int | None, progress: Progress | None) -> tuple[NDArray[Any], _Stack]:
+def _read_file(file: SourceFile, frame: int | None, progress: Progress | None, room: Room) -> tuple[NDArray[Any], _Stack]:
     import tifffile  # a third of a second, and not every import is a TIFF
 
     with refusing(file.name):
@@ -150,8 +154,10 @@ def _read_file(file: SourceFile, frame: int | None, progress: Progress | None) -
             shape, dtype = _check_pages(file, pages, bool(tif.is_imagej))
             stack = _interpret(file, tif, len(pages))
             check_size(file.name, stack.slices, *shape)
+            if pages[0].compression != 1:
+                check_packing(file, len(pages) * shape[0] * shape[1] * dtype.itemsize)
             numbers = stack.pages_of[_choose_frame(file, stack, frame)]
-            return _read_pages(file, tif, pages, numbers, _kept(dtype), progress), stack
+            return _read_pages(file, tif, pages, numbers, _plan(stack, shape, dtype), progress, room), stack
 
 
 def _walk(file: SourceFile, raw: IO[bytes]) -> None:
@@ -282,7 +288,7 @@ def _interpret(file: SourceFile, tif: Any, pages: int) -> _Stack:
 def _imagej_spacing(meta: dict[str, Any], tags: Any, images: int) -> tuple[tuple[float, float, float], tuple[str, ...]]:
     """Distances of slices, rows and columns in mm. ImageJ leaves out a slice distance of one unit."""
     unit = str(meta.get("unit", "")).replace("\\u00B5", "µ").strip().lower()
-    scale = _MM.get(unit)
+    scale = UNIT_MM.get(unit)
     if scale is None:
         return (1.0, 1.0, 1.0), ("The file does not say how large its voxels are; 1 mm is assumed in each direction.",)
     column, row = (_per_unit(tags, key) for key in ("XResolution", "YResolution"))
@@ -329,7 +335,7 @@ def _frame_text(stack: _Stack, number: int) -> str:
 
 def _ome_size(ome: dict[str, str], axis: str) -> float | None:
     """The size of a voxel along an axis in mm; ``None`` where the file does not say it."""
-    value, scale = ome.get(f"PhysicalSize{axis}"), _MM.get(ome.get(f"PhysicalSize{axis}Unit", "µm").lower())
+    value, scale = ome.get(f"PhysicalSize{axis}"), UNIT_MM.get(ome.get(f"PhysicalSize{axis}Unit", "µm").lower())
     return None if value is None or scale is None else float(value) * scale
 
 
@@ -346,11 +352,11 @@ def _choose_frame(file: SourceFile, stack: _Stack, frame: int | None) -> int:
     return frame or 0
 
 
-def _kept(dtype: np.dtype[Any]) -> np.dtype[Any]:
-    """The type that pixels of a type are kept in: native byte order, bits as bytes, floats of 32 bits."""
-    if dtype.kind == "b":
-        return np.dtype(np.uint8)
-    return np.dtype(np.float32) if dtype.kind == "f" else dtype.newbyteorder("=")
+def _plan(stack: _Stack, shape: tuple[int, int], dtype: np.dtype[Any]) -> Plan:
+    """The volume of a stack. Pixels are kept in native byte order, bits as bytes, floats of 32 bits."""
+    kept = np.dtype(np.uint8 if dtype.kind == "b" else np.float32 if dtype.kind == "f" else dtype.newbyteorder("="))
+    slices = stack.slices
+    return Plan((slices, *shape), kept, stack_affine(stack.spacing_mm), np.ones(slices), np.zeros(slices))
 
 
 def _read_pages(
@@ -358,13 +364,14 @@ def _read_pages(
     tif: Any,
     pages: list[Any],
     numbers: Sequence[int],
-    kept: np.dtype[Any],
+    plan: Plan,
     progress: Progress | None,
+    room: Room,
 ) -> NDArray[Any]:
     """The pixels of the pages ``numbers`` as ``(slices, rows, columns)``."""
     if max(numbers) >= len(pages):  # ImageJ writes large stacks as one page, the others' pixels just follow
         whole = _contiguous(file, tif, pages[0], max(numbers) + 1)
-        some: NDArray[Any] = whole[list(numbers)].astype(kept, copy=False)
+        some: NDArray[Any] = whole[list(numbers)].astype(plan.dtype, copy=False)
         return some
     voxels: NDArray[Any] | None = None
     for done, number in enumerate(numbers):
@@ -372,8 +379,9 @@ def _read_pages(
         if image.shape != (pages[0].imagelength, pages[0].imagewidth):
             raise bad_header(file.name, "has a page of another size than it says")
         if voxels is None:  # only now is it known that the sizes are true
-            voxels = np.empty((len(numbers), *image.shape), dtype=kept)
+            voxels = room.take(plan)
         voxels[done] = image
+        room.ready(done)
         if progress:
             progress(done + 1, len(numbers))
     assert voxels is not None

@@ -7,9 +7,11 @@ first writer wins and nobody ever sees half an object. Then the folder is synced
 from __future__ import annotations
 
 import errno
+import fcntl
 import os
+import shutil
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from uuid import uuid4
 
@@ -37,16 +39,34 @@ class DirectoryStore(Store):
                         file.write(chunk)
                     file.flush()
                     os.fsync(file.fileno())
-                self._make_folder(target.parent)
-                try:
-                    os.link(temporary, target)
-                    won = True
-                except FileExistsError:
-                    won = False
-                _sync_folder(target.parent)  # also for the loser: who won may have died before doing it
-                return won
+                return self._publish(temporary, target)
             finally:
                 temporary.unlink(missing_ok=True)
+
+    def adopt(self, key: str, path: Path) -> bool:
+        target = self._path(key)
+        with _store_errors():
+            with open(path, "rb") as file:
+                os.fsync(file.fileno())
+            return self._publish(path, target)
+
+    @contextmanager
+    def scratch(self) -> Iterator[Path]:
+        folder = self.root / _TEMPORARY / uuid4().hex
+        with _store_errors():  # also what goes wrong with the files in it
+            folder.mkdir()
+            held = _hold(folder)
+            try:
+                yield folder
+            finally:
+                shutil.rmtree(folder, ignore_errors=True)
+                os.close(held)
+
+    def file(self, key: str) -> Path | None:
+        with _store_errors():
+            path = self._path(key)
+            path.stat()
+            return path
 
     def read(self, key: str, start: int = 0, size: int | None = None) -> bytes:
         with _store_errors(), open(self._path(key), "rb") as file:
@@ -86,6 +106,7 @@ class DirectoryStore(Store):
     def check(self) -> None:
         probe = self.root / _TEMPORARY / uuid4().hex
         with _store_errors():
+            self._sweep()
             try:
                 probe.write_bytes(b"calque")
                 if probe.read_bytes() != b"calque":
@@ -95,6 +116,26 @@ class DirectoryStore(Store):
 
     def _path(self, key: str) -> Path:
         return self.root / check_key(key)
+
+    def _publish(self, file: Path, target: Path) -> bool:
+        """Give a synced file its name, unless that is taken; durably. Returns whether it got it."""
+        self._make_folder(target.parent)
+        try:
+            os.link(file, target)
+            won = True
+        except FileExistsError:
+            won = False
+        _sync_folder(target.parent)  # also for the loser: who won may have died before doing it
+        return won
+
+    def _sweep(self) -> None:
+        """Remove scratch folders of processes that died: nobody holds them."""
+        for entry in os.scandir(self.root / _TEMPORARY):
+            if entry.is_dir(follow_symlinks=False):
+                with suppress(OSError):  # held, or just gone
+                    held = _hold(Path(entry.path))
+                    shutil.rmtree(entry.path, ignore_errors=True)
+                    os.close(held)
 
     def _make_folder(self, folder: Path) -> None:
         """Make a folder and its parents, each entry durable in its parent."""
@@ -111,6 +152,17 @@ def _unless_missing(error: OSError) -> None:
     """A folder that is not there has no objects; one that cannot be read is an error, not empty."""
     if not isinstance(error, FileNotFoundError):
         raise error
+
+
+def _hold(folder: Path) -> int:
+    """Lock a folder as long as the descriptor is open. Raises: OSError, another process holds it."""
+    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError:
+        os.close(descriptor)
+        raise
+    return descriptor
 
 
 def _sync_folder(folder: Path) -> None:

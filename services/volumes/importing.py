@@ -5,57 +5,111 @@ from __future__ import annotations
 import io
 import time
 from collections.abc import Callable
+from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import NDArray
 from PIL import Image
 
-from services.core.geometry import acquisition_plane, plane_geometry
-from services.core.volume import Volume, grey_map, intensity_window, to_window
+from services.core.geometry import PlaneGeometry, acquisition_plane, plane_geometry
+from services.core.volume import to_window
 from services.formats.read import suggested_name
-from services.formats.source import scratch_folder
-from services.formats.worker import Limits, read_in_worker
+from services.formats.room import Plan
+from services.formats.shared_room import VOXELS
+from services.formats.worker import Limits, Stop, read_in_worker
 from services.store.catalogue import Catalogue, VolumeRecord
+from services.store.port import Store
+from services.volumes.intake import Intake
 from services.volumes.uploads import UploadFolder
 
 THUMBNAIL_PIXELS = 320
+PREVIEW_PIXELS = 256
+
+
+@dataclass(frozen=True)
+class Step:
+    """How far an import is: of files looked at, or of slices read."""
+
+    done: int
+    total: int
+    slices: bool
+
+
+@dataclass(frozen=True)
+class Preview:
+    """A slice that is there: its plane, its number in it, a JPEG."""
+
+    plane: PlaneGeometry
+    slice: int
+    picture: bytes
+
+
+Watch = Callable[[Step | Preview | VolumeRecord], None]
 
 
 def import_upload(
     upload: UploadFolder,
-    catalogue: Catalogue,
+    store: Store,
     *,
     name: str,
     series: str,
     frame: int | None,
     limits: Limits,
-    progress: Callable[[int, int], None],
-) -> VolumeRecord:
-    """Make a volume of an upload's files and forget the upload. Blocks; errors are those of ``Volumes.Import``."""
-    with scratch_folder() as folder:
-        files = upload.assemble(folder)
-        volume = read_in_worker(files, series=series, frame=frame, progress=progress, limits=limits)
-    window = intensity_window(volume)
-    record = catalogue.add(
-        volume,
-        name=name or suggested_name(files, volume),
-        imported_ms=time.time_ns() // 1_000_000,
-        window=window,
-        grey=grey_map(volume),
-        thumbnail=thumbnail(volume, volume.voi or window),
-    )
+    watch: Watch,
+    stop: Stop,
+) -> None:
+    """Make a volume of an upload's files, and forget the upload. Blocks.
+
+    Args:
+        watch: told of progress and pictures, from several threads, and of the record as soon as the volume is readable.
+        stop: ends it; then there is no volume, and the upload stays.
+
+    Raises:
+        Stopped: by ``stop``. The errors of ``Volumes.Import``.
+    """
+    # Slices are counted as they come: what the reader tells by itself is of files until then.
+    counting = Intake(stop, lambda done, total: watch(Step(done, total, True)), lambda *seen: watch(_preview(*seen)))
+    with store.scratch() as folder, counting as intake:
+        stop.check()
+        files = upload.sources(folder)
+        volume = read_in_worker(
+            files,
+            series=series,
+            frame=frame,
+            progress=lambda done, total: None if intake.begun else watch(Step(done, total, False)),
+            limits=limits,
+            folder=folder,
+            follower=intake,
+            stop=stop,
+        )
+        file, window, grey = intake.finish(volume, folder / VOXELS)
+        middle = volume.shape[0] // 2
+        plane = plane_geometry(volume.shape, volume.affine, acquisition_plane(volume.shape, volume.affine))
+        record = Catalogue(store).add(
+            volume,
+            name=name or suggested_name(files, volume),
+            imported_ms=time.time_ns() // 1_000_000,
+            window=window,
+            grey=grey,
+            thumbnail=picture(plane, volume.intensity(middle), volume.voi or window, THUMBNAIL_PIXELS),
+            file=file,
+        )
+        watch(record)
     upload.delete()
-    return record
 
 
-def thumbnail(volume: Volume, window: tuple[float, float]) -> bytes:
-    """JPEG of the middle acquisition slice as the viewer shows it, true proportions, at most `THUMBNAIL_PIXELS` wide."""
-    plane = plane_geometry(volume.shape, volume.affine, acquisition_plane(volume.shape, volume.affine))
-    middle = volume.shape[0] // 2
-    levels = np.rint(to_window(volume.intensity(middle), window)).astype(np.uint8)
-    image = plane.image_of_cut(levels)
+def _preview(plan: Plan, index: int, intensity: NDArray[np.float32], window: tuple[float, float]) -> Preview:
+    plane = plane_geometry(plan.shape, plan.affine, acquisition_plane(plan.shape, plan.affine))
+    # Which way round slices are numbered, the map tells both ways.
+    return Preview(plane, plane.voxel_index(index), picture(plane, intensity, window, PREVIEW_PIXELS))
+
+
+def picture(plane: PlaneGeometry, intensity: NDArray[np.float32], window: tuple[float, float], pixels: int) -> bytes:
+    """JPEG of an acquisition slice as the viewer shows it, true proportions, at most ``pixels`` wide and high."""
     width_mm, height_mm = plane.columns * plane.column_mm, plane.rows * plane.row_mm
-    scale = THUMBNAIL_PIXELS / max(width_mm, height_mm)
+    scale = pixels / max(width_mm, height_mm)
     size = (max(1, round(width_mm * scale)), max(1, round(height_mm * scale)))
+    levels = np.rint(to_window(plane.image_of_cut(intensity), window)).astype(np.uint8)
     buffer = io.BytesIO()
-    Image.fromarray(np.ascontiguousarray(image)).resize(size, Image.Resampling.BICUBIC).save(buffer, "JPEG", quality=80)
+    Image.fromarray(np.ascontiguousarray(levels)).resize(size, Image.Resampling.BICUBIC).save(buffer, "JPEG", quality=80)
     return buffer.getvalue()

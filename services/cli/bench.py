@@ -8,6 +8,7 @@ from pathlib import Path
 
 from rich.console import Console
 
+from services.bench.forests import measure_forests
 from services.bench.importing import measure_imports
 from services.bench.latency import measure
 from services.cli.children import peak_mib, services
@@ -45,5 +46,16 @@ def bench_imports(rounds: int, report: Path | None) -> None:
             f"{figure['plain_median_s']:.3f} s, memory {figure['memory_ratio']:.2f} × the voxels"
             + (f", first picture after {figure['preview_median_s']:.3f} s" if "preview_median_s" in figure else "")
         )
+    if report:
+        report.write_text(json.dumps(figures, indent=1))
+
+
+def bench_forests(rounds: int, report: Path | None) -> None:
+    """Measure fitting and asking the forest, print, and write JSON where asked. Raises: CalqueError."""
+    console = Console(highlight=False, soft_wrap=True)
+    console.print("Drawing white and grey matter on the sample MRI …")
+    figures = {"white": measure_forests("white", rounds), "grey": measure_forests("grey", rounds)}
+    for name in figures["white"]:
+        console.print(f"{name:>26}  white {figures['white'][name]:<10.4g} grey {figures['grey'][name]:.4g}")
     if report:
         report.write_text(json.dumps(figures, indent=1))

@@ -42,6 +42,7 @@ ONLY_IN: dict[str, set[str]] = {
     "tensorflow": {"trainer"},
     "keras": {"trainer"},
     "kivy": {"tablet_client", "services.cli"},
+    "matplotlib": {"services.bench"},
 }
 OURS = {"services", "tablet_client", "trainer", "calque"}
 

@@ -56,7 +56,7 @@ def _masked(volume: Volume, source: Path, segment: int) -> Volume:
     axes, (file, *others) = volume.source_axes, source_files(source)
     if others:
         raise InvalidInput("A mask is one file.")
-    mask = read_mask(file, shape=volume.shape, affine=volume.affine, source_axes=axes, segment=segment, run=run)
+    mask = read_mask(file, shape=volume.shape, affine=volume.affine, source_axes=axes, label=segment, run=run)
     plain = np.ones(volume.shape[0]), np.zeros(volume.shape[0])
     return replace(volume, voxels=mask.astype(np.uint8), slope=plain[0], intercept=plain[1])
 

@@ -159,6 +159,42 @@ def bench(
 
 
 @app.command()
+def robot(
+    image: Annotated[Path | None, typer.Option(help="Volume: DICOM folder, NIfTI or TIFF.")] = None,
+    mask: Annotated[Path | None, typer.Option(help="What is to be found in it: NIfTI or TIFF on the same voxels.")] = None,
+    label: Annotated[int, typer.Option(min=0, help="The value in the mask that is searched; 0: all but zero.")] = 0,
+    manifest: Annotated[Path | None, typer.Option(help="TOML file of several volumes, instead of the three.")] = None,
+    preset: Annotated[str, typer.Option(help="How the service computes.")] = "paper",
+    corrections: Annotated[int, typer.Option(min=0, help="How often the clinician corrects.")] = 5,
+    seed: Annotated[list[int] | None, typer.Option(min=0, help="Of hand and forest; several times: several runs.")] = None,
+    variants: Annotated[bool, typer.Option("--variants", help="Other habits of the hand as well.")] = False,
+    server: Annotated[str, typer.Option(help="Address of services that run already; none: our own.")] = "",
+    json: Annotated[Path | None, typer.Option(help="Write every figure to this file.")] = None,
+    plot: Annotated[Path | None, typer.Option(help="Write a PNG: Dice against corrections and stroke pixels.")] = None,
+) -> None:
+    """Measure how few strokes a preset needs: a simulated clinician who knows the mask draws, and corrects.
+
+    It draws over the same contract as the tablet. On a server of yours the volumes stay, its annotations do not.
+    """
+    from services.cli.robot import Options, run_robot
+
+    options = Options(
+        image=image,
+        mask=mask,
+        label=label,
+        manifest=manifest,
+        preset=preset,
+        corrections=corrections,
+        seeds=tuple(dict.fromkeys(seed or [0])),
+        variants=variants,
+        server=server,
+        json=json,
+        plot=plot,
+    )
+    run_robot(options)
+
+
+@app.command()
 def train(
     run: Annotated[Path, typer.Argument(help="Folder of the run, made new: configuration, curve, encoder.onnx.")],
     volumes: Annotated[list[Path] | None, typer.Argument(help="Volumes to learn from; none: the sample MRI.")] = None,

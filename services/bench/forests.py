@@ -20,7 +20,7 @@ from services.bench.plain import from_scikit_learn, table_one_forest
 from services.core.forest import Forest, balanced, fit, predict_levels
 from services.core.mask import best_threshold
 from services.core.pipeline import gather, slice_features
-from services.core.volume import intensity_window
+from services.core.volume import Volume, intensity_window
 from services.formats.read import read_volume
 from services.formats.sample import Tissue, reference_mask, sample_volume
 from services.formats.source import source_files
@@ -86,34 +86,39 @@ def measure_forests(tissue: Tissue, rounds: int) -> dict[str, float]:
     }
 
 
-def draw(tissue: Tissue) -> Drawn:
-    """Draw on the sample MRI. Raises: CalqueError."""
+def draw(tissue: Tissue, rounds: int = _CORRECTIONS) -> Drawn:
+    """Draw on a slab of the sample MRI, and correct so many times. Raises: CalqueError."""
     volume = read_volume(source_files(sample_volume()))
     truth = reference_mask(tissue)
     middle = int(np.argmax(np.count_nonzero(truth, axis=(1, 2))))
-    slab = slice(middle - _SLICES, middle + _SLICES + 1)
+    return draw_on(volume, truth, slice(middle - _SLICES, middle + _SLICES + 1), rounds)
+
+
+def draw_on(volume: Volume, truth: NDArray[np.bool_], slab: slice, rounds: int) -> Drawn:
+    """Draw on some slices of a volume, and correct so many times."""
     truth = truth[slab]
     window = intensity_window(volume)
-    features = np.stack([slice_features(volume, window, index) for index in range(slab.start, slab.stop)])
+    features = np.stack([slice_features(volume, window, index) for index in range(*slab.indices(volume.shape[0]))])
     labels = np.zeros(truth.shape, dtype=np.uint8)
     strokes = first_strokes(truth, volume.affine)
     label = strokes[0].label
-    for again in range(_CORRECTIONS + 1):
+    for again in range(rounds + 1):
         for stroke in strokes:
             labels.ravel()[voxels_of(stroke, truth.shape, volume.affine)] = stroke.label
         samples, targets = gather(lambda index: features[index], labels)
-        if again < _CORRECTIONS:
-            levels = _levels(fit(samples, targets, seed=0), features, label)
+        if again < rounds:
+            levels = levels_of(fit(samples, targets, seed=0), features, label)
             strokes = corrections(truth, levels >= best_threshold(levels, truth).threshold, volume.affine)
     return Drawn(samples, targets, features, truth, label)
 
 
-def _levels(forest: Forest, features: Level, label: int) -> Level:
+def levels_of(forest: Forest, features: Level, label: int) -> Level:
+    """Probability × 255 of all slices: ``(slices, rows, columns)``."""
     return np.stack([predict_levels(forest, image, label) for image in features])
 
 
 def _dice(forest: Forest, drawn: Drawn) -> float:
-    return best_threshold(_levels(forest, drawn.features, drawn.label), drawn.truth).dice
+    return best_threshold(levels_of(forest, drawn.features, drawn.label), drawn.truth).dice
 
 
 def _in_turn(works: tuple[Callable[[], object], ...], rounds: int) -> list[float]:

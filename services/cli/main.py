@@ -156,20 +156,29 @@ def convert(
 
 @app.command()
 def bench(
-    what: Annotated[Literal["strokes", "import"], typer.Argument(help="What to measure.")] = "strokes",
+    what: Annotated[
+        Literal["strokes", "import", "forest", "classifiers"], typer.Argument(help="What to measure.")
+    ] = "strokes",
     strokes: Annotated[int, typer.Option(min=3, help="Strokes to draw.")] = 15,
-    rounds: Annotated[int, typer.Option(min=1, help="Imports of each kind.")] = 7,
+    rounds: Annotated[int, typer.Option(min=1, help="Imports of each kind, or fits.")] = 7,
+    manifest: Annotated[Path | None, typer.Option(help="TOML file of volumes to compare classifiers on.")] = None,
     json: Annotated[Path | None, typer.Option(help="Write the figures to this file as well.")] = None,
+    plot: Annotated[Path | None, typer.Option(help="Write a PNG of the comparison of classifiers.")] = None,
 ) -> None:
-    """Measure speed as a ratio to the plain way in the same run: from a stroke to its mask, or of an import.
+    """Measure speed as a ratio to the plain way in the same run: from a stroke to its mask, of an import, or of the forest.
 
     The plain way of strokes is scikit-image's trainable segmentation of the sample MRI; that of an import is bare pydicom
-    or nibabel reading the same 512 × 512 × 200 voxels.
+    or nibabel reading the same 512 × 512 × 200 voxels; that of the forest is scikit-learn's on the same samples and cores.
+    Classifiers are compared by Dice and seconds on the same first strokes, on the sample MRI or on volumes of yours.
     """
-    from services.cli.bench import bench_imports, bench_strokes
+    from services.cli.bench import bench_classifiers, bench_forests, bench_imports, bench_strokes
 
     if what == "import":
         bench_imports(rounds, json)
+    elif what == "forest":
+        bench_forests(rounds, json)
+    elif what == "classifiers":
+        bench_classifiers(manifest, json, plot)
     else:
         bench_strokes(strokes, json)
 

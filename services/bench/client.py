@@ -19,6 +19,7 @@ from calque.v1 import (
 from google.rpc import status_pb2
 
 from services.core.errors import CalqueError, Choice, Reason
+from services.formats.repair import NO_REPAIRS, Repairs
 from services.formats.source import SourceFile
 
 CHUNK_BYTES = 256 << 10
@@ -78,6 +79,7 @@ class Client:
         name: str = "",
         series: str = "",
         frame: int | None = None,
+        repairs: Repairs = NO_REPAIRS,
         progress: Progress = lambda what, done, total: None,
     ) -> volumes_pb2.Volume:
         """Send files and have them read into a volume. ``progress`` gets "Sending" in bytes, then "Reading" in slices.
@@ -88,7 +90,12 @@ class Client:
         upload_id = self.upload(files, progress)
         with refusals():
             request = volumes_pb2.ImportRequest(
-                upload_id=upload_id, name=name, series=series, frame_plus_one=0 if frame is None else frame + 1
+                upload_id=upload_id,
+                name=name,
+                series=series,
+                frame_plus_one=0 if frame is None else frame + 1,
+                resample=repairs.resample,
+                shear=repairs.shear,
             )
             volume = volumes_pb2.Volume()
             for response in self.volumes.Import(request):

@@ -15,6 +15,9 @@ app = typer.Typer(
     help="Segment a medical image volume from a few pen strokes. Research software, not a medical device.",
 )
 
+Resample = Annotated[bool, typer.Option("--resample", help="Fill missing and even out uneven slices; flagged for ever.")]
+Shear = Annotated[bool, typer.Option("--shear", help="Straighten tilted slices (gantry tilt); flagged for ever.")]
+
 
 def main() -> None:
     """Entry point. An error of ours is one sentence and exit status 2, never a traceback."""
@@ -74,6 +77,8 @@ def run(
     ] = None,
     series: Annotated[str, typer.Option(help="Which series, where the files hold several.")] = "",
     frame: Annotated[int | None, typer.Option(min=1, help="Which image of a 4-D file, from 1.")] = None,
+    resample: Resample = False,
+    shear: Shear = False,
     reference: Annotated[Path | None, typer.Option(help="Mask of the object, to compare with, in scripted runs.")] = None,
     out: Annotated[Path, typer.Option(help="Where a scripted run leaves its files.")] = Path("out"),
     store: Annotated[Path | None, typer.Option(help="Folder of the store; scripted runs use a temporary one.")] = None,
@@ -85,8 +90,10 @@ def run(
     """Start the services and the tablet on this machine, with a volume or a sample MRI."""
     from services.cli.run import Options, run_all
     from services.cli.source import Source
+    from services.formats.repair import Repairs
 
-    source = Source(path=volume, series=series, frame=None if frame is None else frame - 1)
+    number = None if frame is None else frame - 1
+    source = Source(path=volume, series=series, frame=number, repairs=Repairs(resample, shear))
     run_all(Options(source=source, reference=reference, out=out, store=store, scripted=scripted, size=size))
 
 
@@ -121,6 +128,8 @@ def convert(
     target: Annotated[Path, typer.Argument(metavar="OUT", help="File to write: .nii, .nii.gz, .tif or .tiff.")],
     series: Annotated[str, typer.Option(help="Which series, where the files hold several.")] = "",
     frame: Annotated[int | None, typer.Option(min=1, help="Which image of a 4-D file, from 1.")] = None,
+    resample: Resample = False,
+    shear: Shear = False,
     on: Annotated[
         Path | None, typer.Option("--source", help="The volume that IN is a mask of, such as the series of a DICOM-SEG.")
     ] = None,
@@ -130,28 +139,46 @@ def convert(
     """Write a volume, or a mask of it, as NIfTI or TIFF: the same voxels, at the same place where NIfTI is chosen."""
     from services.cli.convert import convert as convert_files
     from services.cli.words import tell
+    from services.formats.repair import Repairs
 
-    zero_based = None if frame is None else frame - 1
-    told = convert_files(source, target, series=series, frame=zero_based, force=force, on=on, segment=segment)
+    told = convert_files(
+        source,
+        target,
+        series=series,
+        frame=None if frame is None else frame - 1,
+        repairs=Repairs(resample, shear),
+        force=force,
+        on=on,
+        segment=segment,
+    )
     tell(told)
 
 
 @app.command()
 def bench(
-    what: Annotated[Literal["strokes", "import"], typer.Argument(help="What to measure.")] = "strokes",
+    what: Annotated[
+        Literal["strokes", "import", "forest", "classifiers"], typer.Argument(help="What to measure.")
+    ] = "strokes",
     strokes: Annotated[int, typer.Option(min=3, help="Strokes to draw.")] = 15,
-    rounds: Annotated[int, typer.Option(min=1, help="Imports of each kind.")] = 7,
+    rounds: Annotated[int, typer.Option(min=1, help="Imports of each kind, or fits.")] = 7,
+    manifest: Annotated[Path | None, typer.Option(help="TOML file of volumes to compare classifiers on.")] = None,
     json: Annotated[Path | None, typer.Option(help="Write the figures to this file as well.")] = None,
+    plot: Annotated[Path | None, typer.Option(help="Write a PNG of the comparison of classifiers.")] = None,
 ) -> None:
-    """Measure speed as a ratio to the plain way in the same run: from a stroke to its mask, or of an import.
+    """Measure speed as a ratio to the plain way in the same run: from a stroke to its mask, of an import, or of the forest.
 
     The plain way of strokes is scikit-image's trainable segmentation of the sample MRI; that of an import is bare pydicom
-    or nibabel reading the same 512 × 512 × 200 voxels.
+    or nibabel reading the same 512 × 512 × 200 voxels; that of the forest is scikit-learn's on the same samples and cores.
+    Classifiers are compared by Dice and seconds on the same first strokes, on the sample MRI or on volumes of yours.
     """
-    from services.cli.bench import bench_imports, bench_strokes
+    from services.cli.bench import bench_classifiers, bench_forests, bench_imports, bench_strokes
 
     if what == "import":
         bench_imports(rounds, json)
+    elif what == "forest":
+        bench_forests(rounds, json)
+    elif what == "classifiers":
+        bench_classifiers(manifest, json, plot)
     else:
         bench_strokes(strokes, json)
 

@@ -17,7 +17,7 @@ from services.formats.dicom_pixels import NATIVE, NativePixels, native_pixels, t
 from services.formats.dicom_scan import UNDEFINED, Header, read_header
 from services.formats.dicomdir import referenced
 from services.formats.siemens import read_mosaic
-from services.formats.source import MAX_SLICES, MAX_VOXELS, SourceFile, bad_header, short_name, truncated
+from services.formats.source import MAX_SLICES, MAX_VOXELS, SourceFile, bad_header, one_line, short_name, truncated
 
 # Storage classes that have rows and columns but are results, not images to draw on.
 _RESULTS = {
@@ -26,6 +26,7 @@ _RESULTS = {
     "1.2.840.10008.5.1.4.1.1.481.2": "radiotherapy dose",
 }
 _DIRECTORY = "1.2.840.10008.1.3.10"
+_DATES = ("AcquisitionDate", "AcquisitionDateTime", "SeriesDate", "StudyDate")
 _UIDS = (
     "SOPClassUID", "SOPInstanceUID", "StudyInstanceUID", "SeriesInstanceUID", "FrameOfReferenceUID",
     "MediaStorageSOPClassUID", "MediaStorageSOPInstanceUID", "TransferSyntaxUID",
@@ -39,7 +40,7 @@ _TAGS = [
     "ImagePositionPatient", "ImageOrientationPatient", "PixelSpacing", "SliceThickness", "SpacingBetweenSlices",
     "RescaleSlope", "RescaleIntercept", "TemporalPositionIdentifier", "AcquisitionNumber", "TriggerTime", "EchoNumbers",
     "InstanceNumber", "BitsStored", "HighBit", "PixelRepresentation", "WindowCenter", "WindowWidth", "VOILUTFunction",
-    "ModalityLUTSequence", "EchoTime", "DiffusionBValue", "AcquisitionTime",
+    "ModalityLUTSequence", "EchoTime", "DiffusionBValue", "AcquisitionTime", *_DATES,
     "SharedFunctionalGroupsSequence", "PerFrameFunctionalGroupsSequence",
 ]  # fmt: skip
 _WANTED: list[BaseTag | int] = [*(int(Tag(keyword)) for keyword in _TAGS), *PRIVATE_TAGS]
@@ -57,6 +58,7 @@ class Image:
     kind: str  # LOCALIZER, DERIVED or empty
     modality: str
     description: str
+    date: str  # "2004-01-19", to choose by; a volume has none
     rows: int
     columns: int
     position: NDArray[np.float64] | None
@@ -107,11 +109,13 @@ def read_images(file: SourceFile, index: int) -> Found:
     sop_class = str(dataset.get("SOPClassUID") or meta.get("MediaStorageSOPClassUID") or "")
     name = pydicom.uid.UID(sop_class).name if sop_class else ""
     if sop_class == _DIRECTORY:
-        return Found(what="directory of a disc (DICOMDIR)", names=tuple(referenced(file)))
+        return Found(what="DICOMDIR", names=tuple(referenced(file)))
     if sop_class in _RESULTS:
         return Found(what=_RESULTS[sop_class])
     if "Rows" not in dataset or "Columns" not in dataset:
-        if not sop_class or "Image Storage" in name:
+        # What ends within its file meta, or within the very name of its class, may have been an image.
+        whole = dataset.get("SOPClassUID") and sop_class == str(meta.get("MediaStorageSOPClassUID") or sop_class)
+        if not whole or "Image Storage" in name:
             raise truncated(file.name)
         return Found(what=name if name != sop_class else "unknown object")
 
@@ -227,8 +231,9 @@ def _image(
         series=str(dataset.get("SeriesInstanceUID") or ""),
         frame_of_reference=str(dataset.get("FrameOfReferenceUID") or ""),
         kind="LOCALIZER" if "LOCALIZER" in kinds else "DERIVED" if "DERIVED" in kinds else "",
-        modality=_text(_soft(dataset, "Modality"), 16),
-        description=_text(_soft(dataset, "SeriesDescription"), 64),
+        modality=one_line(_soft(dataset, "Modality"), 16),
+        description=one_line(_soft(dataset, "SeriesDescription"), 64),
+        date=_date(dataset),
         rows=int(dataset.Rows),
         columns=int(dataset.Columns),
         position=_numbers(value("ImagePositionPatient", "PlanePositionSequence"), 3),
@@ -255,7 +260,7 @@ def _source(dataset: Any, frame: int) -> SourceSeries:
     """What an export on this image must name."""
 
     def text(keyword: str) -> str:
-        return _text(_soft(dataset, keyword), 64)
+        return one_line(_soft(dataset, keyword), 64)
 
     return SourceSeries(
         study_uid=text("StudyInstanceUID"),
@@ -327,6 +332,15 @@ def _soft(dataset: Any, keyword: str) -> Any:
         return None
 
 
+def _date(dataset: Any) -> str:
+    """The day of the acquisition, else of the series or the study; empty where none can be read."""
+    for keyword in _DATES:
+        digits = str(_soft(dataset, keyword) or "")[:8]
+        if len(digits) == 8 and digits.isascii() and digits.isdigit():
+            return f"{digits[:4]}-{digits[4:6]}-{digits[6:]}"
+    return ""
+
+
 def _number(value: Any) -> float:
     values = _listed(value)
     try:
@@ -349,8 +363,3 @@ def _listed(value: Any) -> list[Any]:
 def _numbers(value: Any, count: int) -> NDArray[np.float64] | None:
     values = _listed(value)
     return np.array([float(v) for v in values]) if len(values) == count else None
-
-
-def _text(value: Any, most: int) -> str:
-    """Text of a header as one printable line."""
-    return "".join(c for c in str(value or "") if c.isprintable()).strip()[:most]

@@ -11,10 +11,11 @@ from numpy.typing import NDArray
 
 from services.core.errors import ChoiceNeeded, InvalidInput, Reason
 from services.core.volume import Affine, Volume
+from services.formats.contents import is_segmentation
 from services.formats.metaimage import is_metaimage
 from services.formats.nifti import head_of, is_nifti
 from services.formats.nrrd import is_nrrd
-from services.formats.read import is_segmentation, read_volume
+from services.formats.read import read_volume
 from services.formats.source import SourceFile, check_names, short_name
 from services.formats.tiff import is_tiff
 

@@ -13,10 +13,12 @@ from PIL import Image
 
 from services.core.geometry import PlaneGeometry, acquisition_plane, plane_geometry
 from services.core.volume import to_window
-from services.formats.read import suggested_name
+from services.formats.offer import Listing
+from services.formats.read import Repairs, suggested_name
 from services.formats.room import Plan
 from services.formats.shared_room import VOXELS
-from services.formats.worker import Limits, Stop, read_in_worker
+from services.formats.source import scratch_folder
+from services.formats.worker import Limits, Stop, list_in_worker, read_in_worker
 from services.store.catalogue import Catalogue, VolumeRecord
 from services.store.port import Store
 from services.volumes.intake import Intake
@@ -47,6 +49,12 @@ class Preview:
 Watch = Callable[[Step | Preview | VolumeRecord], None]
 
 
+def list_upload(upload: UploadFolder, limits: Limits) -> Listing:
+    """What an upload's files hold. Blocks; errors are those of ``Volumes.ListSeries``."""
+    with scratch_folder() as folder:
+        return list_in_worker(upload.sources(folder), limits=limits)
+
+
 def import_upload(
     upload: UploadFolder,
     store: Store,
@@ -54,6 +62,7 @@ def import_upload(
     name: str,
     series: str,
     frame: int | None,
+    repairs: Repairs,
     limits: Limits,
     watch: Watch,
     stop: Stop,
@@ -76,6 +85,7 @@ def import_upload(
             files,
             series=series,
             frame=frame,
+            repairs=repairs,
             progress=lambda done, total: None if intake.begun else watch(Step(done, total, False)),
             limits=limits,
             folder=folder,

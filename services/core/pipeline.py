@@ -7,8 +7,8 @@ bytes are the same in whatever order slices are visited, and whichever part of a
 * samples are gathered in the order of the voxels in the volume, not in the order of drawing or computing;
 * the forest depends on the samples and the seed alone, and a pixel's probability on the forest and its features.
 
-That is the preset ``paper``. The preset ``calque`` is the same with a model of where the object is (`services.core.spatial`);
-its coarse solution needs the whole volume, and after it slices again come in any order.
+That is the preset ``paper``. The preset ``calque`` is the same with a model of where the object is: see
+`services.core.spatial`. Its coarse solution needs the whole volume; after it, slices again come in any order.
 """
 
 from __future__ import annotations
@@ -76,7 +76,7 @@ def segment(
 
 
 def segment_by_shape(volume: Volume, labels: Level, *, seed: int = 0, label: int = 1) -> Segmentation:
-    """Segment a volume from its labelled voxels, with where they are. Arguments, result and errors as those of `segment`."""
+    """Segment a volume from its labelled voxels and where they are. Arguments, result and errors as of `segment`."""
     window = intensity_window(volume)
 
     def features_of(index: int) -> Level:

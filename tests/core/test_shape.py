@@ -46,7 +46,8 @@ def test_a_slice_is_completed_to_its_edges(radius: float) -> None:
     assert dice(found, disc(radius)) > 0.95
     # Without an edge nothing but the strokes can be told: the outline is somewhere between them.
     even = shape.completed(np.full(SIZE, 99, np.uint8), labels, (1.0, 1.0))
-    assert even[labels == 1].all() and not even[labels == 2].any()
+    assert even[labels == 1].all()
+    assert not even[labels == 2].any()
 
 
 def test_strokes_are_kept_also_where_the_image_says_otherwise() -> None:
@@ -57,7 +58,8 @@ def test_strokes_are_kept_also_where_the_image_says_otherwise() -> None:
         shape.completed(picture(disc(16)), labels, (1.0, 1.0)),
         shape.completed_with(picture(disc(16)), labels, (1.0, 1.0), np.zeros(SIZE, np.float32)),
     ):
-        assert found[labels == 1].all() and not found[labels == 2].any()
+        assert found[labels == 1].all()
+        assert not found[labels == 2].any()
 
 
 def test_a_ball_from_its_middle_slice() -> None:
@@ -85,7 +87,8 @@ def test_between_two_slices() -> None:
 
 def test_a_slice_without_the_object_ends_it() -> None:
     found = shape.Shape({2: disc(16), 5: np.zeros(SIZE, bool)}, (3.0, 1.0, 1.0))
-    assert not (found.log_odds(5) > 0).any() and not (found.log_odds(7) > 0).any()
+    assert not (found.log_odds(5) > 0).any()
+    assert not (found.log_odds(7) > 0).any()
     assert 0 < np.count_nonzero(found.log_odds(3) > 0) < disc(16).sum()
     assert not (shape.Shape({5: np.zeros(SIZE, bool)}, (3.0, 1.0, 1.0)).log_odds(1) > 0).any()
 
@@ -93,5 +96,6 @@ def test_a_slice_without_the_object_ends_it() -> None:
 def test_log_odds_and_probability() -> None:
     levels = np.arange(256, dtype=np.uint8)
     back = shape.probability(shape.log_odds(levels))
-    assert np.all(np.diff(back) >= 0) and abs(back[128] - 128 / 255) < 0.01
+    assert np.all(np.diff(back) >= 0)
+    assert abs(back[128] - 128 / 255) < 0.01
     assert abs(shape.log_odds(levels)).max() <= shape.MOST

@@ -63,17 +63,22 @@ def test_a_slice_between_its_neighbours() -> None:
 def test_bounds_seeds_and_sameness(shape: tuple[int, int, int], seed: int) -> None:
     one = problem(shape, seed)
     found = walk.solve(one, 3, (5, 5, 5))
-    assert found.shape == shape and found.dtype == np.float32
-    assert found.min() >= 0 and found.max() <= 1
-    assert (found[one.seeds == walk.OBJECT] == 1).all() and (found[one.seeds == walk.BACKGROUND] == 0).all()
+    assert found.shape == shape
+    assert found.dtype == np.float32
+    assert found.min() >= 0
+    assert found.max() <= 1
+    assert (found[one.seeds == walk.OBJECT] == 1).all()
+    assert (found[one.seeds == walk.BACKGROUND] == 0).all()
     assert walk.solve(one, 3, (5, 5, 5)).tobytes() == found.tobytes()
 
 
 def test_halved_and_doubled() -> None:
     one = problem((2, 5, 4), 3)
     half = walk.halved(one)
-    assert half.image.shape == (2, 3, 2) and half.spacing_mm == (3.0, 2.0, 3.0)
-    assert half.seeds[0, 0, 0] == walk.OBJECT and half.seeds[-1, -1, -1] == walk.BACKGROUND
+    assert half.image.shape == (2, 3, 2)
+    assert half.spacing_mm == (3.0, 2.0, 3.0)
+    assert half.seeds[0, 0, 0] == walk.OBJECT
+    assert half.seeds[-1, -1, -1] == walk.BACKGROUND
     assert half.prior[1, 0, 1] == pytest.approx(one.prior[1, :2, 2:].mean(), abs=1e-6)
     assert half.prior[1, 2, 0] == pytest.approx(one.prior[1, 4, :2].mean(), abs=1e-6)  # the last row stands for two
     values = np.arange(12, dtype=np.float32).reshape(2, 3, 2)

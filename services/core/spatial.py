@@ -42,8 +42,8 @@ _WEIGHT = 0.02
 _KNOWN = 1.0  # weight of a completed slice
 _COARSE_SWEEPS = (12, 12, 20)
 _DRAFT_SWEEPS = (12, 12, 20)
-_REFINE_SWEEPS = 10
-_COARSE_PIXELS = 256  # rows or columns that a coarse grid has at most
+_REFINE_SWEEPS = 8
+_COARSE_PIXELS = 160  # rows or columns that a coarse grid has at most
 _HALF = 1.0 / 3.0  # what the walker reaches on the outline of an object: priors fade away from the strokes
 
 

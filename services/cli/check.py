@@ -15,11 +15,9 @@ from services.cli.words import tell
 from services.core.errors import CalqueError, ChoiceNeeded, InvalidInput, Reason
 from services.core.geometry import acquisition_plane, edge_letters
 from services.core.volume import Volume
-from services.formats.archive import is_zip
-from services.formats.nifti import head_of, is_nifti
-from services.formats.read import is_dicom
+from services.formats.nifti import head_of
+from services.formats.read import kind_of_head
 from services.formats.source import SourceFile, refusing, source_files
-from services.formats.tiff import is_tiff
 from services.formats.worker import Limits, read_in_worker
 
 _HEAD = 1024
@@ -134,19 +132,12 @@ def _format(files: Sequence[SourceFile]) -> str:
     found: Counter[str] = Counter()
     for file in files:
         with refusing(file.name):
-            found[_kind(head_of(file, _HEAD))] += 1
+            found[kind_of_head(head_of(file, _HEAD))] += 1
     others = found.pop("", 0)
     if not others and len(files) == 1:
         return next(iter(found))
     parts = [f"{count} {kind} file{'s' if count > 1 else ''}" for kind, count in sorted(found.items())]
     return ", ".join(parts + ([f"{others} other{'s' if others > 1 else ''}"] if others and parts else []))
-
-
-def _kind(head: bytes) -> str:
-    for kind, told in ((is_dicom, "DICOM"), (is_nifti, "NIfTI"), (is_tiff, "TIFF"), (is_zip, "zip")):
-        if kind(head):
-            return told
-    return ""
 
 
 def _refusal(error: CalqueError) -> dict[str, Any]:

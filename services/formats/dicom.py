@@ -119,6 +119,7 @@ def read_dicom(
     slices, affine, repair = stack(placed, frame, chosen.images[0].thickness_mm or 1.0, repairs)
     if len(slices) == 1:
         warnings.add("There is one slice only; its thickness is taken for the distance of slices.")
+    warnings |= {sentence for image in chosen.images for sentence in image.shows}
     by_source = {(image.file, image.frame): image for image in chosen.images}
     ordered = [by_source[s.source] for s in slices]
     if any(image.inverted for image in ordered):

@@ -25,8 +25,10 @@ _RESULTS = {
     "1.2.840.10008.5.1.4.1.1.481.2": "radiotherapy dose",
 }
 _DIRECTORY = "1.2.840.10008.1.3.10"
+_SECONDARY_CAPTURE = "1.2.840.10008.5.1.4.1.1.7."  # and a further number where the object has several frames
 _TAGS = [
     "SOPClassUID", "SOPInstanceUID", "StudyInstanceUID", "StudyDate", "StudyTime", "PatientID", "PatientName",
+    "IssuerOfPatientID", "BurnedInAnnotation", "RecognizableVisualFeatures",
     "Modality", "SeriesInstanceUID", "SeriesDescription", "FrameOfReferenceUID",
     "ImageType", "Rows", "Columns", "NumberOfFrames", "SamplesPerPixel", "PhotometricInterpretation", "BitsAllocated",
     "ImagePositionPatient", "ImageOrientationPatient", "PixelSpacing", "SliceThickness", "SpacingBetweenSlices",
@@ -66,6 +68,7 @@ class Image:
     voi: tuple[float, float] | None  # intensities that the file proposes to look at
     told: Told
     source: SourceSeries  # of this image alone
+    shows: tuple[str, ...]  # sentences: why the pixels themselves may tell who the patient is
     broken: InvalidInput | None  # why its pixels cannot be read; to be raised when they are asked for
 
 
@@ -234,6 +237,7 @@ def _image(
         voi=voi,
         told=read_told(dataset, mine),
         source=_source(dataset, frame),
+        shows=_shows(dataset, kinds),
         broken=broken,
     )
 
@@ -255,7 +259,32 @@ def _source(dataset: Any, frame: int) -> SourceSeries:
         study_time=text("StudyTime"),
         patient_id=text("PatientID"),
         patient_name=text("PatientName"),
+        patient_id_issuer=text("IssuerOfPatientID"),
     )
+
+
+def _shows(dataset: Any, kinds: list[str]) -> tuple[str, ...]:
+    """Whether the image itself may tell who the patient is (DICOM PS3.3 C.7.6.1, PS3.15 E.3.1 and E.3.2).
+
+    Where it does not say so, a screen shot is taken for one with text; most have the patient's name in a corner.
+    """
+    burned = _text(_soft(dataset, "BurnedInAnnotation"), 16).upper()
+    captured = f"{_soft(dataset, 'SOPClassUID') or ''}.".startswith(_SECONDARY_CAPTURE)
+    screen = captured or any("SCREEN" in kind for kind in kinds)
+    sentences = []
+    if burned == "YES":
+        sentences.append(
+            "The files say that text is burned into the images, maybe the patient's name: look at every slice before you "
+            "share anything of this volume."
+        )
+    elif screen and burned != "NO":
+        sentences.append(
+            "The images are pictures of a screen, which often show the patient's name: look at every slice before you "
+            "share anything of this volume."
+        )
+    if _text(_soft(dataset, "RecognizableVisualFeatures"), 16).upper() == "YES":
+        sentences.append("The files say that the patient can be recognised in the images, for one by the face.")
+    return tuple(sentences)
 
 
 def _voi(centre: Any, width: Any, function: Any) -> tuple[float, float] | None:

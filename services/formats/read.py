@@ -111,6 +111,20 @@ def suggested_name(files: Sequence[SourceFile], volume: Volume) -> str:
     return (volume.description or (common[-1] if common else "") or "volume")[:256]
 
 
+def kind_of(files: Sequence[SourceFile]) -> str:
+    """What the first file that is an image, or an archive, is: ``DICOM``, ``NIfTI``, ``TIFF``, ``zip``, or empty."""
+    return next(filter(None, (kind_of_head(_head(file)) for file in files)), "")
+
+
+def kind_of_head(head: bytes) -> str:
+    """What a file is by its first bytes (at least 352), inflated; see `kind_of`."""
+    # A DICOM file may carry a TIFF header in its preamble, so DICOM is asked first.
+    for kind, told in ((is_dicom, "DICOM"), (is_nifti, "NIfTI"), (is_tiff, "TIFF"), (is_zip, "zip")):
+        if kind(head):
+            return told
+    return ""
+
+
 def is_dicom(head: bytes) -> bool:
     """Whether these first bytes of a file (at least 132) are DICOM, with its preamble or, as in old files, without."""
     if head[128:132] == b"DICM":

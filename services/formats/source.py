@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import errno
 import logging
 import os
-import tempfile
 import unicodedata
 import warnings
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -130,19 +128,6 @@ def refusing(name: str) -> Iterator[None]:
             raise truncated(name) from None
         except Exception:
             raise InvalidInput(f"The file {shown} is damaged and could not be read.", Reason.FILE_NOT_READABLE) from None
-
-
-@contextmanager
-def scratch_folder() -> Iterator[Path]:
-    """A temporary folder for files on their way. Raises: TooLarge (STORE_FULL), a file in it finds no room."""
-    with tempfile.TemporaryDirectory(prefix="calque-") as folder:
-        try:
-            yield Path(folder)
-        except OSError as error:
-            if error.errno not in (errno.ENOSPC, errno.EDQUOT):
-                raise
-            message = "The server has no room to read the files; try again when there is some."
-            raise TooLarge(message, Reason.STORE_FULL) from error
 
 
 @contextmanager

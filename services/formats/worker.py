@@ -26,7 +26,8 @@ from services.core.source import source_from_json
 from services.core.volume import Volume
 from services.formats.read import read_volume
 from services.formats.repair import NO_REPAIRS, Repairs
-from services.formats.source import Progress, SourceFile, scratch_folder
+from services.formats.scratch import scratch_folder
+from services.formats.source import Progress, SourceFile
 
 _MAX_MESSAGE = 4 << 20  # a name of 64 characters for each of 20,000 slices, and more
 _VOXELS, _RESCALE, _AFFINE = "voxels.npy", "rescale.npy", "affine.npy"

@@ -31,8 +31,8 @@ class VolumeRecord:
 
     ``window`` is the volume's intensity window, ``voi`` the one that its source proposes for looking at it, ``digest`` the
     SHA-256 of the voxels, ``slice_crc32`` one CRC-32 a slice, ``imported_ms`` milliseconds since 1970 (UTC), ``thumbnail``
-    a JPEG, ``grey`` how 16-bit greys are shown, ``source`` the series that the slices
-    are images of.
+    a JPEG, ``grey`` how 16-bit greys are shown, ``source`` the series that the slices are images of, ``deidentified``
+    whether nothing of it is as the files say it, ``key_check`` tells which key made its pseudonyms (empty: none).
     """
 
     volume_id: str
@@ -54,6 +54,8 @@ class VolumeRecord:
     slice_crc32: tuple[int, ...]
     thumbnail: bytes
     source: SourceSeries | None = None
+    deidentified: bool = False
+    key_check: str = ""
 
     @property
     def affine_array(self) -> NDArray[np.float64]:
@@ -81,6 +83,8 @@ class Catalogue:
         window: tuple[float, float],
         grey: GreyMap,
         thumbnail: bytes,
+        deidentified: bool = False,
+        key_check: str = "",
     ) -> VolumeRecord:
         """Store a volume and return its record, or the record that is there for the same content; mends what is damaged."""
         little = volume.voxels.dtype.newbyteorder("<")
@@ -110,6 +114,8 @@ class Catalogue:
             slice_crc32=tuple(zlib.crc32(part) for part in slices),
             thumbnail=thumbnail,
             source=volume.source,
+            deidentified=deidentified,
+            key_check=key_check,
         )
         if not self._store.create(_voxels_key(record.volume_id), slices) and not self._sound(record):
             self._store.delete(_voxels_key(record.volume_id))

@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import errno
 import os
+import time
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from uuid import uuid4
 
@@ -17,6 +18,7 @@ from services.core.errors import NotFound, Reason, TooLarge, Unavailable
 from services.store.port import Store, check_key
 
 _TEMPORARY = ".tmp"
+_LEFT_S = 86_400  # a temporary file as old as this belongs to a writer that died
 
 
 class DirectoryStore(Store):
@@ -26,6 +28,10 @@ class DirectoryStore(Store):
         self.root = root
         with _store_errors():
             (root / _TEMPORARY).mkdir(parents=True, exist_ok=True)
+            for entry in os.scandir(root / _TEMPORARY):
+                with suppress(FileNotFoundError):
+                    if time.time() - entry.stat().st_mtime > _LEFT_S:
+                        os.unlink(entry.path)
 
     def create(self, key: str, data: bytes | Iterable[bytes]) -> bool:
         target = self._path(key)

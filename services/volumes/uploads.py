@@ -2,16 +2,18 @@
 
 ::
 
-    uploads/<uuid>/<file>/file.json         name, size and digest as announced
+    uploads/<uuid>/<file>/file.json         name, size and digest as announced, and when
     uploads/<uuid>/<file>/parts/<offset>    consecutive bytes, create-only
 
-What lies in the store is what has arrived: a new connection, or a new server, goes on where the last part ends.
+What lies in the store is what has arrived: a new connection, or a new server, goes on where the last part ends. It is all
+of a patient's files, so it goes as soon as it was read or refused, and after a while when nobody asks to read it.
 """
 
 from __future__ import annotations
 
 import hashlib
 import json
+import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -77,7 +79,8 @@ class UploadFolder:
             raise TooLarge(f"There are more than {MAX_FILES} files; choose one series.")
         if sum(file.size_bytes for file in self._announced.values()) + size_bytes > self._limit_bytes:
             raise TooLarge(f"The files are larger than the {self._limit_bytes >> 20} MiB that may be sent at once.")
-        head = json.dumps({"name": name, "size_bytes": size_bytes, "sha256": sha256.hex()}).encode()
+        told = {"name": name, "size_bytes": size_bytes, "sha256": sha256.hex(), "announced_ms": _now_ms()}
+        head = json.dumps(told).encode()
         number = max((file.number for file in self._announced.values()), default=-1) + 1
         while not self._store.create(f"{self._folder(number)}/file.json", head):
             number += 1
@@ -131,6 +134,14 @@ class UploadFolder:
         for key in reversed(list(self._store.list(self._prefix))):
             self._store.delete(key)
 
+    def announced_ms(self) -> int:
+        """When the last file was announced, milliseconds since 1970, UTC; 0 where it is not known."""
+        numbers = list(self._store.folders(self._prefix))
+        try:
+            return int(json.loads(self._store.read(f"{self._folder(int(numbers[-1]))}/file.json"))["announced_ms"])
+        except (IndexError, KeyError, ValueError, NotFound):
+            return 0
+
     def _file(self, number: int) -> Upload:
         head = json.loads(self._store.read(f"{self._folder(number)}/file.json"))
         parts = list(self._store.list(f"{self._folder(number)}/parts"))
@@ -150,6 +161,21 @@ class UploadFolder:
     def _parts(self, number: int) -> Iterator[bytes]:
         for key in self._store.list(f"{self._folder(number)}/parts"):
             yield self._store.read(key)
+
+
+def collect(store: Store, hours: float) -> int:
+    """Forget the uploads whose last file was announced before that many hours. Returns how many there were."""
+    forgotten = 0
+    for name in store.folders("uploads"):
+        upload = UploadFolder(store, name, limit_bytes=0)
+        if _now_ms() - upload.announced_ms() >= hours * 3_600_000:
+            upload.delete()
+            forgotten += 1
+    return forgotten
+
+
+def _now_ms() -> int:
+    return time.time_ns() // 1_000_000
 
 
 def out_of_step(expected: int) -> OutOfSequence:

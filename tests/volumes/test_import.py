@@ -5,7 +5,10 @@ from __future__ import annotations
 import asyncio
 import errno
 import io
+import json
+import re
 import threading
+import time
 from collections.abc import AsyncIterator
 from dataclasses import replace
 from pathlib import Path
@@ -85,7 +88,11 @@ async def test_a_nifti_file_a_dicom_series_and_a_stack_become_the_same_image(ser
     dicom, steps = await bring(served, dicom_files(phantom, tmp_path / "dicom"))
     tiff, _ = await bring(served, {"a/b.tif": tiff_bytes(phantom.voxels, affine=phantom.affine)})
 
-    assert (nifti.name, dicom.name, tiff.name) == ("Mine", "phantom", "b")
+    assert nifti.name == "Mine"
+    assert re.fullmatch(r"P-[0-9A-Z]{10} · MR · 20[12][0-9]-[01][0-9]-[0-3][0-9]", dicom.name)
+    assert re.fullmatch(r"TIFF · 48 × 40 × 12 · [0-9a-f]{4}", tiff.name)
+    assert (nifti.pseudonym, dicom.pseudonym, tiff.pseudonym) == ("", dicom.name[:12], "")
+    assert all(volume.deidentified for volume in (nifti, dicom, tiff))
     assert (nifti.modality, dicom.modality) == ("", "MR")
     assert steps == sorted(steps)
     assert steps[-1][0] == steps[-1][1] > 0
@@ -216,9 +223,9 @@ async def test_files_that_cannot_be_read_get_one_sentence(served: Served, tmp_pa
         upload_id = str(uuid4())
         await served.volumes.Upload(r for name, data in files.items() for r in chunks(upload_id, name, data))
         assert await refused(served.volumes.Import(volumes_pb2.ImportRequest(upload_id=upload_id))) == expected
-        # What was sent is kept, so that the user can choose or repair.
+        # What was sent is kept where the user can choose or repair, and only there.
         kept = await served.volumes.GetUpload(volumes_pb2.GetUploadRequest(upload_id=upload_id))
-        assert {file.name for file in kept.files} == set(files)
+        assert {file.name for file in kept.files} == (set(files) if expected[0] == "FAILED_PRECONDITION" else set())
     assert list((await served.volumes.ListVolumes(volumes_pb2.ListVolumesRequest())).volumes) == []
 
 
@@ -252,7 +259,8 @@ async def test_bytes_that_were_never_checked_are_checked_before_they_are_read(se
     upload_id, data = str(uuid4()), b"damaged"
     head = chunks(upload_id, "a.nii", data, sha256=bytes(32))
     folder = f"uploads/{upload_id.replace('-', '')}/000000"
-    served.store.create(f"{folder}/file.json", b'{"name": "a.nii", "size_bytes": 7, "sha256": "%s"}' % (b"00" * 32))
+    announced = {"name": "a.nii", "size_bytes": 7, "sha256": "00" * 32, "announced_ms": time.time_ns() // 1_000_000}
+    served.store.create(f"{folder}/file.json", json.dumps(announced).encode())
     served.store.create(f"{folder}/parts/000000000000000", data)
     assert head[0].file.size_bytes == 7
     call = served.volumes.Import(volumes_pb2.ImportRequest(upload_id=upload_id))
@@ -291,7 +299,7 @@ async def test_an_import_without_room_is_told_and_can_be_tried_again(served: Ser
         call = served.volumes.Import(volumes_pb2.ImportRequest(upload_id=upload_id))
         assert await refused(call) == ("RESOURCE_EXHAUSTED", "STORE_FULL", 0)
     responses = [one async for one in served.volumes.Import(volumes_pb2.ImportRequest(upload_id=upload_id))]
-    assert responses[-1].volume.name == "a"
+    assert responses[-1].volume.name.startswith("NIfTI · 24 × 20 × 4 · ")
 
 
 async def test_an_import_goes_on_when_who_asked_is_gone(served: Served, tmp_path: Path, monkeypatch) -> None:

@@ -50,7 +50,9 @@ class VolumesStub:
     """
     Import: _grpc.UnaryStreamMultiCallable[_volumes_pb2.ImportRequest, _volumes_pb2.ImportResponse]
     """Read an upload's files into a volume. Progress is streamed; the last message holds the volume. The same files give
-    the same volume: importing them again returns the one that is there. The upload is forgotten afterwards.
+    the same volume: importing them again returns the one that is there. The upload is forgotten afterwards, also when it
+    cannot be read; not when a choice is asked for (FAILED_PRECONDITION). One that nobody imports is forgotten after a time
+    that the server sets, a day by default.
 
     Errors: NOT_FOUND (no such upload), FAILED_PRECONDITION (SEVERAL_SERIES, SEVERAL_FRAMES, SLICES_UNEVEN, COLOUR_IMAGE:
     the user must choose or repair; UPLOAD_OUT_OF_STEP: a file is not complete), DATA_LOSS with DIGEST_MISMATCH (a file was
@@ -102,7 +104,9 @@ class VolumesAsyncStub(VolumesStub):
     """
     Import: _aio.UnaryStreamMultiCallable[_volumes_pb2.ImportRequest, _volumes_pb2.ImportResponse]  # type: ignore[assignment]
     """Read an upload's files into a volume. Progress is streamed; the last message holds the volume. The same files give
-    the same volume: importing them again returns the one that is there. The upload is forgotten afterwards.
+    the same volume: importing them again returns the one that is there. The upload is forgotten afterwards, also when it
+    cannot be read; not when a choice is asked for (FAILED_PRECONDITION). One that nobody imports is forgotten after a time
+    that the server sets, a day by default.
 
     Errors: NOT_FOUND (no such upload), FAILED_PRECONDITION (SEVERAL_SERIES, SEVERAL_FRAMES, SLICES_UNEVEN, COLOUR_IMAGE:
     the user must choose or repair; UPLOAD_OUT_OF_STEP: a file is not complete), DATA_LOSS with DIGEST_MISMATCH (a file was
@@ -169,7 +173,9 @@ class VolumesServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_abc.Iterator[_volumes_pb2.ImportResponse], _abc.AsyncIterator[_volumes_pb2.ImportResponse]]:
         """Read an upload's files into a volume. Progress is streamed; the last message holds the volume. The same files give
-        the same volume: importing them again returns the one that is there. The upload is forgotten afterwards.
+        the same volume: importing them again returns the one that is there. The upload is forgotten afterwards, also when it
+        cannot be read; not when a choice is asked for (FAILED_PRECONDITION). One that nobody imports is forgotten after a time
+        that the server sets, a day by default.
 
         Errors: NOT_FOUND (no such upload), FAILED_PRECONDITION (SEVERAL_SERIES, SEVERAL_FRAMES, SLICES_UNEVEN, COLOUR_IMAGE:
         the user must choose or repair; UPLOAD_OUT_OF_STEP: a file is not complete), DATA_LOSS with DIGEST_MISMATCH (a file was

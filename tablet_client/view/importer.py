@@ -48,6 +48,7 @@ class Importer(Screen):
     Attributes:
         folder: the folder that is listed.
         path: what would be imported; the folder, or a file of it.
+        name_typed: for the library, as typed; empty: the server makes a neutral one.
         busy: an import runs; then ``progress`` (0 to 1) and ``doing`` say how far it is.
         trouble: a sentence when it went wrong.
         choices: what the path holds, when only one of it can be imported; they are listed in place of files.
@@ -57,6 +58,7 @@ class Importer(Screen):
 
     folder = StringProperty("")
     path = StringProperty("")
+    name_typed = StringProperty("")
     busy = BooleanProperty(False)
     progress = NumericProperty(0.0)
     doing = StringProperty("")

@@ -87,8 +87,9 @@ class LibraryControl:
             if not files:
                 screen.trouble = "There are no files in this folder."
                 return
+            name = screen.name_typed.strip()
             volume = await self._link.import_files(
-                files, self._upload, self._watch, series=asked.series, frame_plus_one=asked.frame_plus_one
+                files, self._upload, self._watch, name=name, series=asked.series, frame_plus_one=asked.frame_plus_one
             )
         except LinkError as error:
             screen.trouble, screen.choices = sentence(error), [offered(error.reason, one, asked) for one in error.choices]
@@ -98,6 +99,7 @@ class LibraryControl:
             return
         finally:
             screen.busy, screen.doing = False, ""
+        screen.name_typed = ""  # the next volume is another one
         self.volumes[volume.volume_id] = volume
         self._library.cards = [card(volume), *(c for c in self._library.cards if c.volume_id != volume.volume_id)]
         self._imported(volume)

@@ -86,7 +86,10 @@ class Catalogue:
         deidentified: bool = False,
         key_check: str = "",
     ) -> VolumeRecord:
-        """Store a volume and return its record, or the record that is there for the same content; mends what is damaged."""
+        """Store a volume and return its record, or the record that is there for the same content.
+
+        What is damaged is mended, and a record that tells of the patient gives way to one that does not.
+        """
         little = volume.voxels.dtype.newbyteorder("<")
         slices = [np.ascontiguousarray(image, dtype=little).tobytes() for image in volume.voxels]
         voxels = hashlib.sha256()
@@ -122,7 +125,9 @@ class Catalogue:
             self._store.create(_voxels_key(record.volume_id), slices)
         if not self._store.create(_record_key(record.volume_id), _to_json(record)):
             with suppress(Corrupt):
-                return self.get(record.volume_id)
+                there = self.get(record.volume_id)
+                if there.deidentified or not deidentified:
+                    return there
             self._store.delete(_record_key(record.volume_id))
             self._store.create(_record_key(record.volume_id), _to_json(record))
         return self.get(record.volume_id)

@@ -364,3 +364,19 @@ async def test_without_de_identification_a_volume_is_as_its_files_say(tmp_path: 
     for one in (volume, other):
         assert (one.deidentified, one.pseudonym) == (False, "")
         assert [warning for warning in one.warnings if "De-identification was switched off" in warning]
+
+
+async def test_an_import_de_identifies_what_was_imported_without(tmp_path: Path) -> None:
+    files = dicom_files(oblique_phantom((4, 20, 24)), tmp_path / "dicom")
+    async with serve(tmp_path / "store", deidentify="off") as served:
+        before, _ = await bring(served, files)
+    async with serve(tmp_path / "store") as served:
+        after, _ = await bring(served, files)
+        listed = (await served.volumes.ListVolumes(volumes_pb2.ListVolumesRequest())).volumes
+        assert list(listed) == [after]
+        assert b"PID-4711" not in served.store.read(f"volumes/{after.volume_id}/volume.json")
+    assert (before.deidentified, after.deidentified) == (False, True)
+    assert before.volume_id == after.volume_id
+    async with serve(tmp_path / "store", deidentify="off") as served:
+        again, _ = await bring(served, files)
+    assert again == after

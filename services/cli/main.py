@@ -137,6 +137,21 @@ def convert(
 
 
 @app.command()
+def reidentify(
+    source: Annotated[Path, typer.Argument(metavar="SEG", help="DICOM object that names a de-identified series.")],
+    series: Annotated[Path, typer.Option(help="Folder of the original series.")],
+    key: Annotated[Path, typer.Option(help="File of the key that the series was de-identified with.")],
+    out: Annotated[Path, typer.Option("--out", "-o", help="File to write.")],
+    force: Annotated[bool, typer.Option("--force", help="Replace the file if it is there.")] = False,
+) -> None:
+    """Give a segmentation drawn on a de-identified series back to the original one, where all that it names is there."""
+    from services.cli.reidentify import reidentify as reidentify_file
+    from services.cli.words import tell
+
+    tell(reidentify_file(source, series, key, out, force=force))
+
+
+@app.command()
 def bench(
     strokes: Annotated[int, typer.Option(min=3, help="Strokes to draw.")] = 15,
     json: Annotated[Path | None, typer.Option(help="Write the figures to this file as well.")] = None,

@@ -37,16 +37,21 @@ def pseudonyms(settings: Settings, catalogue: Catalogue) -> Pseudonyms | None:
             raise _lost(f"The key of the pseudonyms is missing ({path})")
         with _file_errors(path):
             _make(path)
+    found = read_key(path)
+    if check not in ("", found.check) and not settings.new_pseudonym_key:
+        raise _lost(f"The key of the pseudonyms ({path}) is not the one that the volumes in the store were imported with")
+    return found
+
+
+def read_key(path: Path) -> Pseudonyms:
+    """The pseudonyms of a key's file. Raises: InvalidInput, Unavailable, as `pseudonyms`."""
     with _file_errors(path):
         key, mode = path.read_bytes(), path.stat().st_mode
     if len(key) != KEY_BYTES:
         raise InvalidInput(f"The file {path} is no key of pseudonyms: it must hold {KEY_BYTES} bytes.")
     if mode & 0o007:
         raise InvalidInput(f"Everybody may read the key of the pseudonyms; say: chmod 600 {path}")
-    found = Pseudonyms(key)
-    if check not in ("", found.check) and not settings.new_pseudonym_key:
-        raise _lost(f"The key of the pseudonyms ({path}) is not the one that the volumes in the store were imported with")
-    return found
+    return Pseudonyms(key)
 
 
 def _make(path: Path) -> None:

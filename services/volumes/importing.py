@@ -40,7 +40,7 @@ def import_upload(
     frame: int | None,
     limits: Limits,
     progress: Callable[[int, int], None],
-    pseudonyms: Pseudonyms | None = None,
+    pseudonyms: Pseudonyms | None,
 ) -> VolumeRecord:
     """Make a volume of an upload's files and forget the upload. Blocks; errors are those of ``Volumes.Import``.
 

@@ -35,7 +35,15 @@ from services.core.errors import CalqueError
 from services.core.volume import Volume
 from services.formats.read import read_volume, source_files
 from tests.formats.bad_dicom import encoded, unsigned
-from tests.phantoms import enhanced_object, mosaic_object, save_dicom, write_dicom_series, write_nifti
+from tests.phantoms import (
+    enhanced_object,
+    mosaic_object,
+    save_dicom,
+    write_dicom_series,
+    write_metaimage,
+    write_nifti,
+    write_nrrd,
+)
 
 MEMORY = 3 << 30
 SECONDS = 20.0
@@ -74,6 +82,13 @@ def good_files(folder: Path) -> list[Good]:
         "mosaic.dcm": lambda p: save_dicom(mosaic_object(phantom), p),
         "plain.nii": lambda p: write_nifti(phantom, p),
         "packed.nii.gz": lambda p: write_nifti(phantom, p),
+        "plain.nrrd": lambda p: write_nrrd(phantom, p, encoding="raw"),
+        "packed.nrrd": lambda p: write_nrrd(phantom, p, encoding="gzip"),
+        "bzip2.nrrd": lambda p: write_nrrd(phantom, p, encoding="bzip2"),
+        "beside.nhdr": lambda p: write_nrrd(phantom, p, encoding="raw"),
+        "plain.mha": lambda p: write_metaimage(phantom, p),
+        "packed.mha": lambda p: write_metaimage(phantom, p, packed=True),
+        "beside.mhd": lambda p: write_metaimage(phantom, p),
         "plain.tif": lambda p: tifffile.imwrite(p, phantom.voxels, photometric="minisblack"),
         "deflate.tif": lambda p: tifffile.imwrite(p, phantom.voxels, photometric="minisblack", compression="zlib"),
         "big.tif": lambda p: tifffile.imwrite(p, phantom.voxels, photometric="minisblack", bigtiff=True),
@@ -100,6 +115,10 @@ def _pixels(name: str, path: Path) -> tuple[int, int] | None:
         start = data.rindex(pixels)
     elif name == "plain.nii":
         start, pixels = 352, data[352:]
+    elif name in ("plain.nrrd", "plain.mha"):
+        end = b"\n\n" if name == "plain.nrrd" else b"LOCAL\n"
+        start = data.index(end) + len(end)
+        pixels = data[start:]
     else:
         return None
     return start, start + len(pixels)

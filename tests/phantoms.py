@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import struct
 import warnings
+import zlib
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import nibabel
+import nrrd
 import numpy as np
 import pydicom
 from numpy.typing import NDArray
@@ -80,6 +82,48 @@ def write_nifti(volume: Volume, path: Path) -> Path:
     image.set_sform(ras, 1)
     image.set_qform(ras, 1)
     image.to_filename(path)
+    return path
+
+
+def write_nrrd(volume: Volume, path: Path, **header: Any) -> Path:
+    """The volume as an NRRD file ``(columns, rows, slices)``, written by pynrrd alone; ``.nhdr`` names a file beside it."""
+    fields = {
+        "space": "left-posterior-superior",
+        "space directions": volume.affine[:3, [2, 1, 0]].T,
+        "space origin": volume.affine[:3, 3],
+        "kinds": ["domain"] * 3,
+    }
+    nrrd.write(str(path), volume.voxels.transpose(2, 1, 0), fields | {k.replace("_", " "): v for k, v in header.items()})
+    return path
+
+
+def write_metaimage(volume: Volume, path: Path, *, packed: bool = False, big: bool = False, **header: object) -> Path:
+    """The volume as a MetaImage, in the words that ITK writes; ``.mhd`` names a file beside it. ``None`` leaves out."""
+    types = {"int8": "CHAR", "uint8": "UCHAR", "int16": "SHORT", "uint16": "USHORT", "int32": "INT", "uint32": "UINT"}
+    directions = volume.affine[:3, [2, 1, 0]] / np.array(volume.spacing_mm)[::-1]
+    local = path.suffix == ".mha"
+    fields: dict[str, object] = {
+        "ObjectType": "Image",
+        "NDims": 3,
+        "BinaryData": "True",
+        "BinaryDataByteOrderMSB": big,
+        "CompressedData": packed,
+        "TransformMatrix": " ".join(f"{v:.17g}" for v in directions.T.ravel()),
+        "Offset": " ".join(f"{v:.17g}" for v in volume.affine[:3, 3]),
+        "CenterOfRotation": "0 0 0",
+        "AnatomicalOrientation": "RAI",
+        "ElementSpacing": " ".join(f"{v:.17g}" for v in volume.spacing_mm[::-1]),
+        "DimSize": " ".join(str(n) for n in volume.shape[::-1]),
+        "ElementType": "MET_" + types.get(volume.voxels.dtype.name, "FLOAT"),
+    }
+    fields |= header
+    fields.setdefault("ElementDataFile", "LOCAL" if local else f"{path.stem}.raw")
+    voxels = volume.voxels.astype(volume.voxels.dtype.newbyteorder(">" if big else "<")).tobytes()
+    voxels = zlib.compress(voxels) if packed else voxels
+    text = "".join(f"{key} = {value}\n" for key, value in fields.items() if value is not None).encode()
+    path.write_bytes(text + voxels if local else text)
+    if not local:
+        path.with_suffix(".raw").write_bytes(voxels)
     return path
 
 

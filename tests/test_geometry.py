@@ -105,6 +105,19 @@ def test_pixels_lie_where_their_voxels_lie(shape: Shape, affine: Affine, which: 
     assert np.allclose(steps, [plane.column_mm, plane.row_mm, plane.slice_mm])
 
 
+@given(shapes, affines(), planes)
+def test_a_voxel_s_place_leads_back_to_it(shape: Shape, affine: Affine, which: Plane) -> None:
+    """Voxel → patient → voxel, and voxel → patient → pixel → voxel by the plane's own two maps."""
+    plane = plane_geometry(shape, affine, which)
+    for voxel in product(*map(range, shape)):
+        mm = affine @ [*voxel, 1]
+        assert np.allclose(np.linalg.solve(affine, mm)[:3], voxel, rtol=0, atol=1e-6)
+        pixel = np.linalg.solve(plane.pixel_to_mm, mm)[:3]
+        assert np.allclose(pixel, np.rint(pixel), rtol=0, atol=1e-6)
+        column, row, index = (int(p) for p in np.rint(pixel))
+        assert voxel_of(plane, (column, row, index)) == voxel
+
+
 @given(shapes, affines(shear=0.0))
 def test_each_plane_stands_for_the_axis_nearest_to_its_direction(shape: Shape, affine: Affine) -> None:
     """By trying all six ways to give array axes to patient directions."""

@@ -77,7 +77,9 @@ def serve(
 
 @app.command()
 def run(
-    volume: Annotated[Path | None, typer.Argument(help="DICOM folder, NIfTI or TIFF; none: a sample MRI.")] = None,
+    volume: Annotated[
+        Path | None, typer.Argument(help="DICOM folder, NIfTI, NRRD, MetaImage or TIFF; none: a sample MRI.")
+    ] = None,
     series: Annotated[str, typer.Option(help="Which series, where the files hold several.")] = "",
     frame: Annotated[int | None, typer.Option(min=1, help="Which image of a 4-D file, from 1.")] = None,
     reference: Annotated[Path | None, typer.Option(help="Mask of the object, to compare with, in scripted runs.")] = None,
@@ -123,7 +125,7 @@ def check(
 
 @app.command()
 def convert(
-    source: Annotated[Path, typer.Argument(metavar="IN", help="File or folder: DICOM, NIfTI or TIFF.")],
+    source: Annotated[Path, typer.Argument(metavar="IN", help="File or folder: DICOM, NIfTI, NRRD, MetaImage or TIFF.")],
     target: Annotated[Path, typer.Argument(metavar="OUT", help="File to write: .nii, .nii.gz, .tif or .tiff.")],
     series: Annotated[str, typer.Option(help="Which series, where the files hold several.")] = "",
     frame: Annotated[int | None, typer.Option(min=1, help="Which image of a 4-D file, from 1.")] = None,

@@ -17,11 +17,9 @@ from typing import IO
 
 from services.core.errors import InvalidInput, Reason, TooLarge
 from services.formats.scratch import scratch_folder
-from services.formats.source import MAX_FILES, SourceFile, check_names, short_name, truncated
+from services.formats.source import MAX_FILES, MAX_RATIO, SMALL_BYTES, SourceFile, check_names, short_name, truncated
 
 MAX_UNPACKED = 8 << 30  # bytes, of all archives of an import
-# What packs better than this is no image; only asked above a size that does no harm.
-_MAX_RATIO, _SMALL = 200, 1 << 28
 _CHUNK = 1 << 20
 _ZIP = (b"PK\x03\x04", b"PK\x05\x06")
 _ARCHIVES = (*_ZIP, b"7z\xbc\xaf\x27\x1c", b"Rar!\x1a\x07", b"BZh", b"\xfd7zXZ\0")
@@ -92,7 +90,7 @@ class _Room:
                     )
                 size += len(chunk)
                 self._all += len(chunk)
-                if self._all > MAX_UNPACKED or (self._all > _SMALL and self._all > archive.size_bytes * _MAX_RATIO):
+                if self._all > MAX_UNPACKED or (self._all > SMALL_BYTES and self._all > archive.size_bytes * MAX_RATIO):
                     raise TooLarge(f"The archive {short_name(archive.name)} unpacks to more than is allowed.")
                 out.write(chunk)
         return path

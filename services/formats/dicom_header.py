@@ -26,6 +26,12 @@ _RESULTS = {
 }
 _DIRECTORY = "1.2.840.10008.1.3.10"
 _SECONDARY_CAPTURE = "1.2.840.10008.5.1.4.1.1.7."  # and a further number where the object has several frames
+_UIDS = (
+    "SOPClassUID", "SOPInstanceUID", "StudyInstanceUID", "SeriesInstanceUID", "FrameOfReferenceUID",
+    "MediaStorageSOPClassUID", "MediaStorageSOPInstanceUID", "TransferSyntaxUID",
+)  # fmt: skip
+# What an image can do without, where it cannot be read.
+_HELPFUL = ("SliceThickness", "WindowCenter", "WindowWidth", "VOILUTFunction")
 _TAGS = [
     "SOPClassUID", "SOPInstanceUID", "StudyInstanceUID", "StudyDate", "StudyTime", "PatientID", "PatientName",
     "IssuerOfPatientID", "BurnedInAnnotation", "RecognizableVisualFeatures",
@@ -97,6 +103,7 @@ def read_images(file: SourceFile, index: int) -> Found:
     meta = dataset.file_meta
     if "TransferSyntaxUID" not in meta:
         warnings.append("Some files lack their DICOM file meta information; their encoding was recognised.")
+    _check_uids(file, dataset)
     sop_class = str(dataset.get("SOPClassUID") or meta.get("MediaStorageSOPClassUID") or "")
     name = pydicom.uid.UID(sop_class).name if sop_class else ""
     if sop_class == _DIRECTORY:
@@ -116,7 +123,6 @@ def read_images(file: SourceFile, index: int) -> Found:
         raise bad_header(file.name, f"says that it holds {frames} images")
     if min(rows, columns) < 1 or frames * rows * columns > MAX_VOXELS:
         raise bad_header(file.name, f"says that its image has {columns} × {rows} × {frames} pixels")
-    _check_uids(file, dataset)
     broken = _broken(file, header, rows, columns, frames)
     if broken and frames > 1:
         raise broken  # before a lying count is believed
@@ -129,9 +135,10 @@ def read_images(file: SourceFile, index: int) -> Found:
 
 def _check_uids(file: SourceFile, dataset: Any) -> None:
     """Refuse identifiers that are paths: nothing here opens what they name, but who gets our exports may."""
-    for keyword in ("SOPInstanceUID", "SeriesInstanceUID", "FrameOfReferenceUID"):
-        text = str(dataset.get(keyword) or "")
-        if text.startswith("..") or any(c in "/\\\0" for c in text):
+    for keyword in _UIDS:
+        given = _soft(dataset.file_meta if keyword in dataset.file_meta else dataset, keyword)
+        text = str(given or "") if given is None or isinstance(given, str) else "\\".join(map(str, given))
+        if text.startswith("..") or any(c in "/\\:\0" for c in text):
             raise bad_header(file.name, "has an identifier that is a path")
 
 
@@ -187,13 +194,12 @@ def _image(
     enhanced = bool(mine)
 
     def value(keyword: str, sequence: str) -> Any:
-        if not enhanced:
-            return dataset.get(keyword)
-        for functional in mine:
-            items = functional.get(sequence)
-            if items:
-                return items[0].get(keyword)
-        return None
+        holder = dataset
+        if enhanced:
+            holder = next((items[0] for functional in mine if (items := functional.get(sequence))), None)
+        if holder is None:
+            return None
+        return _soft(holder, keyword) if keyword in _HELPFUL else holder.get(keyword)
 
     slope, intercept = (value(k, "PixelValueTransformationSequence") for k in ("RescaleSlope", "RescaleIntercept"))
     slope, intercept = 1.0 if slope is None else float(slope), 0.0 if intercept is None else float(intercept)

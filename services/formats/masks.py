@@ -10,7 +10,9 @@ from numpy.typing import NDArray
 
 from services.core.errors import ChoiceNeeded, InvalidInput, Reason
 from services.core.volume import Affine, Volume
+from services.formats.metaimage import is_metaimage
 from services.formats.nifti import head_of, is_nifti
+from services.formats.nrrd import is_nrrd
 from services.formats.read import read_volume
 from services.formats.source import SourceFile, check_names, short_name
 from services.formats.tiff import is_tiff
@@ -30,7 +32,8 @@ def read_mask(
     """Read a mask drawn elsewhere on a volume.
 
     Args:
-        file: NIfTI, matched by its geometry (its axes may be permuted or flipped), or a TIFF stack, matched by its shape.
+        file: NIfTI, NRRD or MetaImage, matched by its geometry (its axes may be permuted or flipped), or a TIFF stack,
+            matched by its shape.
         shape: slices, rows, columns of the volume.
         affine: the volume's, voxel index → mm, LPS.
         source_axes: the volume's; sizes are told in the order of its file.
@@ -45,7 +48,7 @@ def read_mask(
     check_names([file])
     head = head_of(file, 1024)
     try:
-        if is_nifti(head):
+        if is_nifti(head) or is_nrrd(head) or is_metaimage(head):
             return _matched(file, read([file]), shape, affine, source_axes)
         if is_tiff(head):
             mask = read([file])
@@ -54,7 +57,9 @@ def read_mask(
             return _inside(mask.voxels)
     except ChoiceNeeded as error:
         raise InvalidInput(f"A mask must be one volume of labels. {error}", Reason.MASK_MISMATCH) from None
-    raise InvalidInput(f"The file {short_name(file.name)} is neither a NIfTI nor a TIFF mask.", Reason.MASK_MISMATCH)
+    raise InvalidInput(
+        f"The file {short_name(file.name)} is neither a NIfTI, NRRD, MetaImage nor TIFF mask.", Reason.MASK_MISMATCH
+    )
 
 
 def _matched(

@@ -20,14 +20,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from services.core.errors import ChoiceNeeded, InvalidInput, Reason, TooLarge
-from services.core.geometry import acquisition_axis
 from services.core.volume import Affine, Volume, check_affine
+from services.formats.grid import MAX_TAIL, choose_frame, grid_volume, no_position
 from services.formats.source import (
-    MAX_CHOICES,
     SourceFile,
     bad_header,
+    check_packing,
     check_size,
-    frame_choices,
     naming,
     refusing,
     short_name,
@@ -41,8 +40,6 @@ _UNIT_S = {8: 1.0, 16: 1e-3, 24: 1e-6}  # of one unit of time, by the next three
 Stream = gzip.GzipFile | io.BufferedReader
 _GZIP = b"\x1f\x8b"
 _CHUNK = 1 << 20
-# Bytes that may follow the image; more than that is not a NIfTI with a forgotten tail but a bomb.
-_MAX_TAIL = 1 << 24
 _MAX_ALL_FRAMES = 2**34  # voxels
 _CODES_COLOUR = (128, 2304)
 
@@ -110,8 +107,10 @@ def read_nifti(file: SourceFile, frame: int | None = None) -> Volume:
             stream: Stream = gzip.GzipFile(fileobj=raw) if packed else raw
             try:
                 layout = _read_layout(file, stream)
-                chosen = _choose_frame(file, layout, frame)
-                if not packed:
+                chosen = choose_frame(file, layout.frames, frame, lambda number: _frame_text(layout, number))
+                if packed:
+                    check_packing(file, layout.offset + layout.frames * _frame_bytes(layout))
+                else:
                     _check_length(file, layout)
                 stored = _read_voxels(file, stream, layout, chosen)
                 if packed:
@@ -121,7 +120,8 @@ def read_nifti(file: SourceFile, frame: int | None = None) -> Volume:
                     f"The compressed file {short_name(file.name)} is damaged; copy it again from its source.",
                     Reason.FILE_NOT_READABLE,
                 ) from None
-        return _volume(file, layout, stored)
+        affine = RAS_TO_LPS @ layout.affine
+        return grid_volume(file, stored, affine, layout.slope, layout.intercept, warnings=layout.warnings)
 
 
 def is_gzip(file: SourceFile) -> bool:
@@ -211,10 +211,10 @@ def _affine(file: SourceFile, header: Any, shape: tuple[int, int, int]) -> tuple
             by_q = np.asarray(header.get_qform(), dtype=np.float64)
         except ValueError:  # a quaternion longer than one
             if by_s is None:
-                raise _no_position(file) from None
+                raise no_position(file, "neither sform nor qform") from None
     affine = by_s if by_s is not None else by_q
     if affine is None:
-        raise _no_position(file)
+        raise no_position(file, "neither sform nor qform")
     scale = _UNIT_MM.get(int(header["xyzt_units"]) & 7)
     if scale is None:
         raise bad_header(file.name, "gives its distances in an unknown unit")
@@ -233,35 +233,18 @@ def _affine(file: SourceFile, header: Any, shape: tuple[int, int, int]) -> tuple
     return affine, tuple(warnings)
 
 
-def _no_position(file: SourceFile) -> InvalidInput:
-    return InvalidInput(
-        f"The file {short_name(file.name)} does not say how its image lies in the patient (neither sform nor qform).",
-        Reason.GEOMETRY_INVALID,
-    )
-
-
 def corner_distance(one: Affine, other: Affine, shape: tuple[int, int, int]) -> float:
     """The largest distance, in mm, between the corner voxels of a grid ``shape`` under two affines."""
     corners = np.array([[*c, 1.0] for c in product(*[(0, n - 1) for n in shape])]).T
     return float(np.linalg.norm(((one - other) @ corners)[:3], axis=0).max())
 
 
-def _choose_frame(file: SourceFile, layout: _Layout, frame: int | None) -> int:
-    if layout.frames == 1 and frame in (None, 0):
-        return 0
-    if frame is None:
-        raise ChoiceNeeded(
-            f"The file {short_name(file.name)} holds {layout.frames} volumes; choose a frame from 1 to {layout.frames}.",
-            Reason.SEVERAL_FRAMES,
-            frame_choices([_frame_text(layout, number) for number in range(min(layout.frames, MAX_CHOICES))]),
-        )
-    if not 0 <= frame < layout.frames:
-        raise InvalidInput(f"There is no frame {frame + 1}; the file {short_name(file.name)} holds {layout.frames}.")
-    return frame
-
-
 def _frame_text(layout: _Layout, number: int) -> str:
     return f"Frame {number + 1}" if layout.frame_s is None else f"time {number * layout.frame_s:.4g} s"
+
+
+def _frame_bytes(layout: _Layout) -> int:
+    return int(np.prod(layout.shape, dtype=object)) * layout.dtype.itemsize
 
 
 def _check_length(file: SourceFile, layout: _Layout) -> None:
@@ -269,13 +252,13 @@ def _check_length(file: SourceFile, layout: _Layout) -> None:
     size = file.size_bytes
     if layout.offset >= size:
         raise bad_header(file.name, "says that its voxels start after its end")
-    if size - layout.offset < int(np.prod(layout.shape, dtype=object)) * layout.frames * layout.dtype.itemsize:
+    if size - layout.offset < layout.frames * _frame_bytes(layout):
         raise truncated(file.name)
 
 
 def _read_voxels(file: SourceFile, stream: Stream, layout: _Layout, frame: int) -> NDArray[Any]:
     """One frame ``(i, j, k)`` as stored, in native byte order. Memory is touched only as bytes really come."""
-    count = int(np.prod(layout.shape, dtype=object)) * layout.dtype.itemsize
+    count = _frame_bytes(layout)
     stream.seek(layout.offset + frame * count)
     if stream.tell() != layout.offset + frame * count:
         raise truncated(file.name)
@@ -293,52 +276,9 @@ def _read_voxels(file: SourceFile, stream: Stream, layout: _Layout, frame: int) 
 
 def _drain(file: SourceFile, stream: Stream, layout: _Layout) -> None:
     """Read a compressed file to its end, where its checksum is."""
-    end = layout.offset + int(np.prod(layout.shape, dtype=object)) * layout.frames * layout.dtype.itemsize
+    end = layout.offset + layout.frames * _frame_bytes(layout)
     while stream.read(_CHUNK):
-        if stream.tell() > end + _MAX_TAIL:
+        if stream.tell() > end + MAX_TAIL:
             raise TooLarge(f"The compressed file {short_name(file.name)} inflates to far more than its image.")
     if stream.tell() < end:
         raise truncated(file.name)
-
-
-def _volume(file: SourceFile, layout: _Layout, stored: NDArray[Any]) -> Volume:
-    spacing = np.linalg.norm(layout.affine[:3, :3], axis=0)
-    first = acquisition_axis((float(spacing[0]), float(spacing[1]), float(spacing[2])))
-    rest = [axis for axis in (2, 1, 0) if axis != first]
-    axes = (first, rest[0], rest[1])
-    voxels = np.ascontiguousarray(_narrow(file, stored).transpose(axes))
-    warnings = list(layout.warnings)
-    if voxels.dtype.kind == "f":
-        broken = int(voxels.size - np.isfinite(voxels).sum())
-        if broken:
-            warnings.append(f"{broken} voxels are not a number; they count as the darkest.")
-    slices = len(voxels)
-    return Volume(
-        voxels=voxels,
-        affine=RAS_TO_LPS @ layout.affine @ axes_matrix(axes),
-        slope=np.full(slices, layout.slope),
-        intercept=np.full(slices, layout.intercept),
-        source_axes=axes,
-        warnings=tuple(warnings),
-    )
-
-
-def axes_matrix(axes: tuple[int, int, int]) -> Affine:
-    """``(4, 4)``: voxel index ``(s, r, c)`` → index in the file's array, whose axis ``axes[k]`` is our axis k."""
-    matrix = np.zeros((4, 4))
-    matrix[3, 3] = 1.0
-    for ours, theirs in enumerate(axes):
-        matrix[theirs, ours] = 1.0
-    return matrix
-
-
-def _narrow(file: SourceFile, stored: NDArray[Any]) -> NDArray[Any]:
-    """64-bit voxels as 32-bit ones; other types as they are."""
-    if stored.dtype.itemsize < 8:
-        return stored
-    if stored.dtype.kind == "f":
-        return stored.astype(np.float32)
-    low, high = int(stored.min()), int(stored.max())
-    if low >= -(2**31) and high < 2**31:
-        return stored.astype(np.int32)
-    raise bad_header(file.name, "has voxels above 32 bits, which are not read")

@@ -9,7 +9,10 @@ from pathlib import PurePosixPath
 from services.core.errors import ChoiceNeeded, InvalidInput, Reason
 from services.core.volume import Volume
 from services.formats.archive import is_zip, unpacked
+from services.formats.detached import voxel_files
+from services.formats.metaimage import is_metaimage, read_metaimage
 from services.formats.nifti import head_of, is_gzip, is_nifti, read_nifti
+from services.formats.nrrd import is_nrrd, read_nrrd
 from services.formats.repair import NO_REPAIRS, Repairs
 from services.formats.source import (
     Progress,
@@ -27,6 +30,10 @@ __all__ = ["Repairs", "SourceFile", "read_volume", "source_files", "suggested_na
 
 _HEAD = 1024
 _LISTED = 20
+# Left out of a volume's name.
+_ENDINGS = (
+    ".nii.gz", ".nii", ".nrrd", ".nhdr", ".mha", ".mhd", ".ome.tiff", ".ome.tif", ".tiff", ".tif", ".dcm", ".ima", ".zip",
+)  # fmt: skip
 
 
 def read_volume(
@@ -40,8 +47,9 @@ def read_volume(
     """Read the volume that some files hold.
 
     Args:
-        files: a DICOM series in any order and nesting, one NIfTI file, one TIFF stack or its single pages, or zip
-            archives of these. Others among them (notes, previews) are skipped, and counted in a warning.
+        files: a DICOM series in any order and nesting, one NIfTI, NRRD or MetaImage file (with the file of its voxels,
+            where the header is one of its own), one TIFF stack or its single pages, or zip archives of these. Others
+            among them (notes, previews) are skipped, and counted in a warning.
         series: which volume, where a SEVERAL_SERIES refusal listed several: its identifier there, or the name of a file.
         frame: which time point, echo or channel, from 0, where a SEVERAL_FRAMES refusal asked.
         progress: called with steps done and steps in all.
@@ -55,7 +63,8 @@ def read_volume(
     check_names(list(files))
     heads = {file: _head(file) for file in files}
     zips = [file for file, head in heads.items() if is_zip(head) and not is_dicom(head)]
-    gzips = [file for file, head in heads.items() if (is_dicom(head) or is_tiff(head)) and is_gzip(file)]
+    packable = (is_dicom, is_tiff, is_nrrd, is_metaimage)
+    gzips = [file for file, head in heads.items() if any(kind(head) for kind in packable) and is_gzip(file)]
     with unpacked(files, zips, gzips) as whole:
         return _read(whole, series, frame, progress, repairs)
 
@@ -63,17 +72,19 @@ def read_volume(
 def _read(
     files: Sequence[SourceFile], series: str, frame: int | None, progress: Progress | None, repairs: Repairs
 ) -> Volume:
+    whole = files
     if named := [file for file in files if series and file.name == series]:
         files, series = named, ""
-    dicom, nifti, tiff, other = _sorted_by_content(files)
-    kinds = [kind for kind in (dicom, nifti, tiff) if kind]
+    dicom, nifti, tiff, grids, other = _sorted_by_content(files, whole)
+    kinds = [kind for kind in (dicom, nifti, tiff, grids) if kind]
     if not kinds:
         shown = short_name(files[0].name) if files else "that was sent"
         raise InvalidInput(
-            f"The file {shown} is neither DICOM, NIfTI nor TIFF, nor a zip archive of them.", Reason.FILE_NOT_AN_IMAGE
+            f"The file {shown} is neither DICOM, NIfTI, NRRD, MetaImage nor TIFF, nor a zip archive of them.",
+            Reason.FILE_NOT_AN_IMAGE,
         )
-    if len(kinds) > 1 or len(nifti) > 1:
-        several = [*nifti, *tiff]
+    if len(kinds) > 1 or len(nifti) > 1 or len(grids) > 1:
+        several = [*nifti, *grids, *tiff]
         shown = ", ".join(f"“{file.name}”" for file in several[:_LISTED]) + (" …" if len(several) > _LISTED else "")
         also = f", beside {len(dicom)} DICOM files" if dicom else ""
         raise ChoiceNeeded(
@@ -86,6 +97,9 @@ def _read(
         volume = read_dicom(dicom, series, frame, progress, repairs)
     elif nifti:
         volume = read_nifti(nifti[0], frame)
+    elif grids:
+        read = read_nrrd if is_nrrd(_head(grids[0])) else read_metaimage
+        volume = read(grids[0], whole, frame)
     else:
         volume = read_tiff(tiff, frame, progress)
     if not other:
@@ -95,9 +109,10 @@ def _read(
 
 def suggested_name(files: Sequence[SourceFile], volume: Volume) -> str:
     """A name for the library, at most 256 characters: a single file's own, else the series', else the folder's."""
-    if len(files) == 1:
-        name = PurePosixPath(files[0].name).name
-        for ending in (".nii.gz", ".nii", ".ome.tiff", ".ome.tif", ".tiff", ".tif", ".dcm", ".ima", ".zip"):
+    headers = [file for file in files if file.name.lower().endswith((".nhdr", ".mhd"))]
+    if len(files) == 1 or (len(headers) == 1 and len(files) == 2):
+        name = PurePosixPath((headers or files)[0].name).name
+        for ending in _ENDINGS:
             if name.lower().endswith(ending) and len(name) > len(ending):
                 name = name[: -len(ending)]
                 break
@@ -112,14 +127,15 @@ def suggested_name(files: Sequence[SourceFile], volume: Volume) -> str:
 
 
 def kind_of(files: Sequence[SourceFile]) -> str:
-    """What the first file that is an image, or an archive, is: ``DICOM``, ``NIfTI``, ``TIFF``, ``zip``, or empty."""
+    """What the first file that is an image, or an archive, is: ``DICOM``, ``NIfTI``, ``zip`` and so on, or empty."""
     return next(filter(None, (kind_of_head(_head(file)) for file in files)), "")
 
 
 def kind_of_head(head: bytes) -> str:
     """What a file is by its first bytes (at least 352), inflated; see `kind_of`."""
     # A DICOM file may carry a TIFF header in its preamble, so DICOM is asked first.
-    for kind, told in ((is_dicom, "DICOM"), (is_nifti, "NIfTI"), (is_tiff, "TIFF"), (is_zip, "zip")):
+    kinds = (is_dicom, "DICOM"), (is_nifti, "NIfTI"), (is_tiff, "TIFF"), (is_nrrd, "NRRD"), (is_metaimage, "MetaImage")
+    for kind, told in (*kinds, (is_zip, "zip")):
         if kind(head):
             return told
     return ""
@@ -149,18 +165,27 @@ def _check_no_remains(other: Sequence[SourceFile]) -> None:
 
 
 def _sorted_by_content(
-    files: Sequence[SourceFile],
-) -> tuple[list[SourceFile], list[SourceFile], list[SourceFile], list[SourceFile]]:
-    """DICOM, NIfTI, TIFF and other files."""
-    dicom: list[SourceFile] = []
-    nifti: list[SourceFile] = []
-    tiff: list[SourceFile] = []
-    other: list[SourceFile] = []
-    for file in files:
-        head = _head(file)
-        # A DICOM file may carry a TIFF header in its preamble, so DICOM is asked first.
-        kind = dicom if is_dicom(head) else nifti if is_nifti(head) else tiff if is_tiff(head) else other
-        if kind is not nifti and kind is not other and is_gzip(file):  # still packed: it was packed twice
-            kind = other
-        kind.append(file)
-    return dicom, nifti, tiff, other
+    files: Sequence[SourceFile], whole: Sequence[SourceFile]
+) -> tuple[list[SourceFile], list[SourceFile], list[SourceFile], list[SourceFile], list[SourceFile]]:
+    """DICOM, NIfTI, TIFF, NRRD and MetaImage, and other files; without those of ``whole`` that hold a header's voxels."""
+    kinds = {file: _kind(file) for file in files}
+    held = set(voxel_files([file for file, kind in kinds.items() if kind == "grid"], whole))
+
+    def of(kind: str) -> list[SourceFile]:
+        return [file for file in files if kinds[file] == kind and file not in held]
+
+    return of("dicom"), of("nifti"), of("tiff"), of("grid"), of("")
+
+
+def _kind(file: SourceFile) -> str:
+    head = _head(file)
+    # A DICOM file may carry a TIFF header in its preamble, so DICOM is asked first.
+    if is_dicom(head):
+        kind = "dicom"
+    elif is_nifti(head):
+        return "nifti"
+    elif is_tiff(head):
+        kind = "tiff"
+    else:
+        kind = "grid" if is_nrrd(head) or is_metaimage(head) else ""
+    return "" if kind and is_gzip(file) else kind  # still packed: it was packed twice

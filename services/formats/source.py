@@ -18,6 +18,14 @@ MAX_VOXELS = 2**31
 MAX_SLICES = 20_000
 MAX_FILES = 50_000
 MAX_CHOICES = 1_000
+# What packs better than this is no image; only asked above a size that does no harm.
+MAX_RATIO, SMALL_BYTES = 200, 1 << 28
+# Length in mm of the units that files name.
+UNIT_MM = {
+    "m": 1000.0, "meter": 1000.0, "metre": 1000.0, "cm": 10.0, "centimeter": 10.0, "mm": 1.0, "millimeter": 1.0,
+    "millimetre": 1.0, "um": 1e-3, "µm": 1e-3, "μm": 1e-3, "micron": 1e-3, "microns": 1e-3, "micrometer": 1e-3,
+    "nm": 1e-6, "nanometer": 1e-6, "inch": 25.4, "in": 25.4,
+}  # fmt: skip
 _MAX_NAME = 1024
 # Controls, surrogates, and the marks that turn the direction of writing: a name with them is not what it looks like.
 _TURNING = frozenset("\u061c\u200e\u200f\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069")
@@ -49,7 +57,7 @@ class SourceFile:
 
 def source_files(path: Path) -> list[SourceFile]:
     """The files of an import: ``path`` itself, all files of the folder and the folders in it, sorted by name, or, where
-    ``path`` is the DICOMDIR of a disc, the files that it names.
+    ``path`` is the DICOMDIR of a disc or a header without its voxels, the files that it names.
 
     Hidden files and folders are left out, links to folders are not followed. Names start with the folder's own name.
 
@@ -62,6 +70,10 @@ def source_files(path: Path) -> list[SourceFile]:
         from services.formats.dicomdir import disc_files  # needs pydicom, which who reads only masks does not have
 
         return disc_files(path)
+    if path.is_file() and path.suffix.lower() in (".nhdr", ".mhd"):
+        from services.formats.detached import with_voxels
+
+        return with_voxels(path)
     if path.is_file():
         return [SourceFile(path.name, path)]
     if not path.is_dir():
@@ -172,4 +184,13 @@ def check_size(name: str, slices: int, rows: int, columns: int) -> None:
         raise TooLarge(
             f"The file {short_name(name)} says that its volume has {columns} × {rows} × {slices} voxels; "
             f"at most {MAX_VOXELS} voxels and {MAX_SLICES} slices are read."
+        )
+
+
+def check_packing(file: SourceFile, unpacked_bytes: int) -> None:
+    """Refuse a packed file whose header announces more than such a file can hold. Raises: TooLarge."""
+    if unpacked_bytes > SMALL_BYTES and unpacked_bytes > file.size_bytes * MAX_RATIO:
+        raise TooLarge(
+            f"The compressed file {short_name(file.name)} says that its image is more than {MAX_RATIO} times as large "
+            "as the file; it is not unpacked."
         )

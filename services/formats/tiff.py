@@ -26,9 +26,11 @@ from services.core.volume import Affine, Volume
 from services.formats.source import (
     MAX_CHOICES,
     MAX_SLICES,
+    UNIT_MM,
     Progress,
     SourceFile,
     bad_header,
+    check_packing,
     check_size,
     file_choices,
     frame_choices,
@@ -42,11 +44,6 @@ _MAGIC = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
 # Size in bytes of a value of each TIFF field type.
 _TYPE_BYTES = {1: 1, 2: 1, 3: 2, 4: 4, 5: 8, 6: 1, 7: 1, 8: 2, 9: 4, 10: 8, 11: 4, 12: 8, 13: 4, 16: 8, 17: 8, 18: 8}
 _MAX_TAGS = 4096
-_MM = {
-    "m": 1000.0, "meter": 1000.0, "metre": 1000.0, "cm": 10.0, "centimeter": 10.0, "mm": 1.0, "millimeter": 1.0,
-    "millimetre": 1.0, "um": 1e-3, "µm": 1e-3, "μm": 1e-3, "micron": 1e-3, "microns": 1e-3, "micrometer": 1e-3,
-    "nm": 1e-6, "nanometer": 1e-6, "inch": 25.4, "in": 25.4,
-}  # fmt: skip
 _WHITE_IS_ZERO, _PALETTE = 0, 3
 
 
@@ -150,6 +147,8 @@ def _read_file(file: SourceFile, frame: int | None, progress: Progress | None) -
             shape, dtype = _check_pages(file, pages, bool(tif.is_imagej))
             stack = _interpret(file, tif, len(pages))
             check_size(file.name, stack.slices, *shape)
+            if pages[0].compression != 1:
+                check_packing(file, len(pages) * shape[0] * shape[1] * dtype.itemsize)
             numbers = stack.pages_of[_choose_frame(file, stack, frame)]
             return _read_pages(file, tif, pages, numbers, _kept(dtype), progress), stack
 
@@ -282,7 +281,7 @@ def _interpret(file: SourceFile, tif: Any, pages: int) -> _Stack:
 def _imagej_spacing(meta: dict[str, Any], tags: Any, images: int) -> tuple[tuple[float, float, float], tuple[str, ...]]:
     """Distances of slices, rows and columns in mm. ImageJ leaves out a slice distance of one unit."""
     unit = str(meta.get("unit", "")).replace("\\u00B5", "µ").strip().lower()
-    scale = _MM.get(unit)
+    scale = UNIT_MM.get(unit)
     if scale is None:
         return (1.0, 1.0, 1.0), ("The file does not say how large its voxels are; 1 mm is assumed in each direction.",)
     column, row = (_per_unit(tags, key) for key in ("XResolution", "YResolution"))
@@ -329,7 +328,7 @@ def _frame_text(stack: _Stack, number: int) -> str:
 
 def _ome_size(ome: dict[str, str], axis: str) -> float | None:
     """The size of a voxel along an axis in mm; ``None`` where the file does not say it."""
-    value, scale = ome.get(f"PhysicalSize{axis}"), _MM.get(ome.get(f"PhysicalSize{axis}Unit", "µm").lower())
+    value, scale = ome.get(f"PhysicalSize{axis}"), UNIT_MM.get(ome.get(f"PhysicalSize{axis}Unit", "µm").lower())
     return None if value is None or scale is None else float(value) * scale
 
 

@@ -12,7 +12,8 @@ from numpy.typing import NDArray
 
 from services.core.errors import TooLarge
 from services.core.volume import Affine
-from services.formats.nifti import RAS_TO_LPS, axes_matrix, corner_distance
+from services.formats.grid import axes_matrix
+from services.formats.nifti import RAS_TO_LPS, corner_distance
 
 _SCANNER = 1  # NIfTI xform code: coordinates of the scanner
 _NIFTI1_LIMIT = 32767

@@ -194,6 +194,38 @@ def odd_length(folder: Path) -> Path:
     return one_file(folder, lambda b: b.replace(old, new))
 
 
+def enhanced_with(folder: Path, old: bytes, new: bytes) -> Path:
+    """An enhanced object in which some bytes, within its sequences of undefined length, are others."""
+    d = enhanced_object(PHANTOM)
+    for sequence in (d["SharedFunctionalGroupsSequence"], d["PerFrameFunctionalGroupsSequence"]):
+        sequence.is_undefined_length = True
+        for item in sequence.value:
+            item.is_undefined_length_sequence_item = True
+            for inner in item:
+                inner.is_undefined_length = True
+                inner.value[0].is_undefined_length_sequence_item = True
+    data = save_dicom(d, folder / "e.dcm").read_bytes()
+    assert old in data
+    (folder / "e.dcm").write_bytes(data.replace(old, new, 1))
+    return folder / "e.dcm"
+
+
+SPACING = element("PixelSpacing", b"DS")
+for keyword, vr in (
+    ("ImagePositionPatient", b"DS"),
+    ("ImageOrientationPatient", b"DS"),
+    ("PixelSpacing", b"DS"),
+    ("PlanePositionSequence", b"SQ"),
+    ("PixelMeasuresSequence", b"SQ"),
+):
+    case(f"15 bad VR of {keyword} within a sequence", "IA", R.FILE_HEADER_INVALID, "e.dcm", "unknown type")(
+        lambda folder, k=keyword, v=vr: enhanced_with(folder, element(k, v), element(k, b"ZZ"))
+    )
+case("15 odd length within a sequence", "IA", R.FILE_HEADER_INVALID, "e.dcm", "odd length")(
+    lambda folder: enhanced_with(folder, SPACING + b"\x08\0" + b"1.1\\0.8 ", SPACING + b"\x07\0" + b"1.1\\0.8")
+)
+
+
 @case("05 gzip bomb of 2 GB", "RE", R.FILE_TOO_LARGE, "bomb.dcm.gz")
 def packed_bomb(folder: Path) -> Path:
     head = save_dicom(dicom_slice(PHANTOM, 0, "1.2"), folder / "one.dcm").read_bytes()
@@ -210,14 +242,18 @@ def nested(folder: Path) -> Path:
     return folder / "nested.dcm"
 
 
-@case("17 path in a UID", "IA", R.FILE_HEADER_INVALID, "s/IM0001", "path")
-def path_in_uid(folder: Path) -> Path:
-    def change(index: int, d: Dataset) -> None:
-        d.SeriesInstanceUID = "../../../etc/passwd"
+for keyword in ("StudyInstanceUID", "SeriesInstanceUID", "SOPInstanceUID", "FrameOfReferenceUID", "SOPClassUID"):
+    for told, uid in (("up", "../../../etc/passwd"), ("root", "/etc/passwd"), ("Windows", "C:\\evil")):
+        case(f"17 path {told} in {keyword}", "IA", R.FILE_HEADER_INVALID, "s/IM000", "path")(all_with(**{keyword: uid}))
 
-    path = series(folder, change, skip=(1, 2, 3))
-    (path / next(path.iterdir()).name).rename(path / "IM0001")
-    return path
+
+@case("17 path in the file meta", "IA", R.FILE_HEADER_INVALID, "s/IM0001", "path")
+def path_in_meta(folder: Path) -> Path:
+    def change(data: bytes) -> bytes:
+        at = data.index(element("MediaStorageSOPInstanceUID", b"UI")) + 8
+        return data[:at] + b"../../evil" + data[at + 10 :]
+
+    return one_file(folder, change)
 
 
 @case("17 path in a DICOMDIR", "IA", R.FILE_HEADER_INVALID, "DICOMDIR", "outside of its disc")

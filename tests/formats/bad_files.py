@@ -90,6 +90,33 @@ def gzip_bomb(folder: Path) -> Path:
     return folder / "bomb.nii.gz"
 
 
+@case("29 gzip bomb that says what it is", "RE", R.FILE_TOO_LARGE, "bomb.nii.gz", "more than 200 times")
+def honest_gzip_bomb(folder: Path) -> Path:
+    head = nifti(PLACES["dim"], (3, 32767, 32767, 1))(folder).read_bytes()[:352]
+    (folder / "bomb.nii.gz").write_bytes(gzip_then_zeros(head, 2048))
+    return folder / "bomb.nii.gz"
+
+
+def deflated_page(rows: int, columns: int, data: bytes) -> Callable[[Path], Path]:
+    """A TIFF of one page, deflated."""
+    tags = {256: columns, 257: rows, 258: 8, 259: 8, 262: 1, 273: 8 + 2 + 12 * 9 + 4, 277: 1, 278: rows, 279: len(data)}
+    page = b"".join(struct.pack("<HHII", tag, 4, 1, value) for tag, value in tags.items())
+
+    def make(folder: Path) -> Path:
+        (folder / "v.tif").write_bytes(b"II*\0" + struct.pack("<IH", 8, len(tags)) + page + bytes(4) + data)
+        return folder / "v.tif"
+
+    return make
+
+
+ZLIB_BOMB = b"\x78\x9c" + deflated_zeros(2048) + struct.pack(">I", ((2048 << 20) % 65521) << 16 | 1)
+# The decoder stops where the page is full.
+case("29 TIFF deflate bomb", "IA", R.FILE_NOT_READABLE, "v.tif")(deflated_page(10, 10, ZLIB_BOMB))
+case("29 TIFF deflate bomb that says what it is", "RE", R.FILE_TOO_LARGE, "v.tif", "more than 200 times")(
+    deflated_page(1 << 15, 1 << 16, ZLIB_BOMB)
+)
+
+
 def packed(change: Callable[[bytearray], Any]) -> Callable[[Path], Path]:
     def make(folder: Path) -> Path:
         data = bytearray(gzip.compress(write_nifti(PHANTOM, folder / "v.nii").read_bytes(), mtime=0))
@@ -243,3 +270,10 @@ def lying_archive(folder: Path) -> Path:
 def words(folder: Path) -> Path:
     (folder / "words.nii.gz").write_text("these are only words " * 40)
     return folder / "words.nii.gz"
+
+
+@case("29 a gzip bomb in an archive", "RE", R.FILE_TOO_LARGE, "bomb.nii.gz")
+def packed_bomb_in_archive(folder: Path) -> Path:
+    with zipfile.ZipFile(folder / "v.zip", "w", zipfile.ZIP_STORED) as out:
+        out.write(gzip_bomb(folder), "bomb.nii.gz")
+    return folder / "v.zip"

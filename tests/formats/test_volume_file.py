@@ -199,6 +199,21 @@ def test_an_export_lies_where_its_volume_does(volume: Volume, tmp_path_factory: 
     assert (distances.min(axis=0) < 1e-4).all() if len(expected) else True
 
 
+@settings(deadline=None, max_examples=60)
+@given(volume=volumes())
+def test_a_tiff_keeps_distances_and_order(volume: Volume, tmp_path_factory: pytest.TempPathFactory) -> None:
+    """It knows no patient: slices towards superior, rows towards posterior, columns towards the left, from the origin."""
+    path = tmp_path_factory.mktemp("t") / "a.tif"
+    write_volume(volume, path)
+    found = read(path)
+    assert np.array_equal(found.voxels, volume.voxels)
+    index = np.argwhere(np.ones(volume.shape, bool))
+    expected = (index * volume.spacing_mm)[:, ::-1]
+    np.testing.assert_allclose(places(found), expected, atol=1e-4)
+    apart, before = (np.linalg.norm(np.diff(places(v), axis=0), axis=1) for v in (found, volume))
+    np.testing.assert_allclose(apart, before, atol=1e-4)
+
+
 @settings(deadline=None, max_examples=12)
 @given(angles=st.tuples(angle, angle, angle), origin=st.tuples(place, place, place))
 def test_a_dicom_series_lies_where_it_did(
@@ -215,3 +230,6 @@ def test_a_dicom_series_lies_where_it_did(
     np.testing.assert_allclose(places(imported), places(scanned), atol=1e-4)
     write_volume(imported, folder / "a.nii")
     np.testing.assert_allclose(places(read(folder / "a.nii")), places(scanned), atol=1e-4)
+    write_volume(imported, folder / "a.tif")
+    assert np.array_equal(read(folder / "a.tif").voxels, imported.voxels)
+    assert read(folder / "a.tif").spacing_mm == pytest.approx(scanned.spacing_mm, rel=1e-6)

@@ -5,6 +5,8 @@ from __future__ import annotations
 import asyncio
 import os
 import signal
+import subprocess
+import sys
 import time
 from pathlib import Path
 
@@ -15,6 +17,7 @@ import pytest
 from services.core.errors import CalqueError, ChoiceNeeded, InvalidInput, Reason, TooLarge
 from services.formats.read import SourceFile, read_volume, source_files
 from services.formats.worker import Limits, _broken, read_in_worker
+from tests.formats.bad_dicom import encoded, unsigned
 from tests.phantoms import oblique_phantom, write_dicom_series, write_nifti
 
 
@@ -28,6 +31,24 @@ def test_the_same_volume_and_progress(tmp_path: Path) -> None:
     assert np.array_equal(there.affine, here.affine)
     assert (there.source_axes, there.modality, there.description) == (here.source_axes, here.modality, here.description)
     assert steps[-1] == (12, 12)
+
+
+def test_decoders_do_not_print_into_the_log(tmp_path: Path) -> None:
+    """The decoder of HTJ2K tells of damage on standard error; in the worker, nobody hears it."""
+    spoilt = encoded("HTJ2K", lambda b: b[:180] + b[211:])
+    path = write_dicom_series(unsigned(), tmp_path / "s", change=spoilt)
+    told: dict[str, bytes] = {}
+    for call in ("read.read_volume", "worker.read_in_worker"):
+        code = (
+            "import sys; from pathlib import Path; from services.formats import read, worker\n"
+            f"try: {call}(read.source_files(Path(sys.argv[1])))\n"
+            "except read.InvalidInput: print('refused')"
+        )
+        done = subprocess.run([sys.executable, "-c", code, str(path)], capture_output=True, check=True, timeout=120)
+        assert done.stdout == b"refused\n"
+        told[call] = done.stderr
+    assert b"ojph" in told["read.read_volume"]
+    assert told["worker.read_in_worker"] == b""
 
 
 def test_errors_come_back_as_themselves(tmp_path: Path) -> None:

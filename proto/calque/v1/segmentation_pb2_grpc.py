@@ -160,8 +160,8 @@ class SegmentationServicer:
         raise NotImplementedError('Method not implemented!')
 
     def UploadMask(self, request_iterator, context):
-        """Send a mask file (NIfTI or TIFF) that fits the volume. It changes nothing yet: an event with the digest that is returned
-        makes it a start of the annotation.
+        """Send a mask file (NIfTI, NRRD, MetaImage or TIFF) that fits the volume. It changes nothing yet: an event with the digest
+        that is returned makes it a start of the annotation.
 
         Errors: NOT_FOUND, INVALID_ARGUMENT (FILE_NOT_READABLE and its kin; MASK_MISMATCH), RESOURCE_EXHAUSTED
         (FILE_TOO_LARGE, STORE_FULL), UNAVAILABLE.

@@ -79,8 +79,8 @@ class SegmentationStub:
     Errors: NOT_FOUND, UNAVAILABLE.
     """
     UploadMask: _grpc.StreamUnaryMultiCallable[_segmentation_pb2.UploadMaskRequest, _segmentation_pb2.UploadMaskResponse]
-    """Send a mask file (NIfTI or TIFF) that fits the volume. It changes nothing yet: an event with the digest that is returned
-    makes it a start of the annotation.
+    """Send a mask file (NIfTI, NRRD, MetaImage or TIFF) that fits the volume. It changes nothing yet: an event with the digest
+    that is returned makes it a start of the annotation.
 
     Errors: NOT_FOUND, INVALID_ARGUMENT (FILE_NOT_READABLE and its kin; MASK_MISMATCH), RESOURCE_EXHAUSTED
     (FILE_TOO_LARGE, STORE_FULL), UNAVAILABLE.
@@ -143,8 +143,8 @@ class SegmentationAsyncStub(SegmentationStub):
     Errors: NOT_FOUND, UNAVAILABLE.
     """
     UploadMask: _aio.StreamUnaryMultiCallable[_segmentation_pb2.UploadMaskRequest, _segmentation_pb2.UploadMaskResponse]  # type: ignore[assignment]
-    """Send a mask file (NIfTI or TIFF) that fits the volume. It changes nothing yet: an event with the digest that is returned
-    makes it a start of the annotation.
+    """Send a mask file (NIfTI, NRRD, MetaImage or TIFF) that fits the volume. It changes nothing yet: an event with the digest
+    that is returned makes it a start of the annotation.
 
     Errors: NOT_FOUND, INVALID_ARGUMENT (FILE_NOT_READABLE and its kin; MASK_MISMATCH), RESOURCE_EXHAUSTED
     (FILE_TOO_LARGE, STORE_FULL), UNAVAILABLE.
@@ -252,8 +252,8 @@ class SegmentationServicer(metaclass=_abc_1.ABCMeta):
         request_iterator: _MaybeAsyncIterator[_segmentation_pb2.UploadMaskRequest],
         context: _ServicerContext,
     ) -> _typing.Union[_segmentation_pb2.UploadMaskResponse, _abc.Awaitable[_segmentation_pb2.UploadMaskResponse]]:
-        """Send a mask file (NIfTI or TIFF) that fits the volume. It changes nothing yet: an event with the digest that is returned
-        makes it a start of the annotation.
+        """Send a mask file (NIfTI, NRRD, MetaImage or TIFF) that fits the volume. It changes nothing yet: an event with the digest
+        that is returned makes it a start of the annotation.
 
         Errors: NOT_FOUND, INVALID_ARGUMENT (FILE_NOT_READABLE and its kin; MASK_MISMATCH), RESOURCE_EXHAUSTED
         (FILE_TOO_LARGE, STORE_FULL), UNAVAILABLE.

@@ -10,6 +10,7 @@ import urllib.parse
 import zipfile
 import zlib
 from collections.abc import Iterable, Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -24,7 +25,7 @@ from pydicom.uid import ExplicitVRLittleEndian, MediaStorageDirectoryStorage
 
 from services.core.volume import Volume
 from services.formats import dicom_header
-from tests.phantoms import dicom_slice, enhanced_object, save_dicom
+from tests.phantoms import dicom_slice, enhanced_object, save_dicom, write_metaimage, write_nrrd
 
 NAME, LATIN = "Zyxqueline", "Kvärnströß"
 IDENTIFIER = "90817263"
@@ -174,6 +175,16 @@ def tiff_files(volume: Volume, folder: Path) -> dict[str, dict[str, bytes]]:
     tifffile.imwrite(folder / "o.tif", volume.voxels[:-1], ome=True, metadata=ome, extratags=tags[:1])
     tifffile.imwrite(folder / "p.tif", volume.voxels[:-2], description=f"{NAME} {DAY}", metadata=None, extratags=tags)
     return {path.stem: {f"{FOLDER}/{IDENTIFIER}.tif": path.read_bytes()} for path in sorted(folder.iterdir())}
+
+
+def grid_files(volume: Volume, folder: Path) -> dict[str, dict[str, bytes]]:
+    """NRRD and MetaImage with the patient in the texts of their headers."""
+    folder.mkdir()
+    told = {"content": f"{NAME} {IDENTIFIER}", "PatientName": NAME, "DICOM_0010_0030": DAY}  # pynrrd writes ASCII alone
+    nrrd = write_nrrd(volume, folder / "a.nrrd", **told).read_bytes()
+    other = replace(volume, voxels=volume.voxels[::-1])
+    mha = write_metaimage(other, folder / "a.mha", Comment=TEXT, PatientID=IDENTIFIER, AcquisitionDate=DAY).read_bytes()
+    return {"nrrd": {f"{FOLDER}.nrrd": nrrd}, "metaimage": {f"{FOLDER}.mha": mha}}
 
 
 # --- the hunt ------------------------------------------------------------------------------------------------------------

@@ -92,6 +92,7 @@ def inputs(folder: Path) -> dict[str, dict[str, bytes]]:
         "disc": canary.disc(volumes[3], folder / "disc"),
         "nifti": canary.nifti_file(volumes[4], folder / "nifti"),
         **canary.tiff_files(volumes[5], folder / "tiff"),
+        **canary.grid_files(oblique_phantom((SHAPE[0] + 6, *SHAPE[1:])), folder / "grids"),
     }
 
 

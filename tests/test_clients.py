@@ -220,6 +220,11 @@ TABLE: list[tuple[str, Callable[[str, str], list[Message]], tuple[str, str, int]
         lambda _, annotation: [s.ExportRequest(annotation_id=annotation, kind=2, format=1)],
         ("NOT_FOUND", "MASK_NOT_FOUND", 0),
     ),
+    (
+        "Segmentation.Export",
+        lambda _, annotation: [s.ExportRequest(annotation_id=annotation, kind=1, format=4)],
+        ("FAILED_PRECONDITION", "NO_SOURCE_SERIES", 0),
+    ),
 ]
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections import Counter
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -16,9 +17,9 @@ from services.core.errors import CalqueError, ChoiceNeeded, InvalidInput, Reason
 from services.core.geometry import acquisition_plane, edge_letters
 from services.core.volume import Volume
 from services.formats.nifti import head_of
-from services.formats.read import kind_of_head
+from services.formats.read import SEGMENTATION, kind_of_head
 from services.formats.source import SourceFile, refusing, source_files
-from services.formats.worker import Limits, read_in_worker
+from services.formats.worker import Limits, in_worker, read_in_worker
 
 _HEAD = 1024
 # Positive direction first, as in LPS.
@@ -50,14 +51,19 @@ def look(path: Path, limits: Limits) -> dict[str, Any]:
     """What one path is. Never raises.
 
     Returns:
-        ``path``, ``readable`` and ``format``; with it the fields of `geometry`, or ``error`` (its class), ``reason``,
-        ``sentence``, and ``choices`` (``key`` and ``text`` of each) where the user must choose.
+        ``path``, ``readable`` and ``format``; with it the fields of `geometry` or of `segmentation`, or ``error`` (its
+        class), ``reason``, ``sentence``, and ``choices`` (``key`` and ``text`` of each) where the user must choose.
     """
     report: dict[str, Any] = {"path": str(path), "readable": False, "format": ""}
     try:
         files = source_files(path)
         report |= {"format": _format(files), "files": len(files)}
-        report |= {**geometry(read_in_worker(files, limits=limits)), "readable": True}
+        told = (
+            segmentation(files[0], limits)
+            if report["format"] == SEGMENTATION
+            else geometry(read_in_worker(files, limits=limits))
+        )
+        report |= {**told, "readable": True}
     except CalqueError as error:
         report |= _refusal(error)
     except OSError as error:
@@ -90,10 +96,22 @@ def geometry(volume: Volume) -> dict[str, Any]:
     }
 
 
+def segmentation(file: SourceFile, limits: Limits) -> dict[str, Any]:
+    """What a DICOM segmentation holds: ``segmentation`` (binary …), ``segments``, ``size``, ``source_series`` (UIDs)."""
+    from services.formats.dicom_seg_read import look_at_segmentation
+
+    return in_worker(partial(look_at_segmentation, file), limits=limits)
+
+
 def words(report: dict[str, Any]) -> list[str]:
     """A report as lines for people."""
     lines = [f"{report['path']}: {_what(report)}"]
-    if report["readable"]:
+    if report["readable"] and "segments" in report:
+        size = report["size"]
+        lines += [f"  segment      {one['number']} {one['name']}".rstrip() for one in report["segments"]]
+        lines.append(f"  size         {size['columns']} × {size['rows']} × {size['frames']} (columns × rows × frames)")
+        lines += [f"  drawn on     series {uid}" for uid in report["source_series"]]
+    elif report["readable"]:
         size, spacing, towards = report["size"], report["spacing_mm"], report["towards"]
         order = ("columns", "rows", "slices")
         lines += [
@@ -114,7 +132,7 @@ def _what(report: dict[str, Any]) -> str:
     if not report["readable"]:
         state = "a choice is needed" if report.get("choices") else "refused"
         return f"{report['format']}, {state} ({report['reason']})" if report["format"] else f"{state} ({report['reason']})"
-    told = [report["format"] or "image", report["modality"], report["description"]]
+    told = [report["format"] or "image", *(report.get(key, "") for key in ("segmentation", "modality", "description"))]
     return ", ".join(part for part in told if part)
 
 

@@ -129,13 +129,19 @@ def convert(
     target: Annotated[Path, typer.Argument(metavar="OUT", help="File to write: .nii, .nii.gz, .tif or .tiff.")],
     series: Annotated[str, typer.Option(help="Which series, where the files hold several.")] = "",
     frame: Annotated[int | None, typer.Option(min=1, help="Which image of a 4-D file, from 1.")] = None,
+    on: Annotated[
+        Path | None, typer.Option("--source", help="The volume that IN is a mask of, such as the series of a DICOM-SEG.")
+    ] = None,
+    segment: Annotated[int, typer.Option(min=0, help="Which segment of a DICOM-SEG; 0: the only one.")] = 0,
     force: Annotated[bool, typer.Option("--force", help="Replace OUT if it is there.")] = False,
 ) -> None:
-    """Write a volume as NIfTI or TIFF: the same voxels, at the same place in the patient where NIfTI is chosen."""
+    """Write a volume, or a mask of it, as NIfTI or TIFF: the same voxels, at the same place where NIfTI is chosen."""
     from services.cli.convert import convert as convert_files
     from services.cli.words import tell
 
-    tell(convert_files(source, target, series=series, frame=None if frame is None else frame - 1, force=force))
+    zero_based = None if frame is None else frame - 1
+    told = convert_files(source, target, series=series, frame=zero_based, force=force, on=on, segment=segment)
+    tell(told)
 
 
 @app.command()

@@ -57,6 +57,8 @@ class Reason(StrEnum):
     MODEL_NOT_USABLE = "MODEL_NOT_USABLE"
     SERVICE_UNAVAILABLE = "SERVICE_UNAVAILABLE"
     INTERNAL = "INTERNAL"
+    NO_SOURCE_SERIES = "NO_SOURCE_SERIES"
+    SEVERAL_SEGMENTS = "SEVERAL_SEGMENTS"
 
 
 class CalqueError(Exception):
@@ -77,7 +79,7 @@ class InvalidInput(CalqueError):
 
 @dataclass(frozen=True)
 class Choice:
-    """Something to choose: what to ask for (a series, or a frame's number from 1), and what it is, in words."""
+    """Something to choose: what to ask for (a series, a frame's or a segment's number from 1), and what it is, in words."""
 
     key: str
     text: str

@@ -69,7 +69,8 @@ def read_header(file: SourceFile, keywords: list[str | int]) -> Header:
         dataset = pydicom.filereader.read_partial(
             raw, stop_when=scan.stop, force=True, specific_tags=[int(Tag(k)) for k in keywords]
         )
-        room = file.size_bytes - raw.tell()
+        # The parser stops before the element of the pixels: tag, VR and length are still to come.
+        room = file.size_bytes - raw.tell() - (12 if scan.explicit else 8)
     cut = not inflated and scan.pixel_bytes != UNDEFINED and scan.pixel_bytes > room
     if scan.floating:
         raise InvalidInput(f"The file {short_name(file.name)} has pixels of floating point, which are not read.")
@@ -82,15 +83,15 @@ class _Scan:
     def __init__(self, file: SourceFile, raw: IO[bytes] | None) -> None:
         self._file = file
         self._raw = raw  # what the parser reads; None where it reads inflated bytes
-        self._explicit = False
+        self.explicit = False
         self.pixel_bytes = 0
         self.floating = False
         self.warnings: set[str] = set()
 
     def stop(self, tag: Any, vr: str | None, length: int) -> bool:
         """Whether the parser is to stop before this element."""
-        self._explicit |= vr is not None
-        self.look(int(tag), vr, length, self._explicit)
+        self.explicit |= vr is not None
+        self.look(int(tag), vr, length, self.explicit)
         if tag == _PIXELS:
             self.pixel_bytes = length
         self.floating |= tag in _OTHER_PIXELS
@@ -98,7 +99,7 @@ class _Scan:
             return True
         if self._raw is not None and tag in _GROUPS:
             start = self._raw.tell()
-            _Groups(self._file, self._raw, self, big=self._is_big(int(tag))).sequence(length, self._explicit)
+            _Groups(self._file, self._raw, self, big=self._is_big(int(tag))).sequence(length, self.explicit)
             self._raw.seek(start)
         return False
 
@@ -120,7 +121,7 @@ class _Scan:
         """Whether the element that was just parsed is in big endian: its tag stands before its length."""
         assert self._raw is not None
         here = self._raw.tell()
-        self._raw.seek(here - (12 if self._explicit else 8))
+        self._raw.seek(here - (12 if self.explicit else 8))
         group = self._raw.read(2)
         self._raw.seek(here)
         return int.from_bytes(group, "big") == tag >> 16

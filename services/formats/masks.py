@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
+from functools import partial
 from itertools import product
 
 import numpy as np
@@ -13,7 +14,7 @@ from services.core.volume import Affine, Volume
 from services.formats.metaimage import is_metaimage
 from services.formats.nifti import head_of, is_nifti
 from services.formats.nrrd import is_nrrd
-from services.formats.read import read_volume
+from services.formats.read import is_segmentation, read_volume
 from services.formats.source import SourceFile, check_names, short_name
 from services.formats.tiff import is_tiff
 
@@ -27,39 +28,56 @@ def read_mask(
     shape: tuple[int, int, int],
     affine: Affine,
     source_axes: tuple[int, int, int],
-    read: Callable[[Sequence[SourceFile]], Volume] = read_volume,
+    segment: int = 0,
+    run: Callable[[Callable[[], Volume]], Volume] = lambda job: job(),
 ) -> NDArray[np.bool_]:
     """Read a mask drawn elsewhere on a volume.
 
     Args:
-        file: NIfTI, NRRD or MetaImage, matched by its geometry (its axes may be permuted or flipped), or a TIFF stack,
-            matched by its shape.
+        file: NIfTI, NRRD or MetaImage, matched by its geometry (its axes may be permuted or flipped), a DICOM Segmentation,
+            whose frames are put where they lie, or a TIFF stack, matched by its shape.
         shape: slices, rows, columns of the volume.
         affine: the volume's, voxel index → mm, LPS.
         source_axes: the volume's; sizes are told in the order of its file.
-        read: how the file is read, for instance in a worker.
+        segment: which segment of a DICOM Segmentation, by its number; 0: the only one.
+        run: how foreign bytes are read, for instance in a worker.
 
     Returns:
         ``shape``, True where the file is neither zero nor not-a-number.
 
     Raises:
         InvalidInput: MASK_MISMATCH, or whatever is wrong with the file.
+        ChoiceNeeded: SEVERAL_SEGMENTS.
     """
     check_names([file])
     head = head_of(file, 1024)
+    if is_segmentation(head):
+        return _alike(file, run(partial(read_segment, file, shape, affine, segment)), shape)
     try:
         if is_nifti(head) or is_nrrd(head) or is_metaimage(head):
-            return _matched(file, read([file]), shape, affine, source_axes)
+            return _matched(file, run(partial(read_volume, [file])), shape, affine, source_axes)
         if is_tiff(head):
-            mask = read([file])
-            if mask.shape != shape:
-                raise _other_size(file, mask.shape, shape, (2, 1, 0))
-            return _inside(mask.voxels)
+            return _alike(file, run(partial(read_volume, [file])), shape)
     except ChoiceNeeded as error:
         raise InvalidInput(f"A mask must be one volume of labels. {error}", Reason.MASK_MISMATCH) from None
     raise InvalidInput(
-        f"The file {short_name(file.name)} is neither a NIfTI, NRRD, MetaImage nor TIFF mask.", Reason.MASK_MISMATCH
+        f"The file {short_name(file.name)} is neither a NIfTI, NRRD, MetaImage, DICOM-SEG nor TIFF mask.",
+        Reason.MASK_MISMATCH,
     )
+
+
+def read_segment(file: SourceFile, shape: tuple[int, int, int], affine: Affine, segment: int) -> Volume:
+    """`services.formats.dicom_seg_read.segment_on`, loaded where it runs."""
+    from services.formats.dicom_seg_read import segment_on
+
+    return segment_on(file, shape, affine, segment)
+
+
+def _alike(file: SourceFile, mask: Volume, shape: tuple[int, int, int]) -> NDArray[np.bool_]:
+    """The mask's voxels as they are, where the two sizes are the same."""
+    if mask.shape != shape:
+        raise _other_size(file, mask.shape, shape, (2, 1, 0))
+    return _inside(mask.voxels)
 
 
 def _matched(

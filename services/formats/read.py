@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import PurePosixPath
@@ -30,6 +31,11 @@ __all__ = ["Repairs", "SourceFile", "read_volume", "source_files", "suggested_na
 
 _HEAD = 1024
 _LISTED = 20
+# The storage class of segmentations or of label maps, in the file meta or in a data set without: tag, VR or none, length.
+SEGMENTATION = "DICOM segmentation"  # what `kind_of_head` calls one
+_SEGMENTATION = re.compile(
+    rb"(\x02\x00\x02\x00|\x08\x00\x16\x00)(UI\x1c\x00|\x1c\x00\x00\x00)1\.2\.840\.10008\.5\.1\.4\.1\.1\.66\.[47]"
+)
 # Left out of a volume's name.
 _ENDINGS = (
     ".nii.gz", ".nii", ".nrrd", ".nhdr", ".mha", ".mhd", ".ome.tiff", ".ome.tif", ".tiff", ".tif", ".dcm", ".ima", ".zip",
@@ -135,7 +141,7 @@ def kind_of_head(head: bytes) -> str:
     """What a file is by its first bytes (at least 352), inflated; see `kind_of`."""
     # A DICOM file may carry a TIFF header in its preamble, so DICOM is asked first.
     kinds = (is_dicom, "DICOM"), (is_nifti, "NIfTI"), (is_tiff, "TIFF"), (is_nrrd, "NRRD"), (is_metaimage, "MetaImage")
-    for kind, told in (*kinds, (is_zip, "zip")):
+    for kind, told in ((is_segmentation, SEGMENTATION), *kinds, (is_zip, "zip")):
         if kind(head):
             return told
     return ""
@@ -149,6 +155,11 @@ def is_dicom(head: bytes) -> bool:
     if len(head) < 132 or head[:2] not in (b"\x02\x00", b"\x08\x00") or head[3:4] != b"\x00":
         return False
     return head[4:6] in (b"UL", b"CS", b"UI", b"DA", b"OB") or int.from_bytes(head[4:8], "little") <= 64
+
+
+def is_segmentation(head: bytes) -> bool:
+    """Whether these first bytes (at least 512) are of a DICOM Segmentation, by their storage class."""
+    return is_dicom(head) and _SEGMENTATION.search(head) is not None
 
 
 def _head(file: SourceFile) -> bytes:

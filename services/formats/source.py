@@ -33,7 +33,7 @@ _TURNING = frozenset("\u061c\u200e\u200f\u202a\u202b\u202c\u202d\u202e\u2066\u20
 Progress = Callable[[int, int], None]
 
 # The libraries' own messages quote what files contain; nothing of that may reach a log.
-for _name in ("pydicom", "nibabel", "nibabel.global", "tifffile", "imagecodecs"):
+for _name in ("pydicom", "highdicom", "nibabel", "nibabel.global", "tifffile", "imagecodecs"):
     logging.getLogger(_name).setLevel(logging.CRITICAL + 1)
 
 

@@ -13,11 +13,12 @@ import os
 import resource
 import tempfile
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
+from functools import partial
 from multiprocessing.connection import Connection
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 
@@ -37,6 +38,8 @@ _SAYABLE: dict[str, type[CalqueError]] = {
     kind.__name__: kind for kind in (errors.InvalidInput, errors.TooLarge, errors.Unavailable)
 }
 _CONTEXT = multiprocessing.get_context("forkserver")
+# What a job in the worker may find: a volume, or plain values that JSON can say.
+_Found = TypeVar("_Found", Volume, dict[str, Any])
 
 
 @dataclass(frozen=True)
@@ -71,6 +74,21 @@ def read_in_worker(
     Raises:
         InvalidInput, ChoiceNeeded, TooLarge: as there, and when the worker breaks, or reaches a limit.
     """
+    job = partial(read_volume, list(files), series=series, frame=frame, repairs=repairs)
+    return in_worker(job, progress=progress, limits=limits)
+
+
+def in_worker(job: Callable[..., _Found], *, progress: Progress | None = None, limits: Limits | None = None) -> _Found:
+    """Do something with foreign bytes in a limited process. Blocks: call it from a thread.
+
+    Args:
+        job: a function of a module, its arguments bound by `functools.partial`; ``progress`` is added where one is given.
+        progress: called in the calling thread.
+        limits: what the worker may use; ``None`` means `Limits()`.
+
+    Raises:
+        InvalidInput, ChoiceNeeded, TooLarge: as the job, and when the worker breaks, or reaches a limit.
+    """
     limits = limits or Limits()
     deadline = time.monotonic() + limits.seconds
     _CONTEXT.set_forkserver_preload([__name__, "services.formats.dicom"])
@@ -78,7 +96,7 @@ def read_in_worker(
         ours, theirs = _CONTEXT.Pipe(duplex=False)
         process = _CONTEXT.Process(
             target=_work,
-            args=(theirs, str(folder), list(files), series, frame, limits, repairs),
+            args=(theirs, str(folder), job, progress is not None, limits),
             name="calque-import",
             daemon=True,
         )
@@ -96,7 +114,8 @@ def read_in_worker(
                     process.kill()
                     process.join()
                 process.close()
-        return _collect(folder, answer)
+        found: _Found = _collect(folder, answer)
+        return found
 
 
 def _listen(
@@ -123,13 +142,15 @@ def _broken(exitcode: int | None) -> CalqueError:
     return InvalidInput("The files are damaged in a way that stopped their reader.", Reason.FILE_NOT_READABLE)
 
 
-def _collect(folder: Path, answer: dict[str, Any]) -> Volume:
+def _collect(folder: Path, answer: dict[str, Any]) -> Any:
     if "error" in answer:
         kind, reason, message = answer["error"]
         if kind == ChoiceNeeded.__name__:
             choices = tuple(Choice(str(key), str(text)) for key, text in answer.get("choices", ()))
             raise ChoiceNeeded(str(message), Reason(reason), choices)
         raise _SAYABLE.get(kind, InvalidInput)(str(message), Reason(reason))
+    if "told" in answer:
+        return dict(answer["told"])
     voxels, rescale, affine = (np.load(folder / name, allow_pickle=False) for name in (_VOXELS, _RESCALE, _AFFINE))
     told = answer["volume"]
     first, second, third = told["source_axes"]
@@ -150,13 +171,11 @@ def _collect(folder: Path, answer: dict[str, Any]) -> Volume:
 def _work(
     theirs: Connection[Any, Any],
     folder: str,
-    files: list[SourceFile],
-    series: str,
-    frame: int | None,
+    job: Callable[..., Volume | dict[str, Any]],
+    heard: bool,
     limits: Limits,
-    repairs: Repairs,
 ) -> None:
-    """The worker: limit itself, read, leave the arrays in ``folder``, answer."""
+    """The worker: limit itself, do the job, leave arrays in ``folder``, answer."""
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))  # a core dump would hold a patient's image
     resource.setrlimit(resource.RLIMIT_CPU, (int(limits.seconds) + 2, int(limits.seconds) + 2))
     resource.setrlimit(resource.RLIMIT_AS, (limits.memory_bytes, limits.memory_bytes))
@@ -177,7 +196,10 @@ def _work(
             say({"progress": [done, total]})
 
     try:
-        volume = read_volume(files, series=series, frame=frame, progress=progress, repairs=repairs)
+        found = job(progress=progress) if heard else job()
+        if isinstance(found, dict):
+            return say({"told": found})
+        volume = found
         np.save(Path(folder, _VOXELS), volume.voxels)
         np.save(Path(folder, _RESCALE), np.stack([volume.slope, volume.intercept]))
         np.save(Path(folder, _AFFINE), volume.affine)

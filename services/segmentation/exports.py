@@ -1,4 +1,4 @@
-"""Files for other programs: annotation, mask or probability as TIFF, as NIfTI, or as both with where they come from."""
+"""Files for other programs: annotation, mask or probability as TIFF, NIfTI or DICOM-SEG, or all with their provenance."""
 
 from __future__ import annotations
 
@@ -18,15 +18,17 @@ import numpy as np
 from numpy.typing import NDArray
 
 from services.core import forest
+from services.core.errors import ChoiceNeeded
+from services.formats.dicom_seg import Segment, Told, check_source, dicom_seg_bytes
 from services.formats.write import nifti_bytes, tiff_bytes
 from services.segmentation.schedule import Snapshot
 from services.store.annotations import AnnotationRecord, MaskRecord
 from services.store.catalogue import VolumeRecord
 
-Format = Literal["tiff", "nifti", "zip"]
+Format = Literal["tiff", "nifti", "dicom_seg", "zip"]
 Kind = Literal["annotation", "mask", "probability"]
-_ENDINGS: dict[Format, str] = {"tiff": ".tif", "nifti": ".nii.gz", "zip": ".zip"}
-_LIBRARIES = ("numpy", "scipy", "scikit-image", "scikit-learn", "numba", "nibabel", "tifffile")
+_ENDINGS: dict[Format, str] = {"tiff": ".tif", "nifti": ".nii.gz", "dicom_seg": ".dcm", "zip": ".zip"}
+_LIBRARIES = ("numpy", "scipy", "scikit-image", "scikit-learn", "numba", "nibabel", "tifffile", "highdicom")
 # Volume and annotation share what a file name may have (255 bytes) with kind, time and ending.
 _NAME_BYTES = 90
 
@@ -79,12 +81,17 @@ def of_mask(mask: MaskRecord, inside: NDArray[np.bool_]) -> Content:
 
 
 def write(content: Content, volume: VolumeRecord, annotation: AnnotationRecord, form: Format, now_ms: int) -> ExportedFile:
-    """A content as a file, whose name tells volume, annotation, kind and time (UTC). Blocks."""
+    """A content as a file, whose name tells volume, annotation, kind and time (UTC). Blocks.
+
+    Raises:
+        ChoiceNeeded: a DICOM segmentation cannot lie on this volume; a zip leaves it out.
+    """
     kind = f"mask-{content.mask.number}" if content.mask else content.kind
     stem = f"{_plain(volume.name)}-{_plain(annotation.name)}-{kind}-{_utc(content.made_ms):%Y%m%dT%H%M%SZ}"
     if form != "zip":
-        return _file(stem + _ENDINGS[form], _image(content, volume, form))
-    files = [_file(stem + _ENDINGS[image], _image(content, volume, image)) for image in ("tiff", "nifti")]
+        return _file(stem + _ENDINGS[form], _image(content, volume, annotation, form))
+    images: list[Format] = ["tiff", "nifti", *_dicom_too(volume)]
+    files = [_file(stem + _ENDINGS[image], _image(content, volume, annotation, image)) for image in images]
     told = provenance(content, volume, annotation, files, now_ms)
     files.append(_file("provenance.json", json.dumps(told, indent=2, ensure_ascii=False).encode()))
     return _file(stem + _ENDINGS[form], _zipped(files, _utc(content.made_ms)))
@@ -143,10 +150,39 @@ def _version(distribution: str) -> str:
         return "not installed"
 
 
-def _image(content: Content, volume: VolumeRecord, form: Format) -> bytes:
+def _dicom_too(volume: VolumeRecord) -> list[Format]:
+    try:
+        check_source(volume.shape, volume.affine_array, volume.source)
+    except ChoiceNeeded:
+        return []
+    return ["dicom_seg"]
+
+
+def _image(content: Content, volume: VolumeRecord, annotation: AnnotationRecord, form: Format) -> bytes:
     if form == "tiff":
         return tiff_bytes(content.array, affine=volume.affine_array, description=f"Calque {content.kind}")
-    return nifti_bytes(content.array, affine=volume.affine_array, source_axes=volume.source_axes)
+    if form == "nifti":
+        return nifti_bytes(content.array, affine=volume.affine_array, source_axes=volume.source_axes)
+    segments = [Segment(annotation.name, annotation.labels[0].colour)]
+    if content.kind == "annotation":
+        segments = [Segment(label.name, label.colour) for label in annotation.labels]
+    number = content.mask.number if content.mask else 0
+    told = Told(
+        label=content.kind.upper(),
+        description=f"Calque {content.kind}{f' {number}' if number else ''}: {annotation.name}",
+        number=number,
+        made_ms=content.made_ms,
+        version=versions()["calque"],
+        engine=content.made_by.get("engine", ""),
+    )
+    return dicom_seg_bytes(
+        content.array // 255 if content.kind == "mask" else content.array,
+        fractions=content.kind == "probability",
+        affine=volume.affine_array,
+        source=volume.source,
+        segments=segments,
+        told=told,
+    )
 
 
 def _zipped(files: list[ExportedFile], made: datetime) -> bytes:

@@ -14,7 +14,7 @@ from services.core.mask import at_threshold
 from services.formats.masks import read_mask
 from services.formats.scratch import scratch_folder
 from services.formats.source import SourceFile
-from services.formats.worker import Limits, read_in_worker
+from services.formats.worker import Limits, in_worker
 from services.segmentation.schedule import Snapshot
 from services.store.annotations import Annotations, MaskRecord
 from services.store.catalogue import VolumeRecord
@@ -46,8 +46,17 @@ def saved(annotations: Annotations, annotation_id: str, number: int) -> MaskReco
     raise NotFound("There is no such saved mask.", Reason.MASK_NOT_FOUND)
 
 
-def take(name: str, data: bytes, volume: VolumeRecord, limits: Limits) -> NDArray[np.bool_]:
-    """A mask from a file's bytes, shape ``(slices, rows, columns)``. Raises: InvalidInput (it does not fit), TooLarge."""
+def take(name: str, data: bytes, volume: VolumeRecord, limits: Limits, segment: int = 0) -> NDArray[np.bool_]:
+    """A mask from a file's bytes, of a DICOM Segmentation the segment of this number (0: the only one).
+
+    Returns:
+        ``(slices, rows, columns)``.
+
+    Raises:
+        InvalidInput: it does not fit.
+        ChoiceNeeded: SEVERAL_SEGMENTS.
+        TooLarge: over a limit.
+    """
     with scratch_folder() as folder:
         path = folder / "mask"
         path.write_bytes(data)
@@ -56,7 +65,8 @@ def take(name: str, data: bytes, volume: VolumeRecord, limits: Limits) -> NDArra
             shape=volume.shape,
             affine=volume.affine_array,
             source_axes=volume.source_axes,
-            read=partial(read_in_worker, limits=limits),
+            segment=segment,
+            run=partial(in_worker, limits=limits),
         )
     if not mask.any():
         raise InvalidInput("The mask is empty.", Reason.MASK_MISMATCH)

@@ -47,6 +47,7 @@ _FORMATS: dict[int, exports.Format] = {
     segmentation_pb2.EXPORT_FORMAT_TIFF: "tiff",
     segmentation_pb2.EXPORT_FORMAT_NIFTI: "nifti",
     segmentation_pb2.EXPORT_FORMAT_ZIP: "zip",
+    segmentation_pb2.EXPORT_FORMAT_DICOM_SEG: "dicom_seg",
 }
 
 
@@ -169,12 +170,12 @@ class SegmentationServicer(segmentation_pb2_grpc.SegmentationServicer):
         requests = aiter(request_iterator)
         first = await anext(requests, segmentation_pb2.UploadMaskRequest())
         record, volume = await asyncio.to_thread(self._records, first.annotation_id)
-        name, data = first.name, bytearray(first.data)
+        name, data, segment = first.name, bytearray(first.data), first.segment
         async for request in requests:
             data += request.data
             if len(data) > MASK_LIMIT_BYTES:
                 raise TooLarge("The mask file is too large.")
-        mask = await asyncio.to_thread(masks.take, name, bytes(data), volume, self._limits)
+        mask = await asyncio.to_thread(masks.take, name, bytes(data), volume, self._limits, segment)
         digest = await asyncio.to_thread(self._annotations.put_blob, record.annotation_id, mask)
         return segmentation_pb2.UploadMaskResponse(mask_digest=digest, voxels=int(mask.sum()))
 

@@ -30,6 +30,8 @@ _SENTENCES = {
     "MODEL_NOT_USABLE": "The server's model cannot be used. Please tell its administrator.",
     "SERVICE_UNAVAILABLE": "The server does not answer. Trying again …",
     "INTERNAL": "The server made a mistake. Nothing that you drew is lost.",
+    "NO_SOURCE_SERIES": "The slices of this volume are not images of a DICOM series. Choose NIfTI or TIFF.",
+    "SEVERAL_SEGMENTS": "This segmentation has several segments. Choose one of them.",
 }
 
 HINT = "Draw a little of the object and a little of what is not."

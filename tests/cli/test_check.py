@@ -14,6 +14,8 @@ from typer.testing import CliRunner
 
 from services.cli.check import look
 from services.cli.main import app
+from services.formats.dicom_seg import Segment, Told, dicom_seg_bytes
+from services.formats.read import read_volume, source_files
 from services.formats.worker import Limits
 from services.formats.write import tiff_bytes
 from tests.phantoms import oblique_phantom, write_dicom_series, write_nifti
@@ -59,6 +61,40 @@ def test_geometry_of_each_format(tmp_path: Path) -> None:
         mm = VOLUME.affine[:3, :3] @ everywhere + VOLUME.affine[:3, 3:]
         np.testing.assert_allclose(report["extent_mm"], np.stack([mm.min(axis=1), mm.max(axis=1)]).T, atol=1e-3)
     assert "1 mm" not in str(tiff["warnings"])
+
+
+def test_a_dicom_segmentation_is_named(tmp_path: Path) -> None:
+    series = write_dicom_series(VOLUME, tmp_path / "series")
+    volume = read_volume(source_files(series))
+    told = Told("ANNOTATION", "Calque annotation", 0, 1_700_000_000_000, "0.1.0")
+    labels = np.zeros(VOLUME.shape, np.uint8)
+    labels[1], labels[2:4, :3] = 1, 2
+    segments = [Segment("Tumour", 0xFF0000), Segment("Rest", 0x00FF00)]
+    data = dicom_seg_bytes(labels, affine=volume.affine, source=volume.source, segments=segments, told=told)
+    path = tmp_path / "seg.dcm"
+    path.write_bytes(data)
+    status, output = checked(path)
+    assert status == 0
+    assert output.splitlines() == [
+        f"{path}: DICOM segmentation, binary",
+        "  segment      1 Tumour",
+        "  segment      2 Rest",
+        "  size         18 × 16 × 3 (columns × rows × frames)",
+        "  drawn on     series 1.2.826.0.1.3680043.8.498.1",
+    ]
+    status, output = checked("--json", path, series)
+    seg, images = reports(output)
+    assert (status, seg["readable"], images["readable"]) == (0, True, True)
+    assert seg["segments"] == [{"number": 1, "name": "Tumour"}, {"number": 2, "name": "Rest"}]
+    assert seg["source_series"] == ["1.2.826.0.1.3680043.8.498.1"]
+    # Cut off, it is refused; beside images it is counted and never mixed with them.
+    path.write_bytes(data[:-7])
+    assert checked("--json", path)[0] == 2
+    (series / "seg.dcm").write_bytes(data)
+    status, output = checked("--json", series)
+    (mixed,) = reports(output)
+    assert (status, mixed["size"], mixed["format"]) == (0, images["size"], "5 DICOM files, 1 DICOM segmentation file")
+    assert mixed["warnings"] == ["Objects that are no images were skipped: 1 (segmentation)."]
 
 
 def test_words(tmp_path: Path) -> None:

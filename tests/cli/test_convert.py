@@ -14,7 +14,9 @@ import tifffile
 from typer.testing import CliRunner
 
 from services.cli.main import app
-from services.core.errors import CalqueError, ChoiceNeeded, InvalidInput
+from services.core.errors import CalqueError, ChoiceNeeded, InvalidInput, Reason
+from services.formats.dicom_seg import Segment, Told, dicom_seg_bytes
+from services.formats.read import read_volume, source_files
 from tests.phantoms import oblique_phantom, write_dicom_series, write_nifti
 from tests.processes import ROOT
 
@@ -39,6 +41,36 @@ def test_a_series_as_nifti_and_tiff(tmp_path: Path) -> None:
     np.testing.assert_allclose(image.affine, expected, atol=1e-4)
     assert "distances only" in converted(series, tmp_path / "a.tif")[-1]
     np.testing.assert_array_equal(tifffile.imread(tmp_path / "a.tif"), VOLUME.voxels)
+
+
+def test_a_segmentation_on_its_series(tmp_path: Path) -> None:
+    series = write_dicom_series(VOLUME, tmp_path / "series")
+    volume = read_volume(source_files(series))
+    labels = np.zeros(VOLUME.shape, np.uint8)
+    labels[1, 2:9], labels[3, :, 4] = 1, 2
+    data = dicom_seg_bytes(
+        labels,
+        affine=volume.affine,
+        source=volume.source,
+        segments=[Segment("Tumour", 0xFF0000), Segment("Rest", 0x00FF00)],
+        told=Told("ANNOTATION", "Calque annotation", 0, 1_700_000_000_000, "0.1.0"),
+    )
+    (tmp_path / "seg.dcm").write_bytes(data)
+    with pytest.raises(ChoiceNeeded) as caught:
+        converted(tmp_path / "seg.dcm", tmp_path / "m.nii.gz", "--source", series)
+    assert caught.value.reason == Reason.SEVERAL_SEGMENTS
+    for segment in (1, 2):
+        told = converted(tmp_path / "seg.dcm", tmp_path / "m.nii.gz", "--source", series, "--segment", segment, "--force")
+        assert told[0] == "Wrote m.nii.gz: 18 × 16 × 5 voxels, uint8 as stored."
+        image = nibabel.load(tmp_path / "m.nii.gz")
+        np.testing.assert_array_equal(np.asarray(image.dataobj).transpose(2, 1, 0), labels == segment)
+        expected = np.diag([-1.0, -1.0, 1.0, 1.0]) @ VOLUME.affine[:, [2, 1, 0, 3]]
+        np.testing.assert_allclose(image.affine, expected, atol=1e-4)
+    with pytest.raises(InvalidInput):
+        converted(tmp_path / "seg.dcm", tmp_path / "n.nii.gz")
+    with pytest.raises(InvalidInput):
+        converted(series, tmp_path / "n.nii.gz", "--source", series)
+    assert not (tmp_path / "n.nii.gz").exists()
 
 
 def test_one_frame_and_one_series(tmp_path: Path) -> None:

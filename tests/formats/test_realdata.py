@@ -2,19 +2,23 @@
 
 from __future__ import annotations
 
+import io
 import os
 from pathlib import Path
 
+import highdicom
 import nibabel
 import numpy as np
 import pydicom
 import pytest
 import tifffile
 from numpy.typing import NDArray
+from scipy import ndimage
 
 from services.core.errors import CalqueError, ChoiceNeeded, Reason
 from services.core.volume import Volume
 from services.formats.dicom_pixels import stored_frames
+from services.formats.dicom_seg import Segment, Told, dicom_seg_bytes
 from services.formats.masks import read_mask
 from services.formats.read import read_volume, source_files
 from services.formats.volume_file import write_volume
@@ -30,6 +34,7 @@ GE = DATA / "neurolabusc__dcm_qa_stc"
 ENCODINGS = DATA / "neurolabusc__dcm_qa_ts"
 ENHANCED = DATA / "neurolabusc__dcm_qa_sag"
 FETUS = DATA / "Medical-Image-Analysis-Laboratory__mialsuperresolutiontoolkit" / "data"
+LIVER = DATA / "QIICR__dcmqi" / "data" / "segmentations"
 NEUBIAS = DATA / "NEUBIAS__training-resources" / "image_data"
 
 
@@ -151,6 +156,47 @@ def test_masks_lie_on_their_volumes() -> None:
         volume = read(image)
         inside = read_mask(one(mask), shape=volume.shape, affine=volume.affine, source_axes=volume.source_axes)
         assert inside.sum() == np.count_nonzero(np.asarray(nibabel.load(mask).dataobj))
+
+
+def test_segmentation_of_the_liver_lands_on_its_ct() -> None:
+    volume = read(LIVER / "ct-3slice")
+    assert volume.shape == (3, 512, 512)
+    inside = read_mask(one(LIVER / "liver.dcm"), shape=volume.shape, affine=volume.affine, source_axes=volume.source_axes)
+    # By highdicom alone: each voxel of its volume at the voxel of ours that has the same place.
+    seg = highdicom.seg.segread(LIVER / "liver.dcm")
+    theirs = seg.get_volume(combine_segments=True)
+    at = np.argwhere(theirs.array > 0) @ theirs.affine[:3, :3].T + theirs.affine[:3, 3]
+    index = (at - volume.affine[:3, 3]) @ np.linalg.inv(volume.affine[:3, :3]).T
+    np.testing.assert_allclose(index, np.rint(index), atol=1e-3)
+    expected = np.zeros(volume.shape, bool)
+    expected[tuple(np.rint(index).astype(int).T)] = True
+    assert np.array_equal(inside, expected)
+    assert inside.sum(axis=(1, 2)).tolist() == [36233, 35645, 35220]
+    # By references alone: what it names as its source is the series, and each frame names the slice that it lies on.
+    assert volume.source is not None
+    names = list(volume.source.instance_uids)
+    pixels = seg.get_pixels_by_source_instance(names, combine_segments=True, ignore_spatial_locations=True)
+    assert np.array_equal(inside, pixels > 0)
+    assert [str(item.SeriesInstanceUID) for item in seg.ReferencedSeriesSequence] == [volume.source.series_uid]
+    # What lies under it looks like liver, and mirrored or a slice's width beside it does not.
+    hu = np.stack([volume.intensity(s) for s in range(3)])
+    assert 40 < np.median(hu[inside]) < 70
+    smooth = np.stack([ndimage.uniform_filter(image, 5) for image in hu])
+    tissue = (smooth > 0) & (smooth < 110)
+    assert tissue[inside].mean() > 0.8
+    for other in (inside[:, :, ::-1], inside[:, ::-1], np.roll(inside, 60, axis=2)):
+        assert tissue[other].mean() < tissue[inside].mean() - 0.1
+    # Written by us on the same series, it is the same mask again.
+    data = dicom_seg_bytes(
+        inside.astype(np.uint8),
+        affine=volume.affine,
+        source=volume.source,
+        segments=[Segment("Liver", 0xDD8265)],
+        told=Told("MASK", "Liver", 1, 1_700_000_000_000, "0.1.0", "engine 1"),
+    )
+    again = highdicom.seg.segread(io.BytesIO(data))
+    by_name = again.get_pixels_by_source_instance(names, combine_segments=True)
+    assert np.array_equal(by_name > 0, inside)
 
 
 def test_tiff_calibration() -> None:

@@ -47,6 +47,8 @@ class Reason(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
     MODEL_NOT_USABLE: _ClassVar[Reason]
     SERVICE_UNAVAILABLE: _ClassVar[Reason]
     INTERNAL: _ClassVar[Reason]
+    NO_SOURCE_SERIES: _ClassVar[Reason]
+    SEVERAL_SEGMENTS: _ClassVar[Reason]
 PLANE_UNSPECIFIED: Plane
 PLANE_AXIAL: Plane
 PLANE_CORONAL: Plane
@@ -82,6 +84,8 @@ STORE_CORRUPT: Reason
 MODEL_NOT_USABLE: Reason
 SERVICE_UNAVAILABLE: Reason
 INTERNAL: Reason
+NO_SOURCE_SERIES: Reason
+SEVERAL_SEGMENTS: Reason
 
 class PlaneGeometry(_message.Message):
     __slots__ = ("plane", "columns", "rows", "slices", "column_mm", "row_mm", "slice_mm", "left", "right", "top", "bottom", "pixel_to_mm", "pixel_to_voxel")

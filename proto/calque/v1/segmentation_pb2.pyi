@@ -26,6 +26,7 @@ class ExportFormat(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
     EXPORT_FORMAT_TIFF: _ClassVar[ExportFormat]
     EXPORT_FORMAT_NIFTI: _ClassVar[ExportFormat]
     EXPORT_FORMAT_ZIP: _ClassVar[ExportFormat]
+    EXPORT_FORMAT_DICOM_SEG: _ClassVar[ExportFormat]
 PRESET_UNSPECIFIED: Preset
 PRESET_PAPER: Preset
 EXPORT_KIND_UNSPECIFIED: ExportKind
@@ -36,6 +37,7 @@ EXPORT_FORMAT_UNSPECIFIED: ExportFormat
 EXPORT_FORMAT_TIFF: ExportFormat
 EXPORT_FORMAT_NIFTI: ExportFormat
 EXPORT_FORMAT_ZIP: ExportFormat
+EXPORT_FORMAT_DICOM_SEG: ExportFormat
 
 class Annotation(_message.Message):
     __slots__ = ("annotation_id", "volume_id", "name", "created_ms", "labels", "log_length", "masks")
@@ -420,14 +422,16 @@ class ListMasksResponse(_message.Message):
     def __init__(self, masks: _Optional[_Iterable[_Union[Mask, _Mapping]]] = ...) -> None: ...
 
 class UploadMaskRequest(_message.Message):
-    __slots__ = ("annotation_id", "name", "data")
+    __slots__ = ("annotation_id", "name", "data", "segment")
     ANNOTATION_ID_FIELD_NUMBER: _ClassVar[int]
     NAME_FIELD_NUMBER: _ClassVar[int]
     DATA_FIELD_NUMBER: _ClassVar[int]
+    SEGMENT_FIELD_NUMBER: _ClassVar[int]
     annotation_id: str
     name: str
     data: bytes
-    def __init__(self, annotation_id: _Optional[str] = ..., name: _Optional[str] = ..., data: _Optional[bytes] = ...) -> None: ...
+    segment: int
+    def __init__(self, annotation_id: _Optional[str] = ..., name: _Optional[str] = ..., data: _Optional[bytes] = ..., segment: _Optional[int] = ...) -> None: ...
 
 class UploadMaskResponse(_message.Message):
     __slots__ = ("mask_digest", "voxels")

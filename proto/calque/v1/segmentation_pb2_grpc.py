@@ -160,11 +160,11 @@ class SegmentationServicer:
         raise NotImplementedError('Method not implemented!')
 
     def UploadMask(self, request_iterator, context):
-        """Send a mask file (NIfTI, NRRD, MetaImage or TIFF) that fits the volume. It changes nothing yet: an event with the digest
-        that is returned makes it a start of the annotation.
+        """Send a mask file (NIfTI, NRRD, MetaImage, DICOM Segmentation or TIFF) that fits the volume. It changes nothing yet: an
+        event with the digest that is returned makes it a start of the annotation.
 
-        Errors: NOT_FOUND, INVALID_ARGUMENT (FILE_NOT_READABLE and its kin; MASK_MISMATCH), RESOURCE_EXHAUSTED
-        (FILE_TOO_LARGE, STORE_FULL), UNAVAILABLE.
+        Errors: NOT_FOUND, INVALID_ARGUMENT (FILE_NOT_READABLE and its kin; MASK_MISMATCH), FAILED_PRECONDITION with
+        SEVERAL_SEGMENTS (ErrorInfo.choices lists them), RESOURCE_EXHAUSTED (FILE_TOO_LARGE, STORE_FULL), UNAVAILABLE.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -174,7 +174,8 @@ class SegmentationServicer:
         """Files for other programs. Waits until the volume is computed where it must be.
 
         Errors: NOT_FOUND (no such annotation, MASK_NOT_FOUND), INVALID_ARGUMENT (no kind or format), FAILED_PRECONDITION with
-        NOT_SEGMENTED, DATA_LOSS (a stored mask is damaged), UNAVAILABLE.
+        NOT_SEGMENTED, or with NO_SOURCE_SERIES or GEOMETRY_INVALID (a DICOM segmentation cannot lie on this volume), DATA_LOSS
+        (a stored mask is damaged), UNAVAILABLE.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

@@ -79,17 +79,18 @@ class SegmentationStub:
     Errors: NOT_FOUND, UNAVAILABLE.
     """
     UploadMask: _grpc.StreamUnaryMultiCallable[_segmentation_pb2.UploadMaskRequest, _segmentation_pb2.UploadMaskResponse]
-    """Send a mask file (NIfTI, NRRD, MetaImage or TIFF) that fits the volume. It changes nothing yet: an event with the digest
-    that is returned makes it a start of the annotation.
+    """Send a mask file (NIfTI, NRRD, MetaImage, DICOM Segmentation or TIFF) that fits the volume. It changes nothing yet: an
+    event with the digest that is returned makes it a start of the annotation.
 
-    Errors: NOT_FOUND, INVALID_ARGUMENT (FILE_NOT_READABLE and its kin; MASK_MISMATCH), RESOURCE_EXHAUSTED
-    (FILE_TOO_LARGE, STORE_FULL), UNAVAILABLE.
+    Errors: NOT_FOUND, INVALID_ARGUMENT (FILE_NOT_READABLE and its kin; MASK_MISMATCH), FAILED_PRECONDITION with
+    SEVERAL_SEGMENTS (ErrorInfo.choices lists them), RESOURCE_EXHAUSTED (FILE_TOO_LARGE, STORE_FULL), UNAVAILABLE.
     """
     Export: _grpc.UnaryStreamMultiCallable[_segmentation_pb2.ExportRequest, _segmentation_pb2.ExportResponse]
     """Files for other programs. Waits until the volume is computed where it must be.
 
     Errors: NOT_FOUND (no such annotation, MASK_NOT_FOUND), INVALID_ARGUMENT (no kind or format), FAILED_PRECONDITION with
-    NOT_SEGMENTED, DATA_LOSS (a stored mask is damaged), UNAVAILABLE.
+    NOT_SEGMENTED, or with NO_SOURCE_SERIES or GEOMETRY_INVALID (a DICOM segmentation cannot lie on this volume), DATA_LOSS
+    (a stored mask is damaged), UNAVAILABLE.
     """
 
 @_typing.type_check_only
@@ -143,17 +144,18 @@ class SegmentationAsyncStub(SegmentationStub):
     Errors: NOT_FOUND, UNAVAILABLE.
     """
     UploadMask: _aio.StreamUnaryMultiCallable[_segmentation_pb2.UploadMaskRequest, _segmentation_pb2.UploadMaskResponse]  # type: ignore[assignment]
-    """Send a mask file (NIfTI, NRRD, MetaImage or TIFF) that fits the volume. It changes nothing yet: an event with the digest
-    that is returned makes it a start of the annotation.
+    """Send a mask file (NIfTI, NRRD, MetaImage, DICOM Segmentation or TIFF) that fits the volume. It changes nothing yet: an
+    event with the digest that is returned makes it a start of the annotation.
 
-    Errors: NOT_FOUND, INVALID_ARGUMENT (FILE_NOT_READABLE and its kin; MASK_MISMATCH), RESOURCE_EXHAUSTED
-    (FILE_TOO_LARGE, STORE_FULL), UNAVAILABLE.
+    Errors: NOT_FOUND, INVALID_ARGUMENT (FILE_NOT_READABLE and its kin; MASK_MISMATCH), FAILED_PRECONDITION with
+    SEVERAL_SEGMENTS (ErrorInfo.choices lists them), RESOURCE_EXHAUSTED (FILE_TOO_LARGE, STORE_FULL), UNAVAILABLE.
     """
     Export: _aio.UnaryStreamMultiCallable[_segmentation_pb2.ExportRequest, _segmentation_pb2.ExportResponse]  # type: ignore[assignment]
     """Files for other programs. Waits until the volume is computed where it must be.
 
     Errors: NOT_FOUND (no such annotation, MASK_NOT_FOUND), INVALID_ARGUMENT (no kind or format), FAILED_PRECONDITION with
-    NOT_SEGMENTED, DATA_LOSS (a stored mask is damaged), UNAVAILABLE.
+    NOT_SEGMENTED, or with NO_SOURCE_SERIES or GEOMETRY_INVALID (a DICOM segmentation cannot lie on this volume), DATA_LOSS
+    (a stored mask is damaged), UNAVAILABLE.
     """
 
 class SegmentationServicer(metaclass=_abc_1.ABCMeta):
@@ -252,11 +254,11 @@ class SegmentationServicer(metaclass=_abc_1.ABCMeta):
         request_iterator: _MaybeAsyncIterator[_segmentation_pb2.UploadMaskRequest],
         context: _ServicerContext,
     ) -> _typing.Union[_segmentation_pb2.UploadMaskResponse, _abc.Awaitable[_segmentation_pb2.UploadMaskResponse]]:
-        """Send a mask file (NIfTI, NRRD, MetaImage or TIFF) that fits the volume. It changes nothing yet: an event with the digest
-        that is returned makes it a start of the annotation.
+        """Send a mask file (NIfTI, NRRD, MetaImage, DICOM Segmentation or TIFF) that fits the volume. It changes nothing yet: an
+        event with the digest that is returned makes it a start of the annotation.
 
-        Errors: NOT_FOUND, INVALID_ARGUMENT (FILE_NOT_READABLE and its kin; MASK_MISMATCH), RESOURCE_EXHAUSTED
-        (FILE_TOO_LARGE, STORE_FULL), UNAVAILABLE.
+        Errors: NOT_FOUND, INVALID_ARGUMENT (FILE_NOT_READABLE and its kin; MASK_MISMATCH), FAILED_PRECONDITION with
+        SEVERAL_SEGMENTS (ErrorInfo.choices lists them), RESOURCE_EXHAUSTED (FILE_TOO_LARGE, STORE_FULL), UNAVAILABLE.
         """
 
     @_abc_1.abstractmethod
@@ -268,7 +270,8 @@ class SegmentationServicer(metaclass=_abc_1.ABCMeta):
         """Files for other programs. Waits until the volume is computed where it must be.
 
         Errors: NOT_FOUND (no such annotation, MASK_NOT_FOUND), INVALID_ARGUMENT (no kind or format), FAILED_PRECONDITION with
-        NOT_SEGMENTED, DATA_LOSS (a stored mask is damaged), UNAVAILABLE.
+        NOT_SEGMENTED, or with NO_SOURCE_SERIES or GEOMETRY_INVALID (a DICOM segmentation cannot lie on this volume), DATA_LOSS
+        (a stored mask is damaged), UNAVAILABLE.
         """
 
 def add_SegmentationServicer_to_server(servicer: SegmentationServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...

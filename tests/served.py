@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
-from collections.abc import AsyncIterator, Callable, Iterable
+from collections.abc import AsyncIterator, Callable, Collection, Iterable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,6 +19,7 @@ from google.protobuf.message import Message
 from grpc_status import rpc_status
 
 from services.core.volume import Volume, grey_map, intensity_window
+from services.formats.worker import Stop
 from services.segmentation.servicer import SegmentationServicer
 from services.segmentation.workspace import Workspace
 from services.serving.server import MESSAGE_LIMIT_BYTES, Server
@@ -40,6 +41,8 @@ class Served:
     volumes: Any
     segmentation: Any
     servicer: SegmentationServicer
+    imports: Collection[Stop]
+    """What ends the imports that run."""
 
     def workspace(self, annotation_id: str) -> Workspace:
         """The server's own side of an annotation at work."""
@@ -52,7 +55,8 @@ async def serve(folder: Path, **settings: Any) -> AsyncIterator[Served]:
     store = DirectoryStore(folder)
     chosen = Settings(store=folder, **settings)
     segmentation = SegmentationServicer(store, chosen)
-    server = Server([VolumesServicer(store, chosen), segmentation], listen="127.0.0.1:0")
+    volumes = VolumesServicer(store, chosen)
+    server = Server([volumes, segmentation], listen="127.0.0.1:0")
     await server.start()
     options = [("grpc.max_receive_message_length", MESSAGE_LIMIT_BYTES), ("grpc.max_send_message_length", -1)]
     try:
@@ -63,6 +67,7 @@ async def serve(folder: Path, **settings: Any) -> AsyncIterator[Served]:
                 volumes_pb2_grpc.VolumesStub(channel),
                 segmentation_pb2_grpc.SegmentationStub(channel),
                 segmentation,
+                volumes._imports,
             )
     finally:
         await server.stop(0)

@@ -129,6 +129,8 @@ FIRST = stroke(1, 1, [3, 9], [4, 4])
 # annotation of it that are made anew for each client.
 TABLE: list[tuple[str, Callable[[str, str], list[Message]], tuple[str, str, int] | None]] = [
     ("Volumes.GetUpload", lambda *_: [v.GetUploadRequest(upload_id=UPLOAD)], None),
+    ("Volumes.DeleteUpload", lambda *_: [v.DeleteUploadRequest(upload_id=UPLOAD)], None),
+    ("Volumes.DeleteUpload", lambda *_: [v.DeleteUploadRequest(upload_id="x")], ("INVALID_ARGUMENT", "REQUEST_INVALID", 0)),
     ("Volumes.GetUpload", lambda *_: [v.GetUploadRequest(upload_id="x")], ("INVALID_ARGUMENT", "REQUEST_INVALID", 0)),
     ("Volumes.Upload", nothing, None),
     ("Volumes.Upload", lambda *_: chunks(UPLOAD, "a/ä.nii", VOLUME_FILE, size=700), None),

@@ -23,6 +23,7 @@ from services.formats.source import SourceFile
 
 CHUNK_BYTES = 256 << 10
 MESSAGE_LIMIT_BYTES = 8 << 20
+Progress = Callable[[str, int, int], None]
 
 
 class Refused(CalqueError):
@@ -50,6 +51,13 @@ class Client:
         """Hang up."""
         self.channel.close()
 
+    def upload(self, files: Sequence[SourceFile], progress: Progress = lambda what, done, total: None) -> str:
+        """Send files. Returns the upload's identifier. Raises: Refused."""
+        upload_id = str(uuid4())
+        with refusals():
+            self.volumes.Upload(_chunks(files, upload_id, progress))
+        return upload_id
+
     def import_files(
         self,
         files: Sequence[SourceFile],
@@ -57,24 +65,24 @@ class Client:
         name: str = "",
         series: str = "",
         frame: int | None = None,
-        progress: Callable[[str, int, int], None] = lambda what, done, total: None,
+        progress: Progress = lambda what, done, total: None,
     ) -> volumes_pb2.Volume:
         """Send files and have them read into a volume. ``progress`` gets "Sending" in bytes, then "Reading" in slices.
 
         Raises:
             Refused: what the server said.
         """
-        upload_id = str(uuid4())
+        upload_id = self.upload(files, progress)
         with refusals():
-            self.volumes.Upload(_chunks(files, upload_id, progress))
             request = volumes_pb2.ImportRequest(
                 upload_id=upload_id, name=name, series=series, frame_plus_one=0 if frame is None else frame + 1
             )
             volume = volumes_pb2.Volume()
             for response in self.volumes.Import(request):
-                if response.WhichOneof("what") == "progress":
+                what = response.WhichOneof("what")
+                if what == "progress":
                     progress("Reading", response.progress.done, response.progress.total)
-                else:
+                elif what == "volume":
                     volume = response.volume
             return volume
 
@@ -122,9 +130,7 @@ def refused(error: Any) -> Refused:
     return Refused(info.message, error.code(), Reason(common_pb2.Reason.Name(info.reason)), info.expected)
 
 
-def _chunks(
-    files: Sequence[SourceFile], upload_id: str, progress: Callable[[str, int, int], None]
-) -> Iterator[volumes_pb2.UploadRequest]:
+def _chunks(files: Sequence[SourceFile], upload_id: str, progress: Progress) -> Iterator[volumes_pb2.UploadRequest]:
     total = sum(file.path.stat().st_size for file in files)
     sent = 0
     for file in files:

@@ -161,13 +161,22 @@ def reidentify(
 
 @app.command()
 def bench(
+    what: Annotated[Literal["strokes", "import"], typer.Argument(help="What to measure.")] = "strokes",
     strokes: Annotated[int, typer.Option(min=3, help="Strokes to draw.")] = 15,
+    rounds: Annotated[int, typer.Option(min=1, help="Imports of each kind.")] = 7,
     json: Annotated[Path | None, typer.Option(help="Write the figures to this file as well.")] = None,
 ) -> None:
-    """Measure the time from a stroke to its mask on the sample MRI, beside scikit-image's trainable segmentation."""
-    from services.cli.bench import run_bench
+    """Measure speed as a ratio to the plain way in the same run: from a stroke to its mask, or of an import.
 
-    run_bench(strokes, json)
+    The plain way of strokes is scikit-image's trainable segmentation of the sample MRI; that of an import is bare pydicom
+    or nibabel reading the same 512 × 512 × 200 voxels.
+    """
+    from services.cli.bench import bench_imports, bench_strokes
+
+    if what == "import":
+        bench_imports(rounds, json)
+    else:
+        bench_strokes(strokes, json)
 
 
 @app.command()

@@ -23,6 +23,7 @@ from numpy.typing import NDArray
 
 from services.core.errors import InvalidInput, Reason
 from services.core.source import SourceSeries
+from services.core.survey import StoredRange, WindowSample, intensities
 
 VOXEL_DTYPES = ("uint8", "int8", "uint16", "int16", "uint32", "int32", "float32")
 
@@ -98,9 +99,7 @@ class Volume:
 
     def intensity(self, index: int) -> NDArray[np.float32]:
         """Intensities of acquisition slice ``index``: ``(rows, columns)`` float32, in the modality's unit."""
-        stored = self.voxels[index].astype(np.float64)
-        intensity: NDArray[np.float32] = (stored * self.slope[index] + self.intercept[index]).astype(np.float32)
-        return intensity
+        return intensities(self.voxels[index], self.slope[index], self.intercept[index])
 
 
 def voxel_ml(affine: Affine) -> float:
@@ -122,26 +121,11 @@ def check_affine(affine: Affine) -> None:
 
 
 def intensity_window(volume: Volume) -> tuple[float, float]:
-    """The volume's intensity window: 0.5 and 99.5 percentiles of the voxels that are not air.
-
-    Air is what lies below a tenth of the way from the lowest intensity to the 99.9 percentile; that holds for the zero
-    background of MR and for the -1000 HU of CT. Large volumes are read on a regular subset, the same every time.
-
-    Returns:
-        ``(low, high)`` intensities, ``low < high``.
-    """
-    step = max(1, int((volume.voxels.size / 4_000_000) ** (1 / 3)))
-    values = np.stack([volume.intensity(s)[::step, ::step] for s in range(0, volume.shape[0], step)])
-    values = values[np.isfinite(values)]
-    if not values.size:
-        return 0.0, 1.0
-    lowest = float(values.min())
-    air = lowest + 0.1 * (float(np.percentile(values, 99.9)) - lowest)
-    body = values[values > air]
-    low, high = map(float, np.percentile(body if body.size else values, (0.5, 99.5)))
-    # An even image, or one that differs by no more than float32 can tell, gets a window that it lies at the low end of.
-    even = high - low <= max(1e-6 * max(abs(low), abs(high)), 1e-30)
-    return (low, low + max(1.0, 1e-6 * abs(low))) if even else (low, high)
+    """The volume's intensity window, ``(low, high)`` intensities: see `WindowSample.window`."""
+    sample = WindowSample(volume.shape, volume.voxels.dtype, volume.slope, volume.intercept)
+    for index in range(0, volume.shape[0], sample.step):
+        sample.add(index, volume.voxels[index])
+    return sample.window()
 
 
 def to_window(intensity: NDArray[np.float32], window: tuple[float, float]) -> NDArray[np.float32]:
@@ -170,16 +154,16 @@ class GreyMap:
 
 def grey_map(volume: Volume) -> GreyMap:
     """The grey map of a volume: exact where one rescale holds for all slices and the integers span at most 16 bits."""
-    if volume.voxels.dtype.kind in "iu" and np.ptp(volume.slope) == 0 and np.ptp(volume.intercept) == 0:
-        lowest, highest = int(volume.voxels.min()), int(volume.voxels.max())
-        if highest - lowest <= 65535:
-            slope, intercept = float(volume.slope[0]), float(volume.intercept[0])
-            return GreyMap(slope, lowest * slope + intercept, True)
-    ranges = [_finite_range(volume.intensity(index)) for index in range(volume.shape[0])]
-    low, high = min(r[0] for r in ranges), max(r[1] for r in ranges)
+    found = StoredRange(volume.voxels.dtype, volume.slope, volume.intercept)
+    for index, image in enumerate(volume.voxels):
+        found.add(index, image)
+    return grey_map_of(found, volume.slope, volume.intercept)
+
+
+def grey_map_of(found: StoredRange, slope: NDArray[np.float64], intercept: NDArray[np.float64]) -> GreyMap:
+    """The grey map of a volume whose range is known; ``slope`` and ``intercept`` are those of its slices."""
+    one_rescale = np.ptp(slope) == 0 and np.ptp(intercept) == 0
+    if one_rescale and found.stored is not None and found.stored[1] - found.stored[0] <= 65535:
+        return GreyMap(float(slope[0]), found.stored[0] * float(slope[0]) + float(intercept[0]), True)
+    low, high = found.intensities
     return GreyMap((high - low) / 65535 if high > low else 1.0, low, False)
-
-
-def _finite_range(values: NDArray[np.float32]) -> tuple[float, float]:
-    finite = values[np.isfinite(values)]
-    return (float(finite.min()), float(finite.max())) if finite.size else (0.0, 0.0)

@@ -23,6 +23,7 @@ from services.formats.dicom_geometry import Placed, check_orientation, stack
 from services.formats.dicom_header import Image, read_images
 from services.formats.dicom_pixels import stored_frames
 from services.formats.repair import NO_REPAIRS, Repairs, repaired
+from services.formats.room import Plan, Room
 from services.formats.source import (
     MAX_CHOICES,
     Progress,
@@ -60,6 +61,7 @@ def read_dicom(
     frame: int | None = None,
     progress: Progress | None = None,
     repairs: Repairs = NO_REPAIRS,
+    room: Room | None = None,
 ) -> Volume:
     """Read one series.
 
@@ -67,8 +69,9 @@ def read_dicom(
         files: DICOM files, in any order; objects that are no images are skipped, and counted in a warning.
         series: identifier from a SEVERAL_SERIES refusal, or empty where there is only one.
         frame: which image where several lie at each place (times, echoes), from 0.
-        progress: called with files done and files in all; headers and pixels each count as one.
+        progress: called with files looked at and files in all, then with slices read and slices in all.
         repairs: of a stack that would be refused otherwise.
+        room: where the voxels go; what is repaired goes elsewhere.
 
     Returns:
         Voxels as stored, a slope and intercept a slice, slices ordered along the stack's normal. `Volume.source_axes` is
@@ -91,7 +94,7 @@ def read_dicom(
         folder = PurePosixPath(file.name).parent
         named |= {(folder.joinpath(*parts)).as_posix() for parts in found.names}
         if progress:
-            progress(done, 2 * len(files))
+            progress(done, len(files))
     if not images and named:
         raise InvalidInput(
             f"The file {short_name(files[0].name)} is the directory of a disc, which holds no image itself; "
@@ -124,7 +127,9 @@ def read_dicom(
     ordered = [by_source[s.source] for s in slices]
     if any(image.inverted for image in ordered):
         warnings.add("The file stores bright as low values (MONOCHROME1); its intensities were turned round.")
-    volume = _volume(files, ordered, affine, sorted(warnings), progress)
+    # Slices that are to be repaired are of use to nobody before.
+    place = room if room is not None and repair is None else Room()
+    volume = _volume(files, ordered, affine, sorted(warnings), progress, place)
     return volume if repair is None else repaired(volume, repair, files[ordered[0].file].name)
 
 
@@ -207,39 +212,47 @@ def _volume(
     affine: Affine,
     warnings: list[str],
     progress: Progress | None,
+    room: Room,
 ) -> Volume:
-    """Decode the pixels of ordered images, file by file."""
+    """Decode the pixels of ordered images, file by file, in the order of their first slices."""
     first = ordered[0]
     check_size(files[first.file].name, len(ordered), first.rows, first.columns)
-    by_file: dict[int, list[tuple[int, int]]] = {}  # file → (frame, slice), ascending
+    slope, intercept = np.array([image.slope for image in ordered]), np.array([image.intercept for image in ordered])
+    voi = ordered[len(ordered) // 2].voi
+    by_file: dict[int, list[tuple[int, Image]]] = {}
     for index, image in enumerate(ordered):
-        by_file.setdefault(image.file, []).append((image.frame, index))
+        by_file.setdefault(image.file, []).append((index, image))
     voxels: NDArray[Any] | None = None
-    for done, (number, wanted) in enumerate(sorted(by_file.items()), 1):
+    done: list[int] = []
+    for number, wanted in by_file.items():
         file = files[number]
-        wanted.sort()
         with refusing(file.name):
-            dataset = pydicom.dcmread(file.path, force=True)
-            for index, pixels in _decoded(dataset, file.name, [(index, ordered[index]) for _, index in wanted]):
-                if voxels is None:  # only now is it known that the sizes are true
-                    voxels = np.empty((len(ordered), *pixels.shape), dtype=pixels.dtype)
-                voxels = _fitting(file, voxels, pixels.dtype)
+            for index, pixels in _decoded(file, sorted(wanted, key=lambda one: one[1].frame)):
+                dtype = pixels.dtype if voxels is None else _widened(file, voxels.dtype, pixels.dtype)
+                if voxels is None or dtype != voxels.dtype:  # only now is it known that the sizes are true
+                    before = voxels
+                    voxels = room.take(Plan((len(ordered), *pixels.shape), dtype, affine, slope, intercept, voi))
+                    for already in done:
+                        voxels[already] = before[already]  # type: ignore[index]
+                        room.ready(already)
                 voxels[index] = pixels
-        if progress:
-            progress(len(files) + done * len(files) // len(by_file), 2 * len(files))
+                done.append(index)
+                room.ready(index)
+                if progress:
+                    progress(len(done), len(ordered))
     if voxels is None:
         raise truncated(files[first.file].name)
     with naming(files[first.file].name):
         return Volume(
             voxels=voxels,
             affine=affine,
-            slope=np.array([image.slope for image in ordered]),
-            intercept=np.array([image.intercept for image in ordered]),
+            slope=slope,
+            intercept=intercept,
             source_axes=(2, 1, 0),
             modality=first.modality,
             description=first.description,
             warnings=tuple(warnings),
-            voi=ordered[len(ordered) // 2].voi,
+            voi=voi,
             source=_source(ordered),
         )
 
@@ -259,24 +272,28 @@ def _source(ordered: list[Image]) -> SourceSeries | None:
     )
 
 
-def _decoded(dataset: Any, name: str, wanted: list[tuple[int, Image]]) -> Iterator[tuple[int, NDArray[Any]]]:
+def _decoded(file: SourceFile, wanted: list[tuple[int, Image]]) -> Iterator[tuple[int, NDArray[Any]]]:
     """Pixels of slices that one file holds, frames ascending: number of the slice, ``(rows, columns)``."""
     first = wanted[0][1]
+    if first.native is not None and first.tile is None:
+        with file.path.open("rb") as raw:
+            for index, image in wanted:
+                yield index, first.native.read(raw, file.name, (image.rows, image.columns), image.frame)
+        return
+    dataset = pydicom.dcmread(file.path, force=True)
     if first.tile is None:
-        frames = stored_frames(dataset, name, [image.frame for _, image in wanted], first.frames)
+        frames = stored_frames(dataset, file.name, [image.frame for _, image in wanted], first.frames)
         yield from zip((index for index, _ in wanted), frames)
         return
-    (whole,) = stored_frames(dataset, name, [0], 1)
+    (whole,) = stored_frames(dataset, file.name, [0], 1)
     for index, image in wanted:
         row, column = image.tile or (0, 0)
         yield index, whole[row : row + image.rows, column : column + image.columns]
 
 
-def _fitting(file: SourceFile, voxels: NDArray[Any], dtype: np.dtype[Any]) -> NDArray[Any]:
-    """The array, widened when a slice is stored in another type than those before it."""
-    if voxels.dtype == dtype:
-        return voxels
-    both = np.result_type(voxels.dtype, dtype)
+def _widened(file: SourceFile, before: np.dtype[Any], dtype: np.dtype[Any]) -> np.dtype[Any]:
+    """The type of all slices, when one is stored in another type than those before it."""
+    both = np.result_type(before, dtype)
     if both.name not in VOXEL_DTYPES:
         raise bad_header(file.name, "stores its pixels in another way than the other slices")
-    return voxels.astype(both, copy=False)
+    return both

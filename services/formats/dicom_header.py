@@ -8,11 +8,12 @@ from typing import Any
 import numpy as np
 import pydicom
 from numpy.typing import NDArray
+from pydicom.tag import BaseTag, Tag
 
 from services.core.errors import ChoiceNeeded, InvalidInput, Reason
 from services.core.source import SourceSeries
 from services.formats.dicom_frames import PRIVATE_TAGS, Told, read_told
-from services.formats.dicom_pixels import NATIVE, transfer_syntax
+from services.formats.dicom_pixels import NATIVE, NativePixels, native_pixels, transfer_syntax
 from services.formats.dicom_scan import UNDEFINED, Header, read_header
 from services.formats.dicomdir import referenced
 from services.formats.siemens import read_mosaic
@@ -39,10 +40,11 @@ _TAGS = [
     "ImageType", "Rows", "Columns", "NumberOfFrames", "SamplesPerPixel", "PhotometricInterpretation", "BitsAllocated",
     "ImagePositionPatient", "ImageOrientationPatient", "PixelSpacing", "SliceThickness", "SpacingBetweenSlices",
     "RescaleSlope", "RescaleIntercept", "TemporalPositionIdentifier", "AcquisitionNumber", "TriggerTime", "EchoNumbers",
-    "InstanceNumber", "BitsStored", "PixelRepresentation", "WindowCenter", "WindowWidth", "VOILUTFunction",
+    "InstanceNumber", "BitsStored", "HighBit", "PixelRepresentation", "WindowCenter", "WindowWidth", "VOILUTFunction",
     "ModalityLUTSequence", "EchoTime", "DiffusionBValue", "AcquisitionTime",
     "SharedFunctionalGroupsSequence", "PerFrameFunctionalGroupsSequence",
 ]  # fmt: skip
+_WANTED: list[BaseTag | int] = [*(int(Tag(keyword)) for keyword in _TAGS), *PRIVATE_TAGS]
 
 
 @dataclass(frozen=True)
@@ -76,6 +78,7 @@ class Image:
     source: SourceSeries  # of this image alone
     shows: tuple[str, ...]  # sentences: why the pixels themselves may tell who the patient is
     broken: InvalidInput | None  # why its pixels cannot be read; to be raised when they are asked for
+    native: NativePixels | None  # where its pixels lie as they are; ``None``: they are packed, or broken
 
 
 @dataclass(frozen=True)
@@ -98,7 +101,7 @@ def read_images(file: SourceFile, index: int) -> Found:
     Raises:
         InvalidInput, TooLarge: the header is damaged or lies. Exceptions of pydicom go through; the caller turns them.
     """
-    header = read_header(file, [*_TAGS, *PRIVATE_TAGS])
+    header = read_header(file, _WANTED)
     dataset, warnings = header.dataset, list(header.warnings)
     meta = dataset.file_meta
     if "TransferSyntaxUID" not in meta:
@@ -127,7 +130,9 @@ def read_images(file: SourceFile, index: int) -> Found:
     if broken and frames > 1:
         raise broken  # before a lying count is believed
     groups = _functional_groups(file, dataset, frames)
-    images = tuple(_image(file, index, dataset, groups, frame, frames, broken) for frame in range(frames))
+    plain = not broken and not header.inflated and header.pixel_bytes != UNDEFINED
+    native = native_pixels(dataset, file.name, header.pixels_at) if plain else None
+    images = tuple(_image(file, index, dataset, groups, frame, frames, broken, native) for frame in range(frames))
     if images[0].mosaic and frames == 1:
         images = _tiles(file, images[0], _number(dataset.get("SpacingBetweenSlices")))
     return Found(images, "", tuple(warnings))
@@ -189,6 +194,7 @@ def _image(
     frame: int,
     frames: int,
     broken: InvalidInput | None,
+    native: NativePixels | None,
 ) -> Image:
     mine = groups[frame]
     enhanced = bool(mine)
@@ -245,6 +251,7 @@ def _image(
         source=_source(dataset, frame),
         shows=_shows(dataset, kinds),
         broken=broken,
+        native=native,
     )
 
 

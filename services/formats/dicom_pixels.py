@@ -10,7 +10,8 @@ import struct
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from typing import Any
+from dataclasses import dataclass
+from typing import IO, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -106,7 +107,7 @@ def stored_frames(dataset: Any, name: str, frames: Sequence[int], count: int) ->
     if not pixels:
         raise truncated(name)
     shape = int(dataset.Rows), int(dataset.Columns)
-    bits = _Bits(dataset, name)
+    bits = Bits(dataset, name)
     syntax = transfer_syntax(dataset)
     if syntax == _BIG_ENDIAN and bits.allocated == 8 and dataset["PixelData"].VR == "OW":
         pixels = np.frombuffer(pixels, dtype="u2").byteswap().tobytes()  # bytes lie in words of the other order
@@ -121,6 +122,44 @@ def stored_frames(dataset: Any, name: str, frames: Sequence[int], count: int) ->
         )
 
 
+@dataclass(frozen=True)
+class NativePixels:
+    """Pixels that lie in a file as they are, frame after frame.
+
+    Attributes:
+        at: the first one's byte in the file.
+        bits: which of them count.
+    """
+
+    at: int
+    bits: Bits
+
+    def read(self, raw: IO[bytes], name: str, shape: tuple[int, int], frame: int) -> NDArray[Any]:
+        """One frame ``(rows, columns)`` as `stored_frames` gives it, of a file that is open. Raises: InvalidInput."""
+        stored = np.empty(shape, self.bits.container)
+        raw.seek(self.at + frame * stored.nbytes)
+        if raw.readinto(stored) != stored.nbytes:  # type: ignore[attr-defined]
+            raise truncated(name)
+        return self.bits.value(stored)
+
+
+def native_pixels(dataset: Any, name: str, at: int) -> NativePixels | None:
+    """Where the pixels of an image object lie, if they are native and little-endian.
+
+    Args:
+        dataset: its header.
+        name: the user's name of the file, for errors.
+        at: where in the file its pixels begin.
+    """
+    syntax = transfer_syntax(dataset)
+    if syntax not in NATIVE or syntax == _BIG_ENDIAN or sys.byteorder != "little" or "BitsAllocated" not in dataset:
+        return None
+    try:
+        return NativePixels(at, Bits(dataset, name))
+    except InvalidInput:  # to be told when the pixels are asked for
+        return None
+
+
 def transfer_syntax(dataset: Any) -> str:
     """The UID of the transfer syntax; of a file without file meta the one that it was readable with."""
     meta = getattr(dataset, "file_meta", None)
@@ -131,7 +170,7 @@ def transfer_syntax(dataset: Any) -> str:
     return _BIG_ENDIAN if little is False else "1.2.840.10008.1.2" if implicit else "1.2.840.10008.1.2.1"
 
 
-class _Bits:
+class Bits:
     """Which bits of a pixel's container are the value."""
 
     def __init__(self, dataset: Any, name: str) -> None:
@@ -162,7 +201,7 @@ class _Bits:
 
 
 def _native(
-    pixels: bytes, name: str, shape: tuple[int, int], bits: _Bits, frames: Sequence[int], count: int, *, big: bool
+    pixels: bytes, name: str, shape: tuple[int, int], bits: Bits, frames: Sequence[int], count: int, *, big: bool
 ) -> Iterator[NDArray[Any]]:
     size = shape[0] * shape[1] * bits.allocated // 8
     if len(pixels) < size * count:
@@ -179,7 +218,7 @@ def _encapsulated(
     pixels: bytes,
     name: str,
     shape: tuple[int, int],
-    bits: _Bits,
+    bits: Bits,
     frames: Sequence[int],
     count: int,
     decode: Callable[[bytes, np.dtype[Any]], Any],

@@ -6,13 +6,15 @@ Where voxels or geometry come from, it is refused, also within the sequences tha
 
 from __future__ import annotations
 
+import os
 import struct
 import zlib
 from dataclasses import dataclass
 from typing import IO, Any
 
 import pydicom
-from pydicom.tag import Tag
+from pydicom.tag import BaseTag, Tag
+from pydicom.valuerep import EXPLICIT_VR_LENGTH_32
 
 from services.core.errors import InvalidInput, TooLarge
 from services.formats.source import SourceFile, bad_header, short_name, truncated
@@ -47,18 +49,22 @@ class Header:
     Attributes:
         dataset: pydicom's.
         pixel_bytes: length of the pixels as the file states it, `UNDEFINED` for compressed ones, 0 where there are none.
+        pixels_at: where in the file they begin; of a deflated file, where they begin in what it inflates to.
+        inflated: whether the file is deflated.
         cut: whether the file ends before its pixels do.
         warnings: what was noticed.
     """
 
     dataset: Any
     pixel_bytes: int
+    pixels_at: int
+    inflated: bool
     cut: bool
     warnings: tuple[str, ...]
 
 
-def read_header(file: SourceFile, keywords: list[str | int]) -> Header:
-    """Read some elements of a file, by keyword or tag.
+def read_header(file: SourceFile, tags: list[BaseTag | int]) -> Header:
+    """Read some elements of a file.
 
     Raises:
         InvalidInput, TooLarge: the header is damaged, or inflates to too much. Exceptions of pydicom go through.
@@ -66,15 +72,14 @@ def read_header(file: SourceFile, keywords: list[str | int]) -> Header:
     inflated = _check_deflated(file)
     with file.path.open("rb") as raw:
         scan = _Scan(file, None if inflated else raw)
-        dataset = pydicom.filereader.read_partial(
-            raw, stop_when=scan.stop, force=True, specific_tags=[int(Tag(k)) for k in keywords]
-        )
+        dataset = pydicom.filereader.read_partial(raw, stop_when=scan.stop, force=True, specific_tags=tags)
         # The parser stops before the element of the pixels: tag, VR and length are still to come.
-        room = file.size_bytes - raw.tell() - (12 if scan.explicit else 8)
+        pixels_at = raw.tell() + scan.head_bytes
+        room = scan.size_bytes - pixels_at
     cut = not inflated and scan.pixel_bytes != UNDEFINED and scan.pixel_bytes > room
     if scan.floating:
         raise InvalidInput(f"The file {short_name(file.name)} has pixels of floating point, which are not read.")
-    return Header(dataset, scan.pixel_bytes, cut, tuple(sorted(scan.warnings)))
+    return Header(dataset, scan.pixel_bytes, pixels_at, inflated, cut, tuple(sorted(scan.warnings)))
 
 
 class _Scan:
@@ -82,24 +87,27 @@ class _Scan:
 
     def __init__(self, file: SourceFile, raw: IO[bytes] | None) -> None:
         self._file = file
+        self.size_bytes = file.size_bytes  # asked once: there are many elements
         self._raw = raw  # what the parser reads; None where it reads inflated bytes
-        self.explicit = False
+        self._explicit = False
         self.pixel_bytes = 0
+        self.head_bytes = 0  # of the element that the pixels are
         self.floating = False
         self.warnings: set[str] = set()
 
     def stop(self, tag: Any, vr: str | None, length: int) -> bool:
         """Whether the parser is to stop before this element."""
-        self.explicit |= vr is not None
-        self.look(int(tag), vr, length, self.explicit)
+        self._explicit |= vr is not None
+        self.look(int(tag), vr, length, self._explicit)
         if tag == _PIXELS:
             self.pixel_bytes = length
+            self.head_bytes = 12 if vr in EXPLICIT_VR_LENGTH_32 else 8  # DICOM PS3.5 7.1.2
         self.floating |= tag in _OTHER_PIXELS
         if tag == _PIXELS or tag in _OTHER_PIXELS:
             return True
         if self._raw is not None and tag in _GROUPS:
             start = self._raw.tell()
-            _Groups(self._file, self._raw, self, big=self._is_big(int(tag))).sequence(length, self.explicit)
+            _Groups(self._file, self._raw, self, big=self._is_big(int(tag))).sequence(length, self._explicit)
             self._raw.seek(start)
         return False
 
@@ -109,7 +117,7 @@ class _Scan:
             self._notice(tag, "an element of an unknown type (VR)")
         if length != UNDEFINED and length % 2:
             self._notice(tag, "an element of an odd length")
-        if self._raw is not None and tag != _PIXELS and length != UNDEFINED and length > self._file.size_bytes:
+        if self._raw is not None and tag != _PIXELS and length != UNDEFINED and length > self.size_bytes:
             raise truncated(self._file.name)
 
     def _notice(self, tag: int, what: str) -> None:
@@ -121,7 +129,7 @@ class _Scan:
         """Whether the element that was just parsed is in big endian: its tag stands before its length."""
         assert self._raw is not None
         here = self._raw.tell()
-        self._raw.seek(here - (12 if self.explicit else 8))
+        self._raw.seek(here - (12 if self._explicit else 8))
         group = self._raw.read(2)
         self._raw.seek(here)
         return int.from_bytes(group, "big") == tag >> 16
@@ -169,8 +177,8 @@ class _Groups:
                 self._raw.seek(size, 1)
 
     def _end(self, length: int) -> int:
-        end = self._file.size_bytes if length == UNDEFINED else self._raw.tell() + length
-        if end > self._file.size_bytes:
+        end = self._scan.size_bytes if length == UNDEFINED else self._raw.tell() + length
+        if end > self._scan.size_bytes:
             raise truncated(self._file.name)
         return end
 
@@ -194,9 +202,9 @@ def _check_deflated(file: SourceFile) -> bool:
     with file.path.open("rb") as raw:
         if raw.read(132)[128:] != b"DICM":
             return False
-        meta = pydicom.filereader.read_file_meta_info(file.path)
-        if meta.get("TransferSyntaxUID") != _DEFLATED:
+        if not _names_deflated(raw):
             return False
+        meta = pydicom.filereader.read_file_meta_info(file.path)
         raw.seek(132 + 12 + int(meta.FileMetaInformationGroupLength))
         inflate = zlib.decompressobj(-zlib.MAX_WBITS)
         size, packed = 0, file.size_bytes
@@ -207,3 +215,14 @@ def _check_deflated(file: SourceFile) -> bool:
         if not inflate.eof:
             raise truncated(file.name)
     return True
+
+
+def _names_deflated(raw: IO[bytes]) -> bool:
+    """Whether the file meta information that follows says that the file is deflated (DICOM PS3.10 7.1)."""
+    while len(head := raw.read(8)) == 8 and head[:2] == b"\x02\x00":
+        wide = head[4:6].decode("latin-1") in EXPLICIT_VR_LENGTH_32
+        length = int.from_bytes(raw.read(4) if wide else head[6:8], "little")
+        if head[2:4] == b"\x10\x00":
+            return raw.read(length).strip(b"\0 ") == _DEFLATED.encode()
+        raw.seek(length, os.SEEK_CUR)
+    return False

@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 import pydicom
 from numpy.typing import NDArray
+from pydicom.tag import BaseTag, Tag
 
 from services.core.errors import Choice, ChoiceNeeded, InvalidInput, Reason
 from services.core.volume import Affine, Volume
@@ -36,9 +37,12 @@ from services.formats.source import (
 # and slices of a stack may lie a little unevenly.
 _TOLERANCE = 0.05
 _BIG_ENDIAN = "1.2.840.10008.1.2.2"
-_TAGS: list[str | int] = [
-    "SOPClassUID", "SegmentationType", "SegmentSequence", "Rows", "Columns", "NumberOfFrames", "SamplesPerPixel",
-    "BitsAllocated", "ReferencedSeriesSequence", "SharedFunctionalGroupsSequence", "PerFrameFunctionalGroupsSequence",
+_TAGS: list[BaseTag | int] = [
+    int(Tag(keyword))
+    for keyword in (
+        "SOPClassUID", "SegmentationType", "SegmentSequence", "Rows", "Columns", "NumberOfFrames", "SamplesPerPixel",
+        "BitsAllocated", "ReferencedSeriesSequence", "SharedFunctionalGroupsSequence", "PerFrameFunctionalGroupsSequence",
+    )
 ]  # fmt: skip
 
 

@@ -20,9 +20,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from services.core.errors import ChoiceNeeded, InvalidInput, Reason, TooLarge
+from services.core.geometry import acquisition_axis
 from services.core.volume import Affine, Volume, check_affine
-from services.formats.grid import MAX_TAIL, choose_frame, grid_volume, no_position
+from services.formats.grid import MAX_TAIL, axes_matrix, choose_frame, grid_volume, no_position
+from services.formats.room import Plan, Room
 from services.formats.source import (
+    Progress,
     SourceFile,
     bad_header,
     check_packing,
@@ -71,7 +74,7 @@ def is_nifti(head: bytes) -> bool:
 
 def head_of(file: SourceFile, count: int) -> bytes:
     """The first ``count`` bytes of a file, inflated if it is a gzip file; fewer if it has fewer or is damaged."""
-    with file.path.open("rb") as raw:
+    with file.open() as raw:
         head = raw.read(count)
         if not head.startswith(_GZIP):
             return head
@@ -86,12 +89,19 @@ def head_of(file: SourceFile, count: int) -> bytes:
     return data[:count]
 
 
-def read_nifti(file: SourceFile, frame: int | None = None) -> Volume:
+def read_nifti(
+    file: SourceFile,
+    frame: int | None = None,
+    progress: Progress | None = None,
+    room: Room | None = None,
+) -> Volume:
     """Read a NIfTI file.
 
     Args:
         file: the file.
         frame: which volume of a 4-D image, from 0; ``None`` where there is only one.
+        progress: called with slices read and slices in all.
+        room: where the voxels go; ``None``: into memory.
 
     Returns:
         Voxels as stored (64-bit numbers narrowed), acquisition axis first; the file's other axes follow in reverse order.
@@ -103,7 +113,7 @@ def read_nifti(file: SourceFile, frame: int | None = None) -> Volume:
     """
     with refusing(file.name):
         packed = is_gzip(file)
-        with file.path.open("rb") as raw:
+        with file.open() as raw:
             stream: Stream = gzip.GzipFile(fileobj=raw) if packed else raw
             try:
                 layout = _read_layout(file, stream)
@@ -112,7 +122,10 @@ def read_nifti(file: SourceFile, frame: int | None = None) -> Volume:
                     check_packing(file, layout.offset + layout.frames * _frame_bytes(layout))
                 else:
                     _check_length(file, layout)
-                stored = _read_voxels(file, stream, layout, chosen)
+                if _comes_in_slices(layout):
+                    stored = _read_slices(file, stream, layout, chosen, progress, room or Room())
+                else:
+                    stored = _read_voxels(file, stream, layout, chosen)
                 if packed:
                     _drain(file, stream, layout)
             except (gzip.BadGzipFile, zlib.error):
@@ -126,7 +139,7 @@ def read_nifti(file: SourceFile, frame: int | None = None) -> Volume:
 
 def is_gzip(file: SourceFile) -> bool:
     """Whether the file is a gzip file."""
-    with file.path.open("rb") as raw:
+    with file.open() as raw:
         return raw.read(2) == _GZIP
 
 
@@ -256,22 +269,59 @@ def _check_length(file: SourceFile, layout: _Layout) -> None:
         raise truncated(file.name)
 
 
+def _comes_in_slices(layout: _Layout) -> bool:
+    """Whether the file keeps acquisition slices one after the other, and their type is known before they are read."""
+    i, j, k = (float(mm) for mm in np.linalg.norm(layout.affine[:3, :3], axis=0))
+    return acquisition_axis((i, j, k)) == 2 and (layout.dtype.kind == "f" or layout.dtype.itemsize < 8)
+
+
+def _read_slices(
+    file: SourceFile, stream: Stream, layout: _Layout, frame: int, progress: Progress | None, room: Room
+) -> NDArray[Any]:
+    """One frame ``(i, j, k)``, 64-bit numbers narrowed, in native byte order. Each slice can be used when it has come."""
+    _seek(file, stream, layout, frame)
+    columns, rows, slices = layout.shape
+    affine = RAS_TO_LPS @ layout.affine @ axes_matrix((2, 1, 0))
+    slope, intercept = np.full(slices, layout.slope), np.full(slices, layout.intercept)
+    kept = layout.dtype.newbyteorder("=") if layout.dtype.itemsize < 8 else np.dtype(np.float32)
+    voxels = room.take(Plan((slices, rows, columns), kept, affine, slope, intercept))
+    image = np.empty((rows, columns), layout.dtype)
+    for index in range(slices):
+        if kept == layout.dtype:
+            _fill(file, stream, voxels[index])
+        else:
+            voxels[index] = _fill(file, stream, image)
+        room.ready(index)
+        if progress:
+            progress(index + 1, slices)
+    return voxels.transpose(2, 1, 0)
+
+
 def _read_voxels(file: SourceFile, stream: Stream, layout: _Layout, frame: int) -> NDArray[Any]:
     """One frame ``(i, j, k)`` as stored, in native byte order. Memory is touched only as bytes really come."""
+    _seek(file, stream, layout, frame)
+    stored = _fill(file, stream, np.empty(layout.shape[::-1], layout.dtype)).transpose(2, 1, 0)
+    return stored if layout.dtype.isnative else stored.astype(layout.dtype.newbyteorder("="))
+
+
+def _seek(file: SourceFile, stream: Stream, layout: _Layout, frame: int) -> None:
+    """Go to the first byte of a frame."""
     count = _frame_bytes(layout)
     stream.seek(layout.offset + frame * count)
     if stream.tell() != layout.offset + frame * count:
         raise truncated(file.name)
-    buffer = np.empty(count, dtype=np.uint8)
-    view = memoryview(buffer)  # type: ignore[arg-type]  # numpy's stubs lack the buffer protocol
+
+
+def _fill(file: SourceFile, stream: Stream, array: NDArray[Any]) -> NDArray[Any]:
+    """A contiguous array with the next bytes of a stream."""
+    view = memoryview(array.reshape(-1).view(np.uint8))  # type: ignore[arg-type]  # numpy's stubs lack the buffer protocol
     done = 0
-    while done < count:
+    while done < len(view):
         got = stream.readinto(view[done : done + _CHUNK])
         if not got:
             raise truncated(file.name)
         done += got
-    stored = buffer.view(layout.dtype).reshape(layout.shape, order="F")
-    return stored if layout.dtype.isnative else stored.astype(layout.dtype.newbyteorder("="))
+    return array
 
 
 def _drain(file: SourceFile, stream: Stream, layout: _Layout) -> None:

@@ -15,11 +15,13 @@ from services.formats.metaimage import is_metaimage, read_metaimage
 from services.formats.nifti import head_of, is_gzip, is_nifti, read_nifti
 from services.formats.nrrd import is_nrrd, read_nrrd
 from services.formats.repair import NO_REPAIRS, Repairs
+from services.formats.room import Room
 from services.formats.source import (
     Progress,
     SourceFile,
     check_names,
     file_choices,
+    joined,
     refusing,
     short_name,
     source_files,
@@ -49,6 +51,7 @@ def read_volume(
     frame: int | None = None,
     progress: Progress | None = None,
     repairs: Repairs = NO_REPAIRS,
+    room: Room | None = None,
 ) -> Volume:
     """Read the volume that some files hold.
 
@@ -58,8 +61,9 @@ def read_volume(
             among them (notes, previews) are skipped, and counted in a warning.
         series: which volume, where a SEVERAL_SERIES refusal listed several: its identifier there, or the name of a file.
         frame: which time point, echo or channel, from 0, where a SEVERAL_FRAMES refusal asked.
-        progress: called with steps done and steps in all.
+        progress: called with files looked at, where there are many, then with slices read; each time also with all.
         repairs: of a DICOM stack, on request only; a warning tells of them for ever.
+        room: where the voxels go, as far as the reader knows before it reads them; ``None``: into memory.
 
     Raises:
         InvalidInput: not readable, truncated, or geometry or header that cannot be right.
@@ -67,16 +71,22 @@ def read_volume(
         TooLarge: over a limit on size.
     """
     check_names(list(files))
-    heads = {file: _head(file) for file in files}
-    zips = [file for file, head in heads.items() if is_zip(head) and not is_dicom(head)]
-    packable = (is_dicom, is_tiff, is_nrrd, is_metaimage)
-    gzips = [file for file, head in heads.items() if any(kind(head) for kind in packable) and is_gzip(file)]
-    with unpacked(files, zips, gzips) as whole:
-        return _read(whole, series, frame, progress, repairs)
+    with joined(files, in_parts=lambda file: is_nifti(_head(file))) as pieces:
+        heads = {file: _head(file) for file in pieces}
+        zips = [file for file, head in heads.items() if is_zip(head) and not is_dicom(head)]
+        packable = (is_dicom, is_tiff, is_nrrd, is_metaimage)
+        gzips = [file for file, head in heads.items() if any(kind(head) for kind in packable) and is_gzip(file)]
+        with unpacked(pieces, zips, gzips) as whole:
+            return _read(whole, series, frame, progress, repairs, room)
 
 
 def _read(
-    files: Sequence[SourceFile], series: str, frame: int | None, progress: Progress | None, repairs: Repairs
+    files: Sequence[SourceFile],
+    series: str,
+    frame: int | None,
+    progress: Progress | None,
+    repairs: Repairs,
+    room: Room | None,
 ) -> Volume:
     whole = files
     if named := [file for file in files if series and file.name == series]:
@@ -100,14 +110,14 @@ def _read(
         from services.formats.dicom import read_dicom  # needs pydicom, which who reads only masks does not have
 
         _check_no_remains(other)
-        volume = read_dicom(dicom, series, frame, progress, repairs)
+        volume = read_dicom(dicom, series, frame, progress, repairs, room)
     elif nifti:
-        volume = read_nifti(nifti[0], frame)
+        volume = read_nifti(nifti[0], frame, progress, room)
     elif grids:
         read = read_nrrd if is_nrrd(_head(grids[0])) else read_metaimage
         volume = read(grids[0], whole, frame)
     else:
-        volume = read_tiff(tiff, frame, progress)
+        volume = read_tiff(tiff, frame, progress, room)
     if not other:
         return volume
     return replace(volume, warnings=(*volume.warnings, f"Files that are no images were skipped: {len(other)}."))

@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
+import io
 import logging
 import os
+import shutil
 import unicodedata
 import warnings
+from bisect import bisect_right
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from itertools import islice
+from itertools import accumulate, islice
 from pathlib import Path, PurePosixPath
+from typing import Any
 
 from services.core.errors import CalqueError, Choice, InvalidInput, Reason, TooLarge
+from services.formats.scratch import scratch_folder
 
 MAX_VOXELS = 2**31
 MAX_SLICES = 20_000
@@ -44,15 +49,76 @@ class SourceFile:
     Attributes:
         name: the user's name for it, folders parted by ``/``; only shown, never opened.
         path: where its bytes lie. They decide the format; neither name nor path does.
+        more: where they go on, when they lie in several parts; see `joined`.
     """
 
     name: str
     path: Path
+    more: tuple[Path, ...] = ()
 
     @property
     def size_bytes(self) -> int:
         """Size of the file."""
-        return self.path.stat().st_size
+        return sum(part.stat().st_size for part in (self.path, *self.more))
+
+    def open(self) -> io.BufferedReader:
+        """The bytes, from the first part to the last."""
+        return io.BufferedReader(_Parts((self.path, *self.more))) if self.more else self.path.open("rb")
+
+
+class _Parts(io.RawIOBase):
+    """Files that follow one another, read as one."""
+
+    def __init__(self, paths: Sequence[Path]) -> None:
+        self._paths = paths
+        self._ends = list(accumulate(path.stat().st_size for path in paths))
+        self._at = 0
+        # One at a time: there may be more parts than files that a process may open.
+        self._open = 0, paths[0].open("rb", buffering=0)
+
+    def readable(self) -> bool:
+        return True
+
+    def seekable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: Any) -> int:
+        number = bisect_right(self._ends, self._at)
+        if number == len(self._paths):
+            return 0
+        if number != self._open[0]:
+            self._open[1].close()
+            self._open = number, self._paths[number].open("rb", buffering=0)
+        self._open[1].seek(self._at - (self._ends[number - 1] if number else 0))
+        got = self._open[1].readinto(buffer)
+        self._at += got
+        return got
+
+    def seek(self, offset: int, whence: int = os.SEEK_SET) -> int:
+        self._at = offset + {os.SEEK_SET: 0, os.SEEK_CUR: self._at, os.SEEK_END: self._ends[-1]}[whence]
+        return self._at
+
+    def close(self) -> None:
+        self._open[1].close()
+        super().close()
+
+
+@contextmanager
+def joined(files: Sequence[SourceFile], in_parts: Callable[[SourceFile], bool]) -> Iterator[list[SourceFile]]:
+    """The files, as long as the context lasts, each in one piece but those that can be read ``in_parts``."""
+    if not any(file.more for file in files):
+        yield list(files)
+        return
+    with scratch_folder() as folder:
+        whole = []
+        for number, file in enumerate(files):
+            if file.more and not in_parts(file):
+                path = folder / f"{number:06d}"
+                with file.open() as parts, path.open("wb") as out:
+                    shutil.copyfileobj(parts, out, 1 << 20)
+                file = SourceFile(file.name, path)
+            whole.append(file)
+        yield whole
 
 
 def source_files(path: Path) -> list[SourceFile]:

@@ -23,6 +23,7 @@ from numpy.typing import NDArray
 
 from services.core.errors import ChoiceNeeded, InvalidInput, Reason, TooLarge
 from services.core.volume import Affine, Volume
+from services.formats.room import Plan, Room
 from services.formats.source import (
     MAX_CHOICES,
     MAX_SLICES,
@@ -69,13 +70,19 @@ def natural_key(name: str) -> list[tuple[int, int, str]]:
     return [(1, int(part), "") if index % 2 else (0, 0, part) for index, part in enumerate(parts)]
 
 
-def read_tiff(files: Sequence[SourceFile], frame: int | None = None, progress: Progress | None = None) -> Volume:
+def read_tiff(
+    files: Sequence[SourceFile],
+    frame: int | None = None,
+    progress: Progress | None = None,
+    room: Room | None = None,
+) -> Volume:
     """Read a stack.
 
     Args:
         files: one file of one or more pages, or several of one page each.
         frame: which channel or time point, from 0 (channels vary fastest); ``None`` where there is only one.
         progress: called with slices read and slices in all.
+        room: where the voxels of a stack of one file go; ``None``: into memory.
 
     Returns:
         Voxels as stored (64-bit floats narrowed), pages as slices. `Volume.source_axes` is that of a NIfTI file of the same
@@ -87,7 +94,7 @@ def read_tiff(files: Sequence[SourceFile], frame: int | None = None, progress: P
         TooLarge: more pages or voxels than are read.
     """
     if len(files) == 1:
-        voxels, stack = _read_file(files[0], frame, progress)
+        voxels, stack = _read_file(files[0], frame, progress, room or Room())
     else:
         voxels, stack = _read_folder(sorted(files, key=lambda f: natural_key(f.name)), frame, progress)
     slices = len(voxels)
@@ -115,7 +122,7 @@ def _read_folder(files: list[SourceFile], frame: int | None, progress: Progress 
     images: list[NDArray[Any]] = []
     first: _Stack | None = None
     for done, file in enumerate(files, 1):
-        voxels, stack = _read_file(file, frame, None)
+        voxels, stack = _read_file(file, frame, None, Room())
         if len(voxels) != 1 or (images and (voxels[0].shape, voxels.dtype) != (images[0].shape, images[0].dtype)):
             raise _several(files)
         first = first or stack
@@ -136,7 +143,7 @@ def _several(files: list[SourceFile]) -> ChoiceNeeded:
     )
 
 
-def _read_file(file: SourceFile, frame: int | None, progress: Progress | None) -> tuple[NDArray[Any], _Stack]:
+def _read_file(file: SourceFile, frame: int | None, progress: Progress | None, room: Room) -> tuple[NDArray[Any], _Stack]:
     import tifffile  # a third of a second, and not every import is a TIFF
 
     with refusing(file.name):
@@ -150,7 +157,7 @@ def _read_file(file: SourceFile, frame: int | None, progress: Progress | None) -
             if pages[0].compression != 1:
                 check_packing(file, len(pages) * shape[0] * shape[1] * dtype.itemsize)
             numbers = stack.pages_of[_choose_frame(file, stack, frame)]
-            return _read_pages(file, tif, pages, numbers, _kept(dtype), progress), stack
+            return _read_pages(file, tif, pages, numbers, _plan(stack, shape, dtype), progress, room), stack
 
 
 def _walk(file: SourceFile, raw: IO[bytes]) -> None:
@@ -345,11 +352,11 @@ def _choose_frame(file: SourceFile, stack: _Stack, frame: int | None) -> int:
     return frame or 0
 
 
-def _kept(dtype: np.dtype[Any]) -> np.dtype[Any]:
-    """The type that pixels of a type are kept in: native byte order, bits as bytes, floats of 32 bits."""
-    if dtype.kind == "b":
-        return np.dtype(np.uint8)
-    return np.dtype(np.float32) if dtype.kind == "f" else dtype.newbyteorder("=")
+def _plan(stack: _Stack, shape: tuple[int, int], dtype: np.dtype[Any]) -> Plan:
+    """The volume of a stack. Pixels are kept in native byte order, bits as bytes, floats of 32 bits."""
+    kept = np.dtype(np.uint8 if dtype.kind == "b" else np.float32 if dtype.kind == "f" else dtype.newbyteorder("="))
+    slices = stack.slices
+    return Plan((slices, *shape), kept, stack_affine(stack.spacing_mm), np.ones(slices), np.zeros(slices))
 
 
 def _read_pages(
@@ -357,13 +364,14 @@ def _read_pages(
     tif: Any,
     pages: list[Any],
     numbers: Sequence[int],
-    kept: np.dtype[Any],
+    plan: Plan,
     progress: Progress | None,
+    room: Room,
 ) -> NDArray[Any]:
     """The pixels of the pages ``numbers`` as ``(slices, rows, columns)``."""
     if max(numbers) >= len(pages):  # ImageJ writes large stacks as one page, the others' pixels just follow
         whole = _contiguous(file, tif, pages[0], max(numbers) + 1)
-        some: NDArray[Any] = whole[list(numbers)].astype(kept, copy=False)
+        some: NDArray[Any] = whole[list(numbers)].astype(plan.dtype, copy=False)
         return some
     voxels: NDArray[Any] | None = None
     for done, number in enumerate(numbers):
@@ -371,8 +379,9 @@ def _read_pages(
         if image.shape != (pages[0].imagelength, pages[0].imagewidth):
             raise bad_header(file.name, "has a page of another size than it says")
         if voxels is None:  # only now is it known that the sizes are true
-            voxels = np.empty((len(numbers), *image.shape), dtype=kept)
+            voxels = room.take(plan)
         voxels[done] = image
+        room.ready(done)
         if progress:
             progress(done + 1, len(numbers))
     assert voxels is not None

@@ -1,24 +1,28 @@
 """Reading in a process of its own: foreign bytes can exhaust, hang or crash only that.
 
 The worker is forked from a clean server process that has the readers loaded (never from the caller, which may hold gRPC's
-threads and locks), limits itself before it touches a byte, and leaves the voxels as a file. Nothing that it says is
-unpickled: it answers in JSON, and the volume is validated again on this side.
+threads and locks), limits itself before it touches a byte, and writes the voxels into a file while it reads them. Nothing
+that it says is unpickled: it answers in JSON, and the volume is validated again on this side.
 """
 
 from __future__ import annotations
 
 import json
+import mmap
 import multiprocessing
 import os
 import resource
 import tempfile
+import threading
 import time
 from collections.abc import Callable, Sequence
+from contextlib import nullcontext
 from dataclasses import asdict, dataclass
 from functools import partial
+from multiprocessing import connection, forkserver
 from multiprocessing.connection import Connection
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, Protocol, TypeVar
 
 import numpy as np
 
@@ -28,11 +32,20 @@ from services.core.source import source_from_json
 from services.core.volume import Volume
 from services.formats.read import read_volume
 from services.formats.repair import NO_REPAIRS, Repairs
+from services.formats.room import Plan
 from services.formats.scratch import scratch_folder
+from services.formats.shared_room import (
+    VOXELS,
+    SharedRoom,
+    broken_reader,
+    plan_from_message,
+    plan_message,
+    plan_of,
+    stored_dtype,
+)
 from services.formats.source import Progress, SourceFile
 
 _MAX_MESSAGE = 4 << 20  # a name of 64 characters for each of 20,000 slices, and more
-_VOXELS, _RESCALE, _AFFINE = "voxels.npy", "rescale.npy", "affine.npy"
 # What a worker may say, by the name of the class.
 _SAYABLE: dict[str, type[CalqueError]] = {
     kind.__name__: kind for kind in (errors.InvalidInput, errors.TooLarge, errors.Unavailable)
@@ -40,6 +53,13 @@ _SAYABLE: dict[str, type[CalqueError]] = {
 _CONTEXT = multiprocessing.get_context("forkserver")
 # What a job in the worker may find: a volume, or plain values that JSON can say.
 _Found = TypeVar("_Found", Volume, dict[str, Any])
+# Loaded once, before the first worker. The command's own module is there because every worker imports it again.
+_CONTEXT.set_forkserver_preload([__name__, "services.formats.dicom", "tifffile", "imagecodecs", "services.cli.main"])
+
+
+def warm_up() -> None:
+    """Start the process that workers are forked from, so that the first import does not wait for it. Returns at once."""
+    forkserver.ensure_running()
 
 
 @dataclass(frozen=True)
@@ -55,6 +75,56 @@ class Limits:
     seconds: float = 600.0
 
 
+class Follower(Protocol):
+    """Uses slices while the others are read. Called in the thread that waits for the worker."""
+
+    def begin(self, plan: Plan, path: Path) -> None:
+        """A volume begins to come, in the file ``path`` (see `shared_room`); what came before counts no longer."""
+        ...
+
+    def ready(self, indexes: Sequence[int]) -> None:
+        """Slices are there."""
+        ...
+
+
+class Stopped(Exception):
+    """A reading was ended by its `Stop`."""
+
+
+class Stop:
+    """Ends a reading that nobody waits for any more, at any moment and from any thread."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._read, self._write = os.pipe()
+        self._closed = False
+        self.asked = False
+
+    def set(self) -> None:
+        """Ask for the end."""
+        with self._lock:
+            if not self.asked and not self._closed:
+                os.write(self._write, b"!")
+            self.asked = True
+
+    def check(self) -> None:
+        """Raises: Stopped, when the end was asked for."""
+        if self.asked:
+            raise Stopped
+
+    def fileno(self) -> int:
+        """Can be read from when the end was asked for."""
+        return self._read
+
+    def close(self) -> None:
+        """Let go of the pipe."""
+        with self._lock:
+            if not self._closed:
+                os.close(self._read)
+                os.close(self._write)
+            self._closed = True
+
+
 def read_in_worker(
     files: Sequence[SourceFile],
     *,
@@ -63,6 +133,9 @@ def read_in_worker(
     progress: Progress | None = None,
     limits: Limits | None = None,
     repairs: Repairs = NO_REPAIRS,
+    folder: Path | None = None,
+    follower: Follower | None = None,
+    stop: Stop | None = None,
 ) -> Volume:
     """`services.formats.read.read_volume` in a limited process. Blocks: call it from a thread.
 
@@ -70,33 +143,50 @@ def read_in_worker(
         files, series, frame, repairs: as there.
         progress: called in the calling thread.
         limits: what the worker may use; ``None`` means `Limits()`.
+        folder: an empty folder, where the voxels are left in the file `VOXELS`; ``None``: nowhere but in the volume.
+        follower: told of slices while the others are read.
+        stop: ends the reading.
+
+    Returns:
+        The volume; its voxels are mapped from the file, and take memory only where they are looked at.
 
     Raises:
         InvalidInput, ChoiceNeeded, TooLarge: as there, and when the worker breaks, or reaches a limit.
+        Stopped: by ``stop``.
     """
     job = partial(read_volume, list(files), series=series, frame=frame, repairs=repairs)
-    return in_worker(job, progress=progress, limits=limits)
+    return _run(job, True, limits or Limits(), folder, progress, follower, stop)
 
 
-def in_worker(job: Callable[..., _Found], *, progress: Progress | None = None, limits: Limits | None = None) -> _Found:
+def in_worker(job: Callable[[], _Found], *, limits: Limits | None = None) -> _Found:
     """Do something with foreign bytes in a limited process. Blocks: call it from a thread.
 
     Args:
-        job: a function of a module, its arguments bound by `functools.partial`; ``progress`` is added where one is given.
-        progress: called in the calling thread.
+        job: a function of a module, its arguments bound by `functools.partial`.
         limits: what the worker may use; ``None`` means `Limits()`.
 
     Raises:
         InvalidInput, ChoiceNeeded, TooLarge: as the job, and when the worker breaks, or reaches a limit.
     """
-    limits = limits or Limits()
+    return _run(job, False, limits or Limits())
+
+
+def _run(
+    job: Callable[..., _Found],
+    reads: bool,
+    limits: Limits,
+    folder: Path | None = None,
+    progress: Progress | None = None,
+    follower: Follower | None = None,
+    stop: Stop | None = None,
+) -> _Found:
+    """Do a job in a process of its own; one that ``reads`` a volume is given ``progress`` and ``room``."""
     deadline = time.monotonic() + limits.seconds
-    _CONTEXT.set_forkserver_preload([__name__, "services.formats.dicom"])
-    with scratch_folder() as folder:
+    with scratch_folder() if folder is None else nullcontext(folder) as place:
         ours, theirs = _CONTEXT.Pipe(duplex=False)
         process = _CONTEXT.Process(
             target=_work,
-            args=(theirs, str(folder), job, progress is not None, limits),
+            args=(theirs, str(place), job, reads, limits),
             name="calque-import",
             daemon=True,
         )
@@ -104,7 +194,8 @@ def in_worker(job: Callable[..., _Found], *, progress: Progress | None = None, l
             try:
                 process.start()
                 theirs.close()
-                answer = _listen(ours, progress, deadline, limits)
+                listener = _Listener(ours, place / VOXELS, progress, follower, stop)
+                answer = listener.answer(deadline, limits)
                 if answer is None:
                     process.join(max(0.0, deadline - time.monotonic()))
                     raise _broken(process.exitcode)
@@ -114,35 +205,57 @@ def in_worker(job: Callable[..., _Found], *, progress: Progress | None = None, l
                     process.kill()
                     process.join()
                 process.close()
-        found: _Found = _collect(folder, answer)
+        found: _Found = _collect(place / VOXELS, answer)
         return found
 
 
-def _listen(
-    ours: Connection[Any, Any], progress: Progress | None, deadline: float, limits: Limits
-) -> dict[str, Any] | None:
-    """Messages of the worker until its answer; ``None`` when it ended without one."""
-    while ours.poll(max(0.0, deadline - time.monotonic())):
-        try:
-            message = json.loads(ours.recv_bytes(_MAX_MESSAGE))
-        except (EOFError, OSError, ValueError):
-            return None
-        if "progress" not in message:
-            return dict(message)
-        if progress:
+class _Listener:
+    """Hears a worker."""
+
+    def __init__(
+        self,
+        ours: Connection[Any, Any],
+        voxels: Path,
+        progress: Progress | None,
+        follower: Follower | None,
+        stop: Stop | None,
+    ) -> None:
+        self._ours, self._voxels = ours, voxels
+        self._progress, self._follower, self._stop = progress, follower, stop
+
+    def answer(self, deadline: float, limits: Limits) -> dict[str, Any] | None:
+        """Pass on what the worker says until its answer; ``None`` when it ended without one. Raises: TooLarge, Stopped."""
+        waited: list[Any] = [self._ours] if self._stop is None else [self._ours, self._stop]
+        while connection.wait(waited, max(0.0, deadline - time.monotonic())):
+            if self._stop is not None and self._stop.asked:
+                raise Stopped
+            try:
+                message = json.loads(self._ours.recv_bytes(_MAX_MESSAGE))
+            except (EOFError, OSError, ValueError):
+                return None
+            if not message.keys().isdisjoint(("volume", "told", "error")):
+                return dict(message)
+            self._pass_on(message)
+        raise TooLarge(f"Reading the files took longer than {limits.seconds:g} seconds and was stopped.")
+
+    def _pass_on(self, message: dict[str, Any]) -> None:
+        if self._progress and "progress" in message:
             done, total = message["progress"]
-            progress(int(done), int(total))
-    raise TooLarge(f"Reading the files took longer than {limits.seconds:g} seconds and was stopped.")
+            self._progress(int(done), int(total))
+        if self._follower and "plan" in message:
+            self._follower.begin(plan_from_message(message["plan"]), self._voxels)
+        if self._follower and "ready" in message:
+            self._follower.ready([int(index) for index in message["ready"]])
 
 
 def _broken(exitcode: int | None) -> CalqueError:
     """The error for a worker that ended without an answer: killed for its limits, or crashed by the file."""
     if exitcode is not None and -exitcode in (9, 24, 25):  # SIGKILL of the memory killer, SIGXCPU, SIGXFSZ
         return TooLarge("Reading the files needed more memory or time than is allowed and was stopped.")
-    return InvalidInput("The files are damaged in a way that stopped their reader.", Reason.FILE_NOT_READABLE)
+    return broken_reader()
 
 
-def _collect(folder: Path, answer: dict[str, Any]) -> Any:
+def _collect(voxels: Path, answer: dict[str, Any]) -> Any:
     if "error" in answer:
         kind, reason, message = answer["error"]
         if kind == ChoiceNeeded.__name__:
@@ -151,19 +264,24 @@ def _collect(folder: Path, answer: dict[str, Any]) -> Any:
         raise _SAYABLE.get(kind, InvalidInput)(str(message), Reason(reason))
     if "told" in answer:
         return dict(answer["told"])
-    voxels, rescale, affine = (np.load(folder / name, allow_pickle=False) for name in (_VOXELS, _RESCALE, _AFFINE))
     told = answer["volume"]
+    plan = plan_from_message(told["plan"])
     first, second, third = told["source_axes"]
+    with voxels.open("rb") as file:
+        if os.fstat(file.fileno()).st_size != plan.shape[0] * plan.slice_bytes:
+            raise _broken(None)
+        mapped = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_COPY)
+    stored = np.frombuffer(mapped, stored_dtype(plan.dtype)).reshape(plan.shape)
     return Volume(
-        voxels=voxels,
-        affine=affine,
-        slope=rescale[0],
-        intercept=rescale[1],
+        voxels=stored.astype(plan.dtype, copy=False),
+        affine=plan.affine,
+        slope=plan.slope,
+        intercept=plan.intercept,
         source_axes=(int(first), int(second), int(third)),
         modality=str(told["modality"]),
         description=str(told["description"]),
         warnings=tuple(str(w) for w in told["warnings"]),
-        voi=None if told["voi"] is None else (float(told["voi"][0]), float(told["voi"][1])),
+        voi=plan.voi,
         source=None if told["source"] is None else source_from_json(told["source"]),
     )
 
@@ -172,10 +290,10 @@ def _work(
     theirs: Connection[Any, Any],
     folder: str,
     job: Callable[..., Volume | dict[str, Any]],
-    heard: bool,
+    reads: bool,
     limits: Limits,
 ) -> None:
-    """The worker: limit itself, do the job, leave arrays in ``folder``, answer."""
+    """The worker: limit itself, do the job, leave voxels in ``folder``, answer."""
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))  # a core dump would hold a patient's image
     resource.setrlimit(resource.RLIMIT_CPU, (int(limits.seconds) + 2, int(limits.seconds) + 2))
     resource.setrlimit(resource.RLIMIT_AS, (limits.memory_bytes, limits.memory_bytes))
@@ -195,22 +313,21 @@ def _work(
             said = time.monotonic()
             say({"progress": [done, total]})
 
+    room = SharedRoom(Path(folder), say)
     try:
-        found = job(progress=progress) if heard else job()
+        found = job(progress=progress, room=room) if reads else job()
         if isinstance(found, dict):
             return say({"told": found})
         volume = found
-        np.save(Path(folder, _VOXELS), volume.voxels)
-        np.save(Path(folder, _RESCALE), np.stack([volume.slope, volume.intercept]))
-        np.save(Path(folder, _AFFINE), volume.affine)
+        room.finish(volume)
         say(
             {
                 "volume": {
+                    "plan": plan_message(plan_of(volume)),
                     "source_axes": list(volume.source_axes),
                     "modality": volume.modality,
                     "description": volume.description,
                     "warnings": list(volume.warnings),
-                    "voi": volume.voi,
                     "source": None if volume.source is None else asdict(volume.source),
                 }
             }

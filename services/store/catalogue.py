@@ -12,6 +12,7 @@ import json
 import zlib
 from contextlib import suppress
 from dataclasses import asdict, dataclass
+from pathlib import Path
 
 import numpy as np
 import structlog
@@ -23,6 +24,21 @@ from services.core.volume import GreyMap, Volume, voxel_ml
 from services.store.port import Store, is_identifier
 
 log = structlog.get_logger()
+
+
+@dataclass(frozen=True)
+class VoxelFile:
+    """Voxels that lie in a scratch folder of the store already, as they are to lie in it, and their sums.
+
+    Attributes:
+        path: the file.
+        digest: SHA-256 of all, hexadecimal.
+        slice_crc32: of each slice.
+    """
+
+    path: Path
+    digest: str
+    slice_crc32: tuple[int, ...]
 
 
 @dataclass(frozen=True)
@@ -83,20 +99,27 @@ class Catalogue:
         window: tuple[float, float],
         grey: GreyMap,
         thumbnail: bytes,
+        file: VoxelFile | None = None,
         deidentified: bool = False,
         key_check: str = "",
     ) -> VolumeRecord:
         """Store a volume and return its record, or the record that is there for the same content.
 
-        What is damaged is mended, and a record that tells of the patient gives way to one that does not.
+        What is damaged is mended, and a record that tells of the patient gives way to one that does not. With ``file`` the
+        store takes the voxels from there, and those of ``volume`` are not looked at.
         """
         little = volume.voxels.dtype.newbyteorder("<")
-        slices = [np.ascontiguousarray(image, dtype=little).tobytes() for image in volume.voxels]
-        voxels = hashlib.sha256()
-        for part in slices:
-            voxels.update(part)
+        if file is None:
+            slices = [np.ascontiguousarray(image, dtype=little).tobytes() for image in volume.voxels]
+            digest, crc32 = hashlib.sha256(b"".join(slices)).hexdigest(), tuple(zlib.crc32(part) for part in slices)
+        else:
+            digest, crc32 = file.digest, file.slice_crc32
+
+        def put(key: str) -> bool:
+            return self._store.create(key, slices) if file is None else self._store.adopt(key, file.path)
+
         geometry = [volume.shape, little.str, volume.affine.tolist(), volume.slope.tolist(), volume.intercept.tolist()]
-        content = json.dumps([voxels.hexdigest(), geometry])
+        content = json.dumps([digest, geometry])
         record = VolumeRecord(
             volume_id=hashlib.sha256(content.encode()).hexdigest()[:32],
             name=name,
@@ -113,16 +136,16 @@ class Catalogue:
             window=window,
             voi=volume.voi,
             grey=grey,
-            digest=voxels.hexdigest(),
-            slice_crc32=tuple(zlib.crc32(part) for part in slices),
+            digest=digest,
+            slice_crc32=crc32,
             thumbnail=thumbnail,
             source=volume.source,
             deidentified=deidentified,
             key_check=key_check,
         )
-        if not self._store.create(_voxels_key(record.volume_id), slices) and not self._sound(record):
+        if not put(_voxels_key(record.volume_id)) and not self._sound(record):
             self._store.delete(_voxels_key(record.volume_id))
-            self._store.create(_voxels_key(record.volume_id), slices)
+            put(_voxels_key(record.volume_id))
         if not self._store.create(_record_key(record.volume_id), _to_json(record)):
             with suppress(Corrupt):
                 there = self.get(record.volume_id)

@@ -1,24 +1,22 @@
 """The embedded store: a plain directory.
 
-An object is written to a temporary file, synced, and linked to its name: ``link(2)`` fails when the name is there, so the
-first writer wins and nobody ever sees half an object. Then the folder is synced, and only then `create` returns.
+An object is written to a file in a scratch folder, synced, and linked to its name: ``link(2)`` fails when it is taken,
+so the first writer wins and nobody ever sees half an object. Then the folder is synced, and only then `create` returns.
 """
 
 from __future__ import annotations
 
 import errno
 import os
-import time
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from pathlib import Path
-from uuid import uuid4
 
 from services.core.errors import NotFound, Reason, TooLarge, Unavailable
+from services.core.held import held_folder, sweep
 from services.store.port import Store, check_key
 
 _TEMPORARY = ".tmp"
-_LEFT_S = 86_400  # a temporary file as old as this belongs to a writer that died
 
 
 class DirectoryStore(Store):
@@ -28,31 +26,34 @@ class DirectoryStore(Store):
         self.root = root
         with _store_errors():
             (root / _TEMPORARY).mkdir(parents=True, exist_ok=True)
-            for entry in os.scandir(root / _TEMPORARY):
-                with suppress(FileNotFoundError):
-                    if time.time() - entry.stat().st_mtime > _LEFT_S:
-                        os.unlink(entry.path)
 
     def create(self, key: str, data: bytes | Iterable[bytes]) -> bool:
         target = self._path(key)
-        temporary = self.root / _TEMPORARY / uuid4().hex
+        with self.scratch() as folder:
+            with open(folder / "object", "xb") as file:
+                for chunk in (data,) if isinstance(data, bytes) else data:
+                    file.write(chunk)
+                file.flush()
+                os.fsync(file.fileno())
+            return self._publish(folder / "object", target)
+
+    def adopt(self, key: str, path: Path) -> bool:
+        target = self._path(key)
         with _store_errors():
-            try:
-                with open(temporary, "xb") as file:
-                    for chunk in (data,) if isinstance(data, bytes) else data:
-                        file.write(chunk)
-                    file.flush()
-                    os.fsync(file.fileno())
-                self._make_folder(target.parent)
-                try:
-                    os.link(temporary, target)
-                    won = True
-                except FileExistsError:
-                    won = False
-                _sync_folder(target.parent)  # also for the loser: who won may have died before doing it
-                return won
-            finally:
-                temporary.unlink(missing_ok=True)
+            with open(path, "rb") as file:
+                os.fsync(file.fileno())
+            return self._publish(path, target)
+
+    @contextmanager
+    def scratch(self) -> Iterator[Path]:
+        with _store_errors(), held_folder(self.root / _TEMPORARY) as folder:  # also what goes wrong with the files in it
+            yield folder
+
+    def file(self, key: str) -> Path | None:
+        with _store_errors():
+            path = self._path(key)
+            path.stat()
+            return path
 
     def read(self, key: str, start: int = 0, size: int | None = None) -> bytes:
         with _store_errors(), open(self._path(key), "rb") as file:
@@ -90,17 +91,27 @@ class DirectoryStore(Store):
                     break
 
     def check(self) -> None:
-        probe = self.root / _TEMPORARY / uuid4().hex
         with _store_errors():
-            try:
-                probe.write_bytes(b"calque")
-                if probe.read_bytes() != b"calque":
-                    raise Unavailable("The store does not give back what was written.", Reason.STORE_UNAVAILABLE)
-            finally:
-                probe.unlink(missing_ok=True)
+            sweep(self.root / _TEMPORARY)
+        with self.scratch() as folder:
+            probe = folder / "probe"
+            probe.write_bytes(b"calque")
+            if probe.read_bytes() != b"calque":
+                raise Unavailable("The store does not give back what was written.", Reason.STORE_UNAVAILABLE)
 
     def _path(self, key: str) -> Path:
         return self.root / check_key(key)
+
+    def _publish(self, file: Path, target: Path) -> bool:
+        """Give a synced file its name, unless that is taken; durably. Returns whether it got it."""
+        self._make_folder(target.parent)
+        try:
+            os.link(file, target)
+            won = True
+        except FileExistsError:
+            won = False
+        _sync_folder(target.parent)  # also for the loser: who won may have died before doing it
+        return won
 
     def _make_folder(self, folder: Path) -> None:
         """Make a folder and its parents, each entry durable in its parent."""

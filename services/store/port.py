@@ -10,6 +10,8 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Iterator
+from contextlib import AbstractContextManager
+from pathlib import Path
 from typing import Protocol
 
 from services.core.errors import InvalidInput
@@ -22,6 +24,18 @@ class Store(Protocol):
 
     def create(self, key: str, data: bytes | Iterable[bytes]) -> bool:
         """Make an object of ``data``, durably, before returning. False, and no change, when the key is taken."""
+        ...
+
+    def adopt(self, key: str, path: Path) -> bool:
+        """As `create`, of the bytes of a file in a `scratch` folder, which is not changed any more."""
+        ...
+
+    def scratch(self) -> AbstractContextManager[Path]:
+        """A folder for files that are to become objects; it goes with the context, and what is left in it."""
+        ...
+
+    def file(self, key: str) -> Path | None:
+        """An object as a file to be read and never written, where the store has it as one. Raises: NotFound."""
         ...
 
     def read(self, key: str, start: int = 0, size: int | None = None) -> bytes:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import hashlib
 import threading
 from collections import OrderedDict
 from collections.abc import AsyncGenerator, AsyncIterator
@@ -19,11 +20,11 @@ from numpy.typing import NDArray
 
 from services.core.errors import InvalidInput
 from services.core.geometry import Plane, PlaneGeometry, acquisition_plane, plane_geometry
-from services.formats.worker import Limits
+from services.formats.worker import Limits, Stop, warm_up
 from services.serving.settings import Settings
 from services.store.catalogue import Catalogue, VolumeRecord
 from services.store.port import Store
-from services.volumes.importing import import_upload
+from services.volumes.importing import Preview, Step, import_upload
 from services.volumes.pseudonymkey import pseudonyms
 from services.volumes.uploads import PART_BYTES, Upload, UploadFolder, collect, out_of_step
 
@@ -52,9 +53,12 @@ class VolumesServicer(volumes_pb2_grpc.VolumesServicer):
         self._pseudonyms = pseudonyms(settings, self._catalogue)
         if self._pseudonyms is None:
             log.warning("de-identification is off: volumes are kept as their files say they are")
+        self._checked: set[str] = set()
+        self._imports: dict[Stop, str] = {}  # that run, and of which upload
         self._collect()
         self._greys = GreyCache(self._catalogue)
         self._limits = Limits(memory_bytes=settings.parser_memory_bytes, seconds=settings.parser_seconds)
+        warm_up()
         # Imports take minutes and gigabytes: a few at once, and never in the threads that other calls wait for.
         self._importers = ThreadPoolExecutor(IMPORTS_AT_ONCE, thread_name_prefix="import")
 
@@ -63,7 +67,9 @@ class VolumesServicer(volumes_pb2_grpc.VolumesServicer):
         volumes_pb2_grpc.add_VolumesServicer_to_server(self, server)
 
     async def close(self) -> None:
-        """Begin no more imports."""
+        """Begin no more imports, and end those that run."""
+        for stop in self._imports:
+            stop.set()
         self._importers.shutdown(wait=False, cancel_futures=True)
 
     async def GetUpload(  # noqa: N802 – names of rpcs
@@ -87,43 +93,57 @@ class VolumesServicer(volumes_pb2_grpc.VolumesServicer):
             return volumes_pb2.UploadResponse()
         return volumes_pb2.UploadResponse(files=_uploaded(await asyncio.to_thread(receiver.folder.files)))
 
+    async def DeleteUpload(  # noqa: N802
+        self, request: volumes_pb2.DeleteUploadRequest, context: Context
+    ) -> volumes_pb2.DeleteUploadResponse:
+        await asyncio.to_thread(self._upload(request.upload_id).delete)
+        return volumes_pb2.DeleteUploadResponse()
+
     async def Import(  # noqa: N802
         self, request: volumes_pb2.ImportRequest, context: Context
     ) -> AsyncGenerator[volumes_pb2.ImportResponse, None]:
         upload = self._upload(request.upload_id)
         await asyncio.to_thread(self._collect)
         loop = asyncio.get_running_loop()
-        steps: asyncio.Queue[tuple[int, int] | None] = asyncio.Queue()
+        told: asyncio.Queue[Step | Preview | VolumeRecord | None] = asyncio.Queue()
+        stop = Stop()
 
-        def progress(done: int, total: int) -> None:
-            loop.call_soon_threadsafe(steps.put_nowait, (done, total))
+        def watch(news: Step | Preview | VolumeRecord) -> None:
+            loop.call_soon_threadsafe(told.put_nowait, news)
 
         work = loop.run_in_executor(
             self._importers,
             partial(
                 import_upload,
                 upload,
-                self._catalogue,
+                self._store,
                 name=request.name[:256],
                 series=request.series,
                 frame=request.frame_plus_one - 1 if request.frame_plus_one else None,
                 limits=self._limits,
-                progress=progress,
                 pseudonyms=self._pseudonyms,
+                watch=watch,
+                stop=stop,
             ),
         )
 
-        def ended(work: asyncio.Future[VolumeRecord]) -> None:
-            steps.put_nowait(None)
+        def ended(work: asyncio.Future[None]) -> None:
+            self._imports.pop(stop, None)
+            stop.close()
+            told.put_nowait(None)
             if not work.cancelled():
                 work.exception()  # seen, also when who asked is gone
 
+        self._imports[stop] = upload.name
         work.add_done_callback(ended)
-        while (step := await steps.get()) is not None:
-            yield volumes_pb2.ImportResponse(progress=volumes_pb2.ImportProgress(done=step[0], total=step[1]))
-        record = await work
-        log.info("imported", volume=record.volume_id, shape=record.shape, dtype=record.dtype)
-        yield volumes_pb2.ImportResponse(volume=volume_message(record))
+        try:
+            while (news := await told.get()) is not None:
+                if isinstance(news, VolumeRecord):
+                    log.info("imported", volume=news.volume_id, shape=news.shape, dtype=news.dtype)
+                yield import_response(news)
+            await work
+        finally:  # also when the call is cancelled, or the connection breaks
+            stop.set()
 
     async def ListVolumes(  # noqa: N802
         self, request: volumes_pb2.ListVolumesRequest, context: Context
@@ -162,11 +182,11 @@ class VolumesServicer(volumes_pb2_grpc.VolumesServicer):
 
     def _collect(self) -> None:
         """Forget the uploads that nobody imports any more."""
-        if forgotten := collect(self._store, self._settings.upload_hours):
+        if forgotten := collect(self._store, self._settings.upload_hours, self._checked, self._imports.values()):
             log.info("forgot uploads that nobody imported", uploads=forgotten)
 
     def _upload(self, upload_id: str) -> UploadFolder:
-        return UploadFolder(self._store, upload_id, limit_bytes=self._settings.upload_limit_bytes)
+        return UploadFolder(self._store, upload_id, limit_bytes=self._settings.upload_limit_bytes, checked=self._checked)
 
     def _grey(self, record: VolumeRecord, plane: PlaneGeometry, index: int) -> bytes:
         return wire.pack(self._greys.image(record, plane, index), wire.GREY)
@@ -180,6 +200,7 @@ class _Receiver:
         self._upload_id = upload_id
         self._file: Upload | None = None
         self._offset = 0  # of the buffer's first byte
+        self._sha256: Any = None  # of a file whose every byte came in this call
         self._buffer = bytearray()
 
     async def take(self, request: volumes_pb2.UploadRequest) -> None:
@@ -205,18 +226,25 @@ class _Receiver:
         if whole or len(self._buffer) >= PART_BYTES:
             await self.flush()
         if whole:
-            await asyncio.to_thread(self.folder.finish, self._file.number)
+            digest = None if self._sha256 is None else self._sha256.digest()
+            await asyncio.to_thread(self.folder.finish, self._file.number, digest)
 
     async def flush(self) -> None:
         """Make what is buffered durable."""
         if self._file is not None and self._buffer:
             data, self._buffer = bytes(self._buffer), bytearray()
-            await asyncio.to_thread(self.folder.append, self._file.number, self._offset, data)
+            await asyncio.to_thread(self._append, self._file.number, data)
             self._offset += len(data)
+
+    def _append(self, number: int, data: bytes) -> None:
+        self.folder.append(number, self._offset, data)
+        if self._sha256 is not None:
+            self._sha256.update(data)
 
     async def _begin(self, file: volumes_pb2.UploadFile, offset: int) -> None:
         self._file = await asyncio.to_thread(self.folder.announce, file.name, file.size_bytes, file.sha256)
         self._offset = self._file.committed_bytes
+        self._sha256 = None if self._offset else hashlib.sha256()
         if offset != self._offset:
             raise out_of_step(self._offset)
 
@@ -280,6 +308,17 @@ def volume_message(record: VolumeRecord) -> volumes_pb2.Volume:
         deidentified=record.deidentified,
         pseudonym=record.source.patient_id if record.deidentified and record.source else "",
     )
+
+
+def import_response(news: Step | Preview | VolumeRecord) -> volumes_pb2.ImportResponse:
+    """News of an import as the contract has it."""
+    if isinstance(news, VolumeRecord):
+        return volumes_pb2.ImportResponse(volume=volume_message(news))
+    if isinstance(news, Preview):
+        shown = volumes_pb2.ImportPreview(plane=plane_message(news.plane), slice=news.slice, picture=news.picture)
+        return volumes_pb2.ImportResponse(preview=shown)
+    stage = volumes_pb2.IMPORT_STAGE_SLICES if news.slices else volumes_pb2.IMPORT_STAGE_FILES
+    return volumes_pb2.ImportResponse(progress=volumes_pb2.ImportProgress(done=news.done, total=news.total, stage=stage))
 
 
 def plane_message(plane: PlaneGeometry) -> common_pb2.PlaneGeometry:

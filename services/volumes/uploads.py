@@ -14,7 +14,7 @@ from __future__ import annotations
 import hashlib
 import json
 import time
-from collections.abc import Iterator
+from collections.abc import Collection
 from dataclasses import dataclass
 from pathlib import Path
 from uuid import UUID
@@ -44,13 +44,15 @@ class Upload:
 class UploadFolder:
     """One upload, as one call sees it. All methods block."""
 
-    def __init__(self, store: Store, upload_id: str, *, limit_bytes: int) -> None:
-        """Raises: InvalidInput when ``upload_id`` is no UUID."""
+    def __init__(self, store: Store, upload_id: str, *, limit_bytes: int, checked: set[str]) -> None:
+        """``checked`` keeps, as long as the server runs, which files have their digest. Raises: InvalidInput: no UUID."""
+        self._checked = checked
         self._announced: dict[str, Upload] | None = None  # by name; a series has thousands, so they are read once
         try:
-            self._prefix = f"uploads/{UUID(upload_id).hex}"
+            self.name = UUID(upload_id).hex
         except ValueError as error:
             raise InvalidInput("An upload is named by a UUID.") from error
+        self._prefix = f"uploads/{self.name}"
         self._store = store
         self._limit_bytes = limit_bytes
 
@@ -93,16 +95,22 @@ class UploadFolder:
         if not self._store.create(f"{self._folder(number)}/parts/{offset:015d}", data):  # by another call
             raise out_of_step(self._file(number).committed_bytes)
 
-    def finish(self, number: int) -> None:
-        """Check a complete file's digest. Raises: Corrupt; the file is forgotten and must be sent again."""
-        digest = hashlib.sha256()
-        for part in self._parts(number):
-            digest.update(part)
-        if digest.digest() != self._file(number).sha256:
-            raise self._forget(number)
+    def finish(self, number: int, digest: bytes | None) -> None:
+        """Check a complete file's digest.
 
-    def assemble(self, folder: Path) -> list[SourceFile]:
-        """Write the files below ``folder``, under names of our own.
+        Args:
+            number: of the file.
+            digest: SHA-256 of all that came, where the file came in one go; ``None``: to be computed.
+
+        Raises:
+            Corrupt: the file is forgotten and must be sent again.
+        """
+        if (self._digest(number) if digest is None else digest) != self._file(number).sha256:
+            raise self._forget(number)
+        self._checked.add(self._folder(number))
+
+    def sources(self, folder: Path) -> list[SourceFile]:
+        """The files as they lie in the store, or, where it has no files, written below ``folder`` under names of our own.
 
         Raises:
             NotFound: nothing has arrived.
@@ -116,23 +124,27 @@ class UploadFolder:
         if missing:
             text = f"Files that have not arrived whole: {len(missing)}; send the rest first."
             raise ChoiceNeeded(text, Reason.UPLOAD_OUT_OF_STEP)
-        sources = []
         for file in uploads:
-            path = folder / f"{file.number:06d}"
-            digest = hashlib.sha256()
-            with open(path, "wb") as target:
-                for part in self._parts(file.number):
-                    digest.update(part)
-                    target.write(part)
-            if digest.digest() != file.sha256:  # the server ended between the last part and the check
-                raise self._forget(file.number)
-            sources.append(SourceFile(file.name, path))
-        return sources
+            if self._folder(file.number) not in self._checked:  # the server ended between the last part and the check
+                self.finish(file.number, None)
+        return [SourceFile(file.name, *self._paths(file, folder)) for file in uploads]
+
+    def _paths(self, file: Upload, folder: Path) -> tuple[Path, tuple[Path, ...]]:
+        """Where the parts of a file lie: the first, and the others."""
+        first, *others = [self._store.file(key) for key in self._keys(file.number)] or [None]
+        if first is not None and None not in others:
+            return first, tuple(path for path in others if path is not None)
+        path = folder / f"{file.number:06d}"
+        with open(path, "wb") as target:
+            for key in self._keys(file.number):
+                target.write(self._store.read(key))
+        return path, ()
 
     def delete(self) -> None:
         """Forget the upload."""
         for key in reversed(list(self._store.list(self._prefix))):
             self._store.delete(key)
+        self._checked -= {folder for folder in list(self._checked) if folder.startswith(f"{self._prefix}/")}
 
     def announced_ms(self) -> int:
         """When the last file was announced, milliseconds since 1970, UTC; 0 where it is not known."""
@@ -144,7 +156,7 @@ class UploadFolder:
 
     def _file(self, number: int) -> Upload:
         head = json.loads(self._store.read(f"{self._folder(number)}/file.json"))
-        parts = list(self._store.list(f"{self._folder(number)}/parts"))
+        parts = self._keys(number)
         committed = int(parts[-1].rpartition("/")[2]) + self._store.size(parts[-1]) if parts else 0
         return Upload(number, head["name"], head["size_bytes"], bytes.fromhex(head["sha256"]), committed)
 
@@ -158,17 +170,29 @@ class UploadFolder:
     def _folder(self, number: int) -> str:
         return f"{self._prefix}/{number:06d}"
 
-    def _parts(self, number: int) -> Iterator[bytes]:
-        for key in self._store.list(f"{self._folder(number)}/parts"):
-            yield self._store.read(key)
+    def _keys(self, number: int) -> list[str]:
+        return list(self._store.list(f"{self._folder(number)}/parts"))
+
+    def _digest(self, number: int) -> bytes:
+        digest = hashlib.sha256()
+        for key in self._keys(number):
+            digest.update(self._store.read(key))
+        return digest.digest()
 
 
-def collect(store: Store, hours: float) -> int:
-    """Forget the uploads whose last file was announced before that many hours. Returns how many there were."""
+def collect(store: Store, hours: float, checked: set[str], reading: Collection[str]) -> int:
+    """Forget the uploads whose last file was announced before that many hours. Returns how many there were.
+
+    Args:
+        store: where they lie.
+        hours: how long one is kept.
+        checked: as for `UploadFolder`.
+        reading: names of those that are being read: they stay.
+    """
     forgotten = 0
     for name in store.folders("uploads"):
-        upload = UploadFolder(store, name, limit_bytes=0)
-        if _now_ms() - upload.announced_ms() >= hours * 3_600_000:
+        upload = UploadFolder(store, name, limit_bytes=0, checked=checked)
+        if name not in reading and _now_ms() - upload.announced_ms() >= hours * 3_600_000:
             upload.delete()
             forgotten += 1
     return forgotten

@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import io
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 
 import numpy as np
@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 
 from tablet_client.link.fake_session import Answer, FakeAnnotation, FakeSession, Fault
 from tablet_client.link.fake_volume import cut, fake_volume, oriented
-from tablet_client.link.port import ExportedFile, LinkError, LocalFile, Step, Watch
+from tablet_client.link.port import ExportedFile, LinkError, LocalFile, Show, Step, Watch
 from tablet_client.state.document import Document
 from tablet_client.state.geometry import PlaneInfo, VolumeInfo
 from tablet_client.state.tools import BACKGROUND_LABEL, OBJECT_LABEL
@@ -34,11 +34,17 @@ class FakeLink:
     Attributes:
         online: False makes every call fail as if there were no network.
         fault: see `Fault`; None: all is well.
+        picture: makes a picture of a slice ``(rows, columns)`` uint16 that is being imported; None: there are none.
+        pause_at: an import stays at this slice, from 1, for ever; 0: it does not.
+        forgotten: uploads that were to be forgotten.
     """
 
     def __init__(self, volumes: Sequence[tuple[volumes_pb2.Volume, NDArray[np.uint16]]] = ()) -> None:
         self.online = True
         self.fault: Fault | None = None
+        self.picture: Callable[[NDArray[np.uint16]], bytes] | None = None
+        self.pause_at = 0
+        self.forgotten: list[str] = []
         self._volumes = {message.volume_id: (message, voxels) for message, voxels in volumes}
         self._annotations: dict[str, FakeAnnotation] = {}
 
@@ -77,6 +83,7 @@ class FakeLink:
         upload_id: str,
         watch: Watch | None = None,
         *,
+        show: Show | None = None,
         name: str = "",
         series: str = "",
         frame_plus_one: int = 0,
@@ -97,10 +104,21 @@ class FakeLink:
         if voxels.ndim != 3:
             raise LinkError("FILE_NOT_AN_IMAGE", "The file is not a volume.", status="INVALID_ARGUMENT")
         message, voxels = fake_volume(voxels, name=name or files[0].name)
-        if watch:
-            watch(Step("import", len(voxels), len(voxels)))
+        plane = next(plane for plane in message.planes if plane.plane == message.acquisition)
+        for done, image in enumerate(voxels, 1):
+            if watch:
+                watch(Step("import", done, len(voxels)))
+            if show and self.picture:
+                show(volumes_pb2.ImportPreview(plane=plane, slice=done - 1, picture=self.picture(image)))
+            if done == self.pause_at:
+                await asyncio.Event().wait()
         self._volumes[message.volume_id] = (message, voxels)
         return message
+
+    async def delete_upload(self, upload_id: str) -> None:
+        """See `Link`."""
+        self._call()
+        self.forgotten.append(upload_id)
 
     # --- annotations -------------------------------------------------------------------------------------------------
 

@@ -17,7 +17,7 @@ from grpclib.client import Channel
 from grpclib.config import Configuration
 from numpy.typing import NDArray
 
-from tablet_client.link.port import ExportedFile, LinkError, LocalFile, Outgoing, Session, Step, Watch
+from tablet_client.link.port import ExportedFile, LinkError, LocalFile, Outgoing, Session, Show, Step, Watch
 from tablet_client.link.status import ErrorInfoCodec, translated
 from tablet_client.state.geometry import PlaneInfo
 
@@ -106,6 +106,7 @@ class GrpcLink:
         upload_id: str,
         watch: Watch | None = None,
         *,
+        show: Show | None = None,
         name: str = "",
         series: str = "",
         frame_plus_one: int = 0,
@@ -117,9 +118,16 @@ class GrpcLink:
             if response.HasField("volume"):
                 volume: volumes_pb2.Volume = response.volume
                 return volume
-            if watch:
-                watch(Step("import", response.progress.done, response.progress.total))
+            if show and response.HasField("preview"):
+                show(response.preview)
+            if watch and response.HasField("progress"):
+                what = "files" if response.progress.stage == volumes_pb2.IMPORT_STAGE_FILES else "import"
+                watch(Step(what, response.progress.done, response.progress.total))
         raise _cut_short()
+
+    async def delete_upload(self, upload_id: str) -> None:
+        """See `Link`."""
+        await _ask(self._volumes.DeleteUpload, volumes_pb2.DeleteUploadRequest(upload_id=upload_id))
 
     async def _upload(self, files: Sequence[LocalFile], upload_id: str, watch: Watch) -> None:
         """Send what the server does not have yet, and go on where it was cut, as long as that gets farther."""

@@ -23,7 +23,7 @@ from calque.v1.segmentation_pb2 import (
     Event,
     Mask,
 )
-from calque.v1.volumes_pb2 import Volume
+from calque.v1.volumes_pb2 import ImportPreview, Volume
 from numpy.typing import NDArray
 
 from tablet_client.state.geometry import PlaneInfo
@@ -69,9 +69,10 @@ class LocalFile:
 
 @dataclass(frozen=True)
 class Step:
-    """Progress of a long call: what it does now, ``"upload"``, ``"import"`` or ``"compute"``, and how far.
+    """Progress of a long call: what it does now, and how far.
 
-    A total of 0 is not yet known.
+    ``"upload"`` counts bytes, ``"files"`` those that the server has looked at, ``"import"`` slices that it has read,
+    ``"compute"`` slices computed. A total of 0 is not yet known.
     """
 
     what: str
@@ -89,6 +90,9 @@ class ExportedFile:
 
 Watch = Callable[[Step], None]
 """Told of progress, on the loop."""
+
+Show = Callable[[ImportPreview], None]
+"""Told of a slice of a volume that is being read, on the loop."""
 
 Outgoing = Event | AnnotateView | AnnotateSettings | AnnotateSegment
 """What a session sends after it was opened."""
@@ -134,21 +138,27 @@ class Link(Protocol):
         upload_id: str,
         watch: Watch | None = None,
         *,
+        show: Show | None = None,
         name: str = "",
         series: str = "",
         frame_plus_one: int = 0,
     ) -> Volume:
-        """Send files and read them into a volume.
+        """Send files and read them into a volume. Cancelled, it stops the server too, which keeps what it was sent.
 
         Args:
             files: sent one after the other; what the server has of them is not sent again.
             upload_id: a UUID; the same one goes on with an upload that was cut, or chooses from one that was refused.
-            watch: told of progress, bytes while uploading, slices or files while importing.
+            watch: told of progress, bytes while uploading, files and then slices while importing.
+            show: told of slices that can be looked at while the others are read.
             name, series, frame_plus_one: see the contract's ImportRequest.
 
         Raises:
             LinkError: with ``FILE_NOT_READABLE`` also when the tablet itself cannot read a file.
         """
+        ...
+
+    async def delete_upload(self, upload_id: str) -> None:
+        """Have the server forget what it was sent; nothing happens where that is nothing."""
         ...
 
     async def create_annotation(

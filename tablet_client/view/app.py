@@ -83,6 +83,7 @@ class CalqueApp(App):
         control, viewer = self.viewer_control, self.viewer
         self.library.bind(on_open=lambda _, volume_id: self._start(self._open(volume_id)))
         self.library.bind(on_import=lambda _: self._go("import"))
+        self.importer.bind(on_cancel=lambda _: self.library_control.cancel())
         self.importer.bind(on_back=lambda _: self._go("library"))
         self.importer.bind(on_import=lambda _, *what: self._start(self.library_control.import_path(*what)))
         viewer.bar.bind(on_back=lambda _: self._start(self._leave()))

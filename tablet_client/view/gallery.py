@@ -1,8 +1,8 @@
 """Pictures of the screens, for looking at: ``python -m tablet_client.view.gallery FOLDER [VOXELS.npy]``.
 
 The real application runs over the server in memory, the hand works it, and every screen that matters is left as a PNG:
-library, empty library, no server, import with an error, viewer with ink, mask, probability, coronal, thick slices, menu,
-offline. ``VOXELS.npy`` holds axial slices ``(slices, rows, columns)``; without it a drawn head is shown.
+library, empty library, no server, import with an error and half-way, viewer with ink, mask, probability, coronal, thick
+slices, menu, offline. ``VOXELS.npy`` holds axial slices ``(slices, rows, columns)``; without it a drawn head is shown.
 """
 
 from __future__ import annotations
@@ -67,6 +67,7 @@ async def _pictures(folder: Path, voxels: NDArray[np.uint16]) -> None:
             await hand.import_path(str(bad))
         except NotThere:
             await take("import-error")
+        await _stopped_import(hand, link, Path(journal), voxels, take)
         await hand.back()
         await _draw(hand, voxels.shape, take)
         app.viewer_control.style("wash")
@@ -90,6 +91,20 @@ async def _pictures(folder: Path, voxels: NDArray[np.uint16]) -> None:
         await take("viewer-offline")
         app.stop()
         await running
+
+
+async def _stopped_import(hand: Any, link: FakeLink, folder: Path, voxels: NDArray[np.uint16], take: Any) -> None:
+    """An import that stays half-way."""
+    importer = hand._app.importer
+    np.save(folder / "new.npy", voxels[::2])
+    link.pause_at, link.picture = len(voxels[::2]) // 2, _jpeg
+    await hand.type_into("import_path", str(folder / "new.npy"))
+    await hand.tap("import_start")
+    await hand.until("The slices", lambda: len(importer.previews.come) == link.pause_at)
+    await take("import-slices")
+    await hand.tap("import_cancel")
+    await hand.until("The end", lambda: not importer.busy)
+    link.pause_at = 0
 
 
 async def _draw(hand: Any, shape: tuple[int, ...], take: Any) -> None:

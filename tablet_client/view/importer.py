@@ -11,7 +11,7 @@ from calque.v1 import common_pb2
 from kivy.properties import BooleanProperty, NumericProperty, ObjectProperty, StringProperty
 from kivy.uix.screenmanager import Screen
 
-from tablet_client.view import controls, theme
+from tablet_client.view import controls, importpreview, theme  # noqa: F401  (importpreview: used in the kv)
 
 _MOST_ROWS = 300  # a folder of one file a slice is imported whole; nobody scrolls through more
 
@@ -50,11 +50,12 @@ class Importer(Screen):
         path: what would be imported; the folder, or a file of it.
         name_typed: for the library, as typed; empty: the server makes a neutral one.
         busy: an import runs; then ``progress`` (0 to 1) and ``doing`` say how far it is.
+        previews: of that import, the slices that are there already.
         trouble: a sentence when it went wrong.
         choices: what the path holds, when only one of it can be imported; they are listed in place of files.
     """
 
-    __events__ = ("on_back", "on_import")
+    __events__ = ("on_back", "on_import", "on_cancel")
 
     folder = StringProperty("")
     path = StringProperty("")
@@ -62,6 +63,7 @@ class Importer(Screen):
     busy = BooleanProperty(False)
     progress = NumericProperty(0.0)
     doing = StringProperty("")
+    previews = ObjectProperty(None, allownone=True, force_dispatch=True)
     trouble = StringProperty("")
     empty = StringProperty("")
     choices = ObjectProperty((), force_dispatch=True)
@@ -79,6 +81,9 @@ class Importer(Screen):
 
     def on_import(self, path: str, choice: Choice | None = None) -> None:
         """Import a file or a folder, or one of what it holds."""
+
+    def on_cancel(self) -> None:
+        """Stop the import that runs."""
 
     def go(self, path: str) -> None:
         """List a folder, or the folder of a file; the path becomes what would be imported."""

@@ -123,14 +123,19 @@ class Library(Screen):
         held = self._textures.get(card.volume_id)
         if held is not None and held[0] == card.thumbnail:
             return held[1]
-        texture = None
-        if card.thumbnail:
-            try:
-                texture = CoreImage(io.BytesIO(card.thumbnail), ext="jpg").texture
-            except Exception:  # the loaders of Kivy raise whatever their library raises
-                texture = None
+        texture = texture_of(card.thumbnail)
         self._textures[card.volume_id] = (card.thumbnail, texture)
         return texture
+
+
+def texture_of(jpeg: bytes) -> Any:
+    """A JPEG as a texture; None when it is no picture."""
+    if not jpeg:
+        return None
+    try:
+        return CoreImage(io.BytesIO(jpeg), ext="jpg").texture
+    except Exception:  # the loaders of Kivy raise whatever their library raises
+        return None
 
 
 def _empty_sentence(cards: Sequence[Card], shown: Sequence[Card]) -> str:

@@ -6,20 +6,22 @@ import asyncio
 import time
 import uuid
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 
-from calque.v1.volumes_pb2 import Volume
+from calque.v1.volumes_pb2 import ImportPreview, Volume
 
 from tablet_client.link.port import Link, LinkError, LocalFile, Step
 from tablet_client.state.library import card
+from tablet_client.state.previews import Previews
 from tablet_client.view.importer import Choice, Importer, offered
 from tablet_client.view.library import Library
-from tablet_client.view.sentences import sentence
+from tablet_client.view.sentences import import_step, sentence
 
 _RETRY_S = 2.0
 _REFRESH_S = 20.0
 _TELL_S = 0.2
-_DOING = {"upload": "Sending to the server …", "import": "The server reads the files …"}
+_PARTS = {"upload": (0.0, 0.5), "files": (0.5, 0.1), "import": (0.6, 0.4)}  # of the line: where each begins, how long it is
 
 
 class LibraryControl:
@@ -35,6 +37,8 @@ class LibraryControl:
         self._link, self._library, self._importer, self._imported = link, library, importer, imported
         self._now = asyncio.Event()
         self._upload = ""
+        self._sending: asyncio.Task[Volume] | None = None
+        self._cancelled = False
         self._told = (0.0, "")  # when progress was shown last, and of what
         self.volumes: dict[str, Volume] = {}
 
@@ -79,7 +83,8 @@ class LibraryControl:
         """
         screen = self._importer
         screen.busy, screen.progress, screen.trouble, screen.doing = True, 0.0, "", "Reading the folder …"
-        screen.choices = ()
+        screen.choices, screen.previews = (), Previews()
+        self._cancelled = False
         self._upload = self._upload if choice is not None else str(uuid.uuid4())
         asked = choice or Choice()
         try:
@@ -87,10 +92,26 @@ class LibraryControl:
             if not files:
                 screen.trouble = "There are no files in this folder."
                 return
-            name = screen.name_typed.strip()
-            volume = await self._link.import_files(
-                files, self._upload, self._watch, name=name, series=asked.series, frame_plus_one=asked.frame_plus_one
+            if self._cancelled:
+                return
+            self._sending = asyncio.ensure_future(
+                self._link.import_files(
+                    files,
+                    self._upload,
+                    self._watch,
+                    show=self._show,
+                    name=screen.name_typed.strip(),
+                    series=asked.series,
+                    frame_plus_one=asked.frame_plus_one,
+                )
             )
+            volume = await self._sending
+        except asyncio.CancelledError:
+            if not self._cancelled:  # the application ends
+                raise
+            with suppress(LinkError):  # then it stays on the server, and harms nobody
+                await self._link.delete_upload(self._upload)
+            return
         except LinkError as error:
             screen.trouble, screen.choices = sentence(error), [offered(error.reason, one, asked) for one in error.choices]
             return
@@ -98,12 +119,23 @@ class LibraryControl:
             screen.trouble = "This folder cannot be read."
             return
         finally:
-            screen.busy, screen.doing = False, ""
+            screen.busy, screen.doing, self._sending = False, "", None
         screen.name_typed = ""  # the next volume is another one
         self.volumes[volume.volume_id] = volume
         self._library.cards = [card(volume), *(c for c in self._library.cards if c.volume_id != volume.volume_id)]
         self._imported(volume)
         self.refresh()
+
+    def cancel(self) -> None:
+        """Stop the import that runs, and have the server forget what it was sent."""
+        self._cancelled = True
+        if self._sending is not None:
+            self._sending.cancel()
+
+    def _show(self, preview: ImportPreview) -> None:
+        previews: Previews = self._importer.previews
+        previews.add(preview)
+        self._importer.previews = previews
 
     def _watch(self, step: Step) -> None:
         # Hundreds of small files would otherwise cost a frame each, and the frames more time than the files.
@@ -112,9 +144,10 @@ class LibraryControl:
             return
         self._told = (now, step.what)
         part = step.done / step.total if step.total else 0.0
-        self._importer.doing = _DOING.get(step.what, "Working …")
-        # Sending is the first half of the line, reading the second.
-        self._importer.progress = min(1.0, part / 2 if step.what == "upload" else 0.5 + part / 2)
+        self._importer.doing = import_step(step)
+        # Sending is the first half of the line, reading the second; looking at files is a small part of that.
+        start, size = _PARTS[step.what]
+        self._importer.progress = min(1.0, start + size * part)
 
 
 def _files_of(path: Path) -> list[LocalFile]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from tablet_client.link.listener import Connection, Status
-from tablet_client.link.port import LinkError
+from tablet_client.link.port import LinkError, Step
 
 _SENTENCES = {
     "FILE_TRUNCATED": "This file ends too early. Nothing was imported.",
@@ -47,6 +47,18 @@ def sentence(error: LinkError) -> str:
     if error.reason.startswith(("FILE_", "SLICES_", "GEOMETRY_", "SEVERAL_", "REQUEST_")) and error.message:
         return error.message
     return _SENTENCES.get(error.reason) or error.message or "Something went wrong. Please try again."
+
+
+def import_step(step: Step) -> str:
+    """What an import does now: ``"Sending 34 of 120 MB"``, ``"Reading slice 40 of 200"``."""
+    if step.what == "upload":
+        size, unit = (1e6, "MB") if step.total >= 1e6 else (1e3, "kB")
+        return f"Sending {step.done / size:.0f} of {step.total / size:.0f} {unit}" if step.total else "Sending …"
+    if not step.total:
+        return "The server reads the files …"
+    # A count of what is done names the one that is next as long as there is one.
+    current = min(step.done + 1, step.total)
+    return f"{'Looking at file' if step.what == 'files' else 'Reading slice'} {current} of {step.total}"
 
 
 def safety(status: Status) -> tuple[str, str]:

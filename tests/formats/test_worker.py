@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import os
 import signal
 import subprocess
 import sys
 import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import Any
 
 import nibabel
 import numpy as np
@@ -16,7 +19,8 @@ import pytest
 
 from services.core.errors import CalqueError, ChoiceNeeded, InvalidInput, Reason, TooLarge
 from services.formats.read import SourceFile, read_volume, source_files
-from services.formats.worker import Limits, _broken, read_in_worker
+from services.formats.shared_room import plan_from_message, plan_message, plan_of
+from services.formats.worker import Limits, Stop, Stopped, _broken, read_in_worker
 from tests.formats.bad_dicom import encoded, unsigned
 from tests.phantoms import oblique_phantom, write_dicom_series, write_nifti
 
@@ -30,13 +34,14 @@ def test_the_same_volume_and_progress(tmp_path: Path) -> None:
     assert np.array_equal(there.voxels, here.voxels)
     assert np.array_equal(there.affine, here.affine)
     assert (there.source_axes, there.modality, there.description) == (here.source_axes, here.modality, here.description)
-    assert steps[-1] == (12, 12)
+    assert steps[-1] == (6, 6)
 
 
 def test_decoders_do_not_print_into_the_log(tmp_path: Path) -> None:
     """The decoder of HTJ2K tells of damage on standard error; in the worker, nobody hears it."""
-    spoilt = encoded("HTJ2K", lambda b: b[:180] + b[211:])
-    path = write_dicom_series(unsigned(), tmp_path / "s", change=spoilt)
+    good, spoilt = encoded("HTJ2K"), encoded("HTJ2K", lambda b: b[:180] + b[211:])
+    # Of another slice the decoder only raises.
+    path = write_dicom_series(unsigned(), tmp_path / "s", change=lambda n, d: (spoilt if n == 3 else good)(n, d))
     told: dict[str, bytes] = {}
     for call in ("read.read_volume", "worker.read_in_worker"):
         code = (
@@ -85,6 +90,21 @@ def test_time_limit(tmp_path: Path) -> None:
     assert time.monotonic() - start < 20
 
 
+def test_a_reading_that_is_stopped_ends_at_once(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "hangs")
+    files, stop = [SourceFile("hangs", tmp_path / "hangs")], Stop()
+    with ThreadPoolExecutor(1) as pool:
+        reading = pool.submit(read_in_worker, files, stop=stop)
+        with open(tmp_path / "hangs", "wb"):  # opened when the worker has opened its end: it reads
+            stop.set()
+            with pytest.raises(Stopped):
+                reading.result(20)
+    with pytest.raises(Stopped):  # also before it began
+        read_in_worker(files, stop=stop)
+    stop.close()
+    stop.set()  # too late is harmless
+
+
 @pytest.mark.parametrize(
     ("exitcode", "kind"),
     [(-signal.SIGKILL, TooLarge), (-signal.SIGXCPU, TooLarge), (-signal.SIGSEGV, InvalidInput), (1, InvalidInput)],
@@ -98,3 +118,24 @@ async def test_from_threads_of_an_asyncio_server(tmp_path: Path) -> None:
     files = source_files(write_nifti(phantom, tmp_path / "a.nii.gz"))
     volumes = await asyncio.gather(*[asyncio.to_thread(read_in_worker, files) for _ in range(3)])
     assert all(np.array_equal(v.voxels, phantom.voxels) for v in volumes)
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {"shape": [4, 8]},
+        {"shape": [4, 8, -9]},
+        {"shape": [40_000, 8, 9]},
+        {"dtype": "float64"},
+        {"dtype": "O"},
+        {"affine": [[1.0]]},
+        {"slope": [1.0]},
+        {"voi": "x"},
+        {"shape": None},
+    ],
+)
+def test_a_plan_that_cannot_be_is_refused(wrong: dict[str, Any]) -> None:
+    told = plan_message(plan_of(oblique_phantom((4, 8, 9))))
+    assert plan_from_message(json.loads(json.dumps(told))).shape == (4, 8, 9)
+    with pytest.raises(InvalidInput):
+        plan_from_message(told | wrong)

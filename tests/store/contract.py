@@ -24,6 +24,22 @@ class StoreContract:
         assert store.create("volumes/a/voxels", iter([b"01", b"", b"23"]))
         assert store.read("volumes/a/voxels") == b"0123"
 
+    def test_a_file_becomes_an_object_and_nothing_else_stays(self, store: Store) -> None:
+        with store.scratch() as folder, store.scratch() as other:
+            assert folder != other
+            (folder / "voxels").write_bytes(b"0123")
+            (folder / "rest").write_bytes(b"x")
+            assert store.adopt("volumes/a/voxels", folder / "voxels")
+            (other / "voxels").write_bytes(b"9")
+            assert not store.adopt("volumes/a/voxels", other / "voxels")
+        assert not folder.exists()
+        assert store.read("volumes/a/voxels") == b"0123"
+        assert [key for part in ("volumes", "rest") for key in store.list(part)] == ["volumes/a/voxels"]
+        found = store.file("volumes/a/voxels")
+        assert found is None or found.read_bytes() == b"0123"
+        with pytest.raises(NotFound):
+            store.file("volumes/a/none")
+
     def test_an_object_is_never_overwritten(self, store: Store) -> None:
         assert store.create("a/log/000001", b"first")
         assert not store.create("a/log/000001", b"second")

@@ -35,6 +35,21 @@ def test_the_object_is_synced_before_its_name_and_its_folder_after(tmp_path: Pat
     monkeypatch.setattr(os, "link", note_link)
     assert store.create("a/b", b"1")
     assert order == ["file", "link", "folder"]
+    with store.scratch() as folder:
+        (folder / "c").write_bytes(b"2")
+        assert store.adopt("a/c", folder / "c")
+    assert order == 2 * ["file", "link", "folder"]
+
+
+def test_scratch_folders_of_the_dead_are_swept_at_the_start(tmp_path: Path) -> None:
+    store, dead = DirectoryStore(tmp_path), tmp_path / ".tmp" / "dead"
+    dead.mkdir()
+    (dead / "voxels").write_bytes(b"left behind")
+    with store.scratch() as alive:
+        (alive / "voxels").write_bytes(b"in work")
+        DirectoryStore(tmp_path).check()
+        assert list((tmp_path / ".tmp").iterdir()) == [alive]
+        assert (alive / "voxels").read_bytes() == b"in work"
 
 
 def test_a_full_disk_is_told_and_leaves_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

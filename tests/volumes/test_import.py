@@ -6,6 +6,7 @@ import asyncio
 import errno
 import io
 import json
+import os
 import re
 import threading
 import time
@@ -17,6 +18,7 @@ from typing import Any
 from uuid import uuid4
 
 import grpc
+import nibabel
 import numpy as np
 import pydicom
 import pytest
@@ -26,14 +28,16 @@ from grpc_status import rpc_status
 from PIL import Image
 from pydicom.dataset import Dataset
 
-from services.core.volume import Volume, intensity_window
+from services.core.volume import Volume, grey_map, intensity_window
+from services.formats.read import SourceFile, read_volume
 from services.formats.write import tiff_bytes
-from services.store.catalogue import Catalogue, VolumeRecord
-from services.volumes import servicer
-from services.volumes.importing import import_upload
+from services.store.catalogue import Catalogue
+from services.store.directory import DirectoryStore
+from services.volumes import intake, servicer
+from services.volumes.intake import Intake
 from services.volumes.uploads import UploadFolder
-from tests.phantoms import oblique_phantom, write_dicom_series, write_nifti
-from tests.served import SECONDS, Served, chunks, keep, refused, serve
+from tests.phantoms import oblique_phantom, set_pixels, write_dicom_series, write_nifti
+from tests.served import SECONDS, Served, chunks, eventually, keep, refused, serve
 
 PLANES = ("PLANE_AXIAL", "PLANE_CORONAL", "PLANE_SAGITTAL")
 
@@ -46,19 +50,19 @@ async def served(tmp_path: Path) -> AsyncIterator[Served]:
 
 async def bring(
     served: Served, files: dict[str, bytes], **request: Any
-) -> tuple[volumes_pb2.Volume, list[tuple[int, int]]]:
+) -> tuple[volumes_pb2.Volume, list[volumes_pb2.ImportProgress]]:
     """Upload files and import them. Returns the volume and the progress that was told."""
     upload_id = str(uuid4())
     await served.volumes.Upload(r for name, data in files.items() for r in chunks(upload_id, name, data))
     call = served.volumes.Import(volumes_pb2.ImportRequest(upload_id=upload_id, **request))
     responses = [response async for response in call]
-    assert [r.WhichOneof("what") for r in responses[:-1]] == ["progress"] * (len(responses) - 1)
+    assert {r.WhichOneof("what") for r in responses[:-1]} <= {"progress", "preview"}
     assert await refused(served.volumes.Import(volumes_pb2.ImportRequest(upload_id=upload_id))) == (
         "NOT_FOUND",
         "OBJECT_NOT_FOUND",
         0,
     )
-    return responses[-1].volume, [(r.progress.done, r.progress.total) for r in responses[:-1]]
+    return responses[-1].volume, [r.progress for r in responses if r.WhichOneof("what") == "progress"]
 
 
 def dicom_files(volume: Volume, folder: Path, skip: tuple[int, ...] = ()) -> dict[str, bytes]:
@@ -97,8 +101,11 @@ async def test_a_nifti_file_a_dicom_series_and_a_stack_become_the_same_image(ser
     assert (nifti.pseudonym, dicom.pseudonym, tiff.pseudonym) == ("", dicom.name[:12], "")
     assert all(volume.deidentified for volume in (nifti, dicom, tiff))
     assert (nifti.modality, dicom.modality) == ("", "MR")
-    assert steps == sorted(steps)
-    assert steps[-1][0] == steps[-1][1] > 0
+    told = [(step.stage, step.done) for step in steps]
+    assert told == sorted(told)  # files first, then slices, each growing
+    assert {step.stage for step in steps} == {volumes_pb2.IMPORT_STAGE_FILES, volumes_pb2.IMPORT_STAGE_SLICES}
+    assert {step.total for step in steps} == {12}
+    assert steps[-1].done == 12
     assert dicom.digest == nifti.digest == tiff.digest
     for volume in (nifti, dicom):
         assert volume.acquisition == common_pb2.PLANE_AXIAL
@@ -298,32 +305,121 @@ async def test_an_import_without_room_is_told_and_can_be_tried_again(served: Ser
         raise OSError(errno.ENOSPC, "No space left on device", str(folder))
 
     with monkeypatch.context() as patched:
-        patched.setattr(UploadFolder, "assemble", full)
+        patched.setattr(UploadFolder, "sources", full)
         call = served.volumes.Import(volumes_pb2.ImportRequest(upload_id=upload_id))
         assert await refused(call) == ("RESOURCE_EXHAUSTED", "STORE_FULL", 0)
     responses = [one async for one in served.volumes.Import(volumes_pb2.ImportRequest(upload_id=upload_id))]
     assert responses[-1].volume.name.startswith("NIfTI · 24 × 20 × 4 · ")
 
 
-async def test_an_import_goes_on_when_who_asked_is_gone(served: Served, tmp_path: Path, monkeypatch) -> None:
-    begun, release = threading.Event(), threading.Event()
-
-    def held(*arguments: Any, **named: Any) -> VolumeRecord:
-        begun.set()
-        assert release.wait(SECONDS)
-        return import_upload(*arguments, **named)
-
-    monkeypatch.setattr(servicer, "import_upload", held)
+@pytest.mark.parametrize(
+    ("owner", "moment"), [(UploadFolder, "sources"), (Intake, "begin"), (Intake, "ready"), (Intake, "finish")]
+)
+async def test_a_cancelled_import_leaves_nothing_but_the_upload(
+    owner: type, moment: str, served: Served, tmp_path: Path, monkeypatch
+) -> None:
     upload_id = str(uuid4())
     data = write_nifti(oblique_phantom((4, 20, 24)), tmp_path / "a.nii").read_bytes()
     await served.volumes.Upload(iter(chunks(upload_id, "a.nii", data)))
-    call = served.volumes.Import(volumes_pb2.ImportRequest(upload_id=upload_id))
-    assert await asyncio.to_thread(begun.wait, SECONDS)
-    call.cancel()
-    release.set()
-    async with asyncio.timeout(SECONDS):
-        while not (await served.volumes.ListVolumes(volumes_pb2.ListVolumesRequest())).volumes:
-            pass
+    begun, release, original = threading.Event(), threading.Event(), getattr(owner, moment)
+
+    def held(*arguments: Any) -> Any:
+        begun.set()
+        assert release.wait(SECONDS)
+        return original(*arguments)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(owner, moment, held)
+        call = served.volumes.Import(volumes_pb2.ImportRequest(upload_id=upload_id))
+        assert await asyncio.to_thread(begun.wait, SECONDS)
+        call.cancel()
+        await eventually(lambda: all(stop.asked for stop in served.imports))
+        release.set()
+        await eventually(lambda: not served.imports)
+    assert list(served.store.list("volumes")) == []
+    assert list((tmp_path / "store" / ".tmp").iterdir()) == []
+    responses = [one async for one in served.volumes.Import(volumes_pb2.ImportRequest(upload_id=upload_id))]
+    assert responses[-1].volume.name.startswith("NIfTI · 24 × 20 × 4 · ")
+
+
+async def test_a_cancelled_import_does_not_wait_for_its_worker(served: Served, tmp_path: Path, monkeypatch) -> None:
+    upload_id = str(uuid4())
+    data = write_nifti(oblique_phantom((4, 20, 24)), tmp_path / "a.nii").read_bytes()
+    await served.volumes.Upload(iter(chunks(upload_id, "a.nii", data)))
+    os.mkfifo(tmp_path / "hangs")
+    with monkeypatch.context() as patched:
+        patched.setattr(DirectoryStore, "file", lambda *_: tmp_path / "hangs")
+        for _ in range(2 * servicer.IMPORTS_AT_ONCE):  # more than there is room for: each has to go
+            call = served.volumes.Import(volumes_pb2.ImportRequest(upload_id=upload_id))
+            # It opens when the worker has opened its end, which then reads what never comes.
+            async with asyncio.timeout(SECONDS):
+                writing = await asyncio.to_thread(open, tmp_path / "hangs", "wb")
+            with writing:
+                call.cancel()
+                await eventually(lambda: not served.imports)
+    assert list((tmp_path / "store" / ".tmp").iterdir()) == []
+    responses = [one async for one in served.volumes.Import(volumes_pb2.ImportRequest(upload_id=upload_id))]
+    assert responses[-1].volume.name.startswith("NIfTI · 24 × 20 × 4 · ")
+
+
+async def test_a_forgotten_upload_leaves_nothing(served: Served) -> None:
+    upload_id, other = str(uuid4()), str(uuid4())
+    await served.volumes.Upload(iter(chunks(upload_id, "a.nii", bytes(600_000))[:2]))
+    await served.volumes.Upload(iter(chunks(other, "b.nii", b"kept")))
+    for _ in range(2):
+        await served.volumes.DeleteUpload(volumes_pb2.DeleteUploadRequest(upload_id=upload_id))
+        arrived = await served.volumes.GetUpload(volumes_pb2.GetUploadRequest(upload_id=upload_id))
+        assert list(arrived.files) == []
+    assert {key.split("/")[1] for key in served.store.list("uploads")} == {other.replace("-", "")}
+    nothing = served.volumes.DeleteUpload(volumes_pb2.DeleteUploadRequest(upload_id="../volumes"))
+    assert await refused(nothing) == ("INVALID_ARGUMENT", "REQUEST_INVALID", 0)
+
+
+async def test_slices_are_shown_before_the_volume_is_there(served: Served, tmp_path: Path, monkeypatch) -> None:
+    monkeypatch.setattr(intake, "_PREVIEW_S", 0.0)
+    phantom = oblique_phantom((80, 40, 48), (5.0, 2.0, 0.5))  # pixels four times as high as wide
+    files = dicom_files(phantom, tmp_path / "dicom")
+    upload_id = str(uuid4())
+    await served.volumes.Upload(r for name, data in files.items() for r in chunks(upload_id, name, data))
+    responses = [one async for one in served.volumes.Import(volumes_pb2.ImportRequest(upload_id=upload_id))]
+    assert [one.WhichOneof("what") for one in responses[-1:]] == ["volume"]
+    volume = responses[-1].volume
+    previews = [one.preview for one in responses if one.WhichOneof("what") == "preview"]
+    assert len(previews) == 64  # of more slices: enough
+    acquired = next(plane for plane in volume.planes if plane.plane == volume.acquisition)
+    low, high = volume.window_low, volume.window_high
+    for preview in previews[20::11]:
+        assert preview.plane == acquired
+        picture = Image.open(io.BytesIO(preview.picture))
+        assert (picture.format, picture.mode, picture.size) == ("JPEG", "L", (round(256 * 24 / 80), 256))
+        [grey] = await greys(served, volume, volume.acquisition - 1, [preview.slice])
+        shown = np.clip((grey * volume.grey_slope + volume.grey_intercept - low) / (high - low) * 255, 0, 255)
+        small = np.asarray(picture.resize((48, 40), Image.Resampling.BOX), dtype=float)
+        assert np.corrcoef(small.ravel(), shown.ravel())[0, 1] > 0.9
+
+
+async def test_what_the_reader_took_other_room_for_is_stored_right(served: Served, tmp_path: Path) -> None:
+    """A slice of a wider type half-way, and slices that are repaired or turned round, come as the reader gives them."""
+    phantom = oblique_phantom((6, 20, 24))
+
+    def wider(index: int, dataset: Any) -> None:
+        if index == 3:
+            set_pixels(dataset, phantom.voxels[3].astype(np.int32))
+
+    series = write_dicom_series(phantom, tmp_path / "wide", change=wider)
+    wide = {f"series/{p.name}": p.read_bytes() for p in sorted(series.iterdir())}
+    sagittal = nibabel.Nifti1Image(phantom.voxels, np.diag([5.0, 1.0, 1.0, 1.0]))
+    sagittal.to_filename(tmp_path / "sagittal.nii")
+    for files in (wide, {"sagittal.nii": (tmp_path / "sagittal.nii").read_bytes()}):
+        volume, _ = await bring(served, files)
+        record = Catalogue(served.store).get(volume.volume_id)
+        read = read_volume([SourceFile(name, keep_file(tmp_path, data)) for name, data in files.items()])
+        stored = Catalogue(served.store).load(record)
+        assert stored.voxels.dtype == read.voxels.dtype
+        np.testing.assert_array_equal(stored.voxels, read.voxels)
+        kept = keep(served.store, read)  # summed from memory: the same volume
+        assert kept.volume_id == volume.volume_id
+        assert (record.window, record.grey) == (intensity_window(read), grey_map(read))
 
 
 async def test_a_typed_name_stays_and_studies_of_a_patient_have_one_pseudonym(served: Served, tmp_path: Path) -> None:
@@ -380,3 +476,9 @@ async def test_an_import_de_identifies_what_was_imported_without(tmp_path: Path)
     async with serve(tmp_path / "store", deidentify="off") as served:
         again, _ = await bring(served, files)
     assert again == after
+
+
+def keep_file(folder: Path, data: bytes) -> Path:
+    path = folder / uuid4().hex
+    path.write_bytes(data)
+    return path

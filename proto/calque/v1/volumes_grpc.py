@@ -20,6 +20,10 @@ class VolumesBase(abc.ABC):
         pass
 
     @abc.abstractmethod
+    async def DeleteUpload(self, stream: 'grpclib.server.Stream[calque.v1.volumes_pb2.DeleteUploadRequest, calque.v1.volumes_pb2.DeleteUploadResponse]') -> None:
+        pass
+
+    @abc.abstractmethod
     async def Upload(self, stream: 'grpclib.server.Stream[calque.v1.volumes_pb2.UploadRequest, calque.v1.volumes_pb2.UploadResponse]') -> None:
         pass
 
@@ -50,6 +54,12 @@ class VolumesBase(abc.ABC):
                 grpclib.const.Cardinality.UNARY_UNARY,
                 calque.v1.volumes_pb2.GetUploadRequest,
                 calque.v1.volumes_pb2.GetUploadResponse,
+            ),
+            '/calque.v1.Volumes/DeleteUpload': grpclib.const.Handler(
+                self.DeleteUpload,
+                grpclib.const.Cardinality.UNARY_UNARY,
+                calque.v1.volumes_pb2.DeleteUploadRequest,
+                calque.v1.volumes_pb2.DeleteUploadResponse,
             ),
             '/calque.v1.Volumes/Upload': grpclib.const.Handler(
                 self.Upload,
@@ -98,6 +108,12 @@ class VolumesStub:
             '/calque.v1.Volumes/GetUpload',
             calque.v1.volumes_pb2.GetUploadRequest,
             calque.v1.volumes_pb2.GetUploadResponse,
+        )
+        self.DeleteUpload = grpclib.client.UnaryUnaryMethod(
+            channel,
+            '/calque.v1.Volumes/DeleteUpload',
+            calque.v1.volumes_pb2.DeleteUploadRequest,
+            calque.v1.volumes_pb2.DeleteUploadResponse,
         )
         self.Upload = grpclib.client.StreamUnaryMethod(
             channel,

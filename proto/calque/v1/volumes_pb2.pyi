@@ -1,11 +1,21 @@
 from calque.v1 import common_pb2 as _common_pb2
 from google.protobuf.internal import containers as _containers
+from google.protobuf.internal import enum_type_wrapper as _enum_type_wrapper
 from google.protobuf import descriptor as _descriptor
 from google.protobuf import message as _message
 from collections.abc import Iterable as _Iterable, Mapping as _Mapping
 from typing import ClassVar as _ClassVar, Optional as _Optional, Union as _Union
 
 DESCRIPTOR: _descriptor.FileDescriptor
+
+class ImportStage(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
+    __slots__ = ()
+    IMPORT_STAGE_UNSPECIFIED: _ClassVar[ImportStage]
+    IMPORT_STAGE_FILES: _ClassVar[ImportStage]
+    IMPORT_STAGE_SLICES: _ClassVar[ImportStage]
+IMPORT_STAGE_UNSPECIFIED: ImportStage
+IMPORT_STAGE_FILES: ImportStage
+IMPORT_STAGE_SLICES: ImportStage
 
 class Volume(_message.Message):
     __slots__ = ("volume_id", "name", "modality", "description", "imported_ms", "planes", "acquisition", "grey_slope", "grey_intercept", "grey_exact", "window_low", "window_high", "warnings", "voxel_ml", "digest", "thumbnail", "deidentified", "pseudonym")
@@ -69,6 +79,16 @@ class UploadedFile(_message.Message):
     committed_bytes: int
     def __init__(self, name: _Optional[str] = ..., size_bytes: _Optional[int] = ..., committed_bytes: _Optional[int] = ...) -> None: ...
 
+class DeleteUploadRequest(_message.Message):
+    __slots__ = ("upload_id",)
+    UPLOAD_ID_FIELD_NUMBER: _ClassVar[int]
+    upload_id: str
+    def __init__(self, upload_id: _Optional[str] = ...) -> None: ...
+
+class DeleteUploadResponse(_message.Message):
+    __slots__ = ()
+    def __init__(self) -> None: ...
+
 class UploadRequest(_message.Message):
     __slots__ = ("upload_id", "file", "offset_bytes", "data")
     UPLOAD_ID_FIELD_NUMBER: _ClassVar[int]
@@ -110,20 +130,34 @@ class ImportRequest(_message.Message):
     def __init__(self, upload_id: _Optional[str] = ..., name: _Optional[str] = ..., series: _Optional[str] = ..., frame_plus_one: _Optional[int] = ...) -> None: ...
 
 class ImportResponse(_message.Message):
-    __slots__ = ("progress", "volume")
+    __slots__ = ("progress", "volume", "preview")
     PROGRESS_FIELD_NUMBER: _ClassVar[int]
     VOLUME_FIELD_NUMBER: _ClassVar[int]
+    PREVIEW_FIELD_NUMBER: _ClassVar[int]
     progress: ImportProgress
     volume: Volume
-    def __init__(self, progress: _Optional[_Union[ImportProgress, _Mapping]] = ..., volume: _Optional[_Union[Volume, _Mapping]] = ...) -> None: ...
+    preview: ImportPreview
+    def __init__(self, progress: _Optional[_Union[ImportProgress, _Mapping]] = ..., volume: _Optional[_Union[Volume, _Mapping]] = ..., preview: _Optional[_Union[ImportPreview, _Mapping]] = ...) -> None: ...
 
 class ImportProgress(_message.Message):
-    __slots__ = ("done", "total")
+    __slots__ = ("done", "total", "stage")
     DONE_FIELD_NUMBER: _ClassVar[int]
     TOTAL_FIELD_NUMBER: _ClassVar[int]
+    STAGE_FIELD_NUMBER: _ClassVar[int]
     done: int
     total: int
-    def __init__(self, done: _Optional[int] = ..., total: _Optional[int] = ...) -> None: ...
+    stage: ImportStage
+    def __init__(self, done: _Optional[int] = ..., total: _Optional[int] = ..., stage: _Optional[_Union[ImportStage, str]] = ...) -> None: ...
+
+class ImportPreview(_message.Message):
+    __slots__ = ("plane", "slice", "picture")
+    PLANE_FIELD_NUMBER: _ClassVar[int]
+    SLICE_FIELD_NUMBER: _ClassVar[int]
+    PICTURE_FIELD_NUMBER: _ClassVar[int]
+    plane: _common_pb2.PlaneGeometry
+    slice: int
+    picture: bytes
+    def __init__(self, plane: _Optional[_Union[_common_pb2.PlaneGeometry, _Mapping]] = ..., slice: _Optional[int] = ..., picture: _Optional[bytes] = ...) -> None: ...
 
 class ListVolumesRequest(_message.Message):
     __slots__ = ()

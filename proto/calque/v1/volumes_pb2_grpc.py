@@ -40,6 +40,11 @@ class VolumesStub:
                 request_serializer=calque_dot_v1_dot_volumes__pb2.GetUploadRequest.SerializeToString,
                 response_deserializer=calque_dot_v1_dot_volumes__pb2.GetUploadResponse.FromString,
                 _registered_method=True)
+        self.DeleteUpload = channel.unary_unary(
+                '/calque.v1.Volumes/DeleteUpload',
+                request_serializer=calque_dot_v1_dot_volumes__pb2.DeleteUploadRequest.SerializeToString,
+                response_deserializer=calque_dot_v1_dot_volumes__pb2.DeleteUploadResponse.FromString,
+                _registered_method=True)
         self.Upload = channel.stream_unary(
                 '/calque.v1.Volumes/Upload',
                 request_serializer=calque_dot_v1_dot_volumes__pb2.UploadRequest.SerializeToString,
@@ -85,6 +90,16 @@ class VolumesServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def DeleteUpload(self, request, context):
+        """Forget an upload, whole or not: nothing of its files stays on the server. One that an import reads is forgotten too,
+        and the import fails. Nothing happens where there is none.
+
+        Errors: INVALID_ARGUMENT (upload_id is not a UUID), UNAVAILABLE (the store does not answer).
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
     def Upload(self, request_iterator, context):
         """Send the bytes of one or several files. The stream may be cut at any moment: GetUpload tells where to go on, and
         nothing is sent twice. Each file's first chunk announces it; the files of an upload are sent one after the other.
@@ -100,10 +115,12 @@ class VolumesServicer:
         raise NotImplementedError('Method not implemented!')
 
     def Import(self, request, context):
-        """Read an upload's files into a volume. Progress is streamed; the last message holds the volume. The same files give
-        the same volume: importing them again returns the one that is there. The upload is forgotten afterwards, also when it
-        cannot be read; not when a choice is asked for (FAILED_PRECONDITION). One that nobody imports is forgotten after a time
-        that the server sets, a day by default.
+        """Read an upload's files into a volume. Progress is streamed, and pictures of slices that are there already; the last
+        message holds the volume. The same files give the same volume: importing them again returns the one that is there.
+        The upload is forgotten afterwards, also when it cannot be read; not when a choice is asked for (FAILED_PRECONDITION).
+        A call that is cancelled, or whose connection breaks, stops at once wherever it is: no part of a volume becomes
+        visible, and the upload is kept, to be imported later or forgotten by DeleteUpload. One that nobody imports is
+        forgotten after a time that the server sets, a day by default.
 
         Errors: NOT_FOUND (no such upload), FAILED_PRECONDITION (SEVERAL_SERIES, SEVERAL_FRAMES, SLICES_UNEVEN, COLOUR_IMAGE:
         the user must choose or repair; UPLOAD_OUT_OF_STEP: a file is not complete), DATA_LOSS with DIGEST_MISMATCH (a file was
@@ -159,6 +176,11 @@ def add_VolumesServicer_to_server(servicer, server):
                     servicer.GetUpload,
                     request_deserializer=calque_dot_v1_dot_volumes__pb2.GetUploadRequest.FromString,
                     response_serializer=calque_dot_v1_dot_volumes__pb2.GetUploadResponse.SerializeToString,
+            ),
+            'DeleteUpload': grpc.unary_unary_rpc_method_handler(
+                    servicer.DeleteUpload,
+                    request_deserializer=calque_dot_v1_dot_volumes__pb2.DeleteUploadRequest.FromString,
+                    response_serializer=calque_dot_v1_dot_volumes__pb2.DeleteUploadResponse.SerializeToString,
             ),
             'Upload': grpc.stream_unary_rpc_method_handler(
                     servicer.Upload,
@@ -219,6 +241,33 @@ class Volumes:
             '/calque.v1.Volumes/GetUpload',
             calque_dot_v1_dot_volumes__pb2.GetUploadRequest.SerializeToString,
             calque_dot_v1_dot_volumes__pb2.GetUploadResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def DeleteUpload(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/calque.v1.Volumes/DeleteUpload',
+            calque_dot_v1_dot_volumes__pb2.DeleteUploadRequest.SerializeToString,
+            calque_dot_v1_dot_volumes__pb2.DeleteUploadResponse.FromString,
             options,
             channel_credentials,
             insecure,

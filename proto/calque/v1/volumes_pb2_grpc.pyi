@@ -38,6 +38,12 @@ class VolumesStub:
 
     Errors: INVALID_ARGUMENT (upload_id is not a UUID).
     """
+    DeleteUpload: _grpc.UnaryUnaryMultiCallable[_volumes_pb2.DeleteUploadRequest, _volumes_pb2.DeleteUploadResponse]
+    """Forget an upload, whole or not: nothing of its files stays on the server. One that an import reads is forgotten too,
+    and the import fails. Nothing happens where there is none.
+
+    Errors: INVALID_ARGUMENT (upload_id is not a UUID), UNAVAILABLE (the store does not answer).
+    """
     Upload: _grpc.StreamUnaryMultiCallable[_volumes_pb2.UploadRequest, _volumes_pb2.UploadResponse]
     """Send the bytes of one or several files. The stream may be cut at any moment: GetUpload tells where to go on, and
     nothing is sent twice. Each file's first chunk announces it; the files of an upload are sent one after the other.
@@ -49,10 +55,12 @@ class VolumesStub:
     UNAVAILABLE (the store does not answer).
     """
     Import: _grpc.UnaryStreamMultiCallable[_volumes_pb2.ImportRequest, _volumes_pb2.ImportResponse]
-    """Read an upload's files into a volume. Progress is streamed; the last message holds the volume. The same files give
-    the same volume: importing them again returns the one that is there. The upload is forgotten afterwards, also when it
-    cannot be read; not when a choice is asked for (FAILED_PRECONDITION). One that nobody imports is forgotten after a time
-    that the server sets, a day by default.
+    """Read an upload's files into a volume. Progress is streamed, and pictures of slices that are there already; the last
+    message holds the volume. The same files give the same volume: importing them again returns the one that is there.
+    The upload is forgotten afterwards, also when it cannot be read; not when a choice is asked for (FAILED_PRECONDITION).
+    A call that is cancelled, or whose connection breaks, stops at once wherever it is: no part of a volume becomes
+    visible, and the upload is kept, to be imported later or forgotten by DeleteUpload. One that nobody imports is
+    forgotten after a time that the server sets, a day by default.
 
     Errors: NOT_FOUND (no such upload), FAILED_PRECONDITION (SEVERAL_SERIES, SEVERAL_FRAMES, SLICES_UNEVEN, COLOUR_IMAGE:
     the user must choose or repair; UPLOAD_OUT_OF_STEP: a file is not complete), DATA_LOSS with DIGEST_MISMATCH (a file was
@@ -92,6 +100,12 @@ class VolumesAsyncStub(VolumesStub):
 
     Errors: INVALID_ARGUMENT (upload_id is not a UUID).
     """
+    DeleteUpload: _aio.UnaryUnaryMultiCallable[_volumes_pb2.DeleteUploadRequest, _volumes_pb2.DeleteUploadResponse]  # type: ignore[assignment]
+    """Forget an upload, whole or not: nothing of its files stays on the server. One that an import reads is forgotten too,
+    and the import fails. Nothing happens where there is none.
+
+    Errors: INVALID_ARGUMENT (upload_id is not a UUID), UNAVAILABLE (the store does not answer).
+    """
     Upload: _aio.StreamUnaryMultiCallable[_volumes_pb2.UploadRequest, _volumes_pb2.UploadResponse]  # type: ignore[assignment]
     """Send the bytes of one or several files. The stream may be cut at any moment: GetUpload tells where to go on, and
     nothing is sent twice. Each file's first chunk announces it; the files of an upload are sent one after the other.
@@ -103,10 +117,12 @@ class VolumesAsyncStub(VolumesStub):
     UNAVAILABLE (the store does not answer).
     """
     Import: _aio.UnaryStreamMultiCallable[_volumes_pb2.ImportRequest, _volumes_pb2.ImportResponse]  # type: ignore[assignment]
-    """Read an upload's files into a volume. Progress is streamed; the last message holds the volume. The same files give
-    the same volume: importing them again returns the one that is there. The upload is forgotten afterwards, also when it
-    cannot be read; not when a choice is asked for (FAILED_PRECONDITION). One that nobody imports is forgotten after a time
-    that the server sets, a day by default.
+    """Read an upload's files into a volume. Progress is streamed, and pictures of slices that are there already; the last
+    message holds the volume. The same files give the same volume: importing them again returns the one that is there.
+    The upload is forgotten afterwards, also when it cannot be read; not when a choice is asked for (FAILED_PRECONDITION).
+    A call that is cancelled, or whose connection breaks, stops at once wherever it is: no part of a volume becomes
+    visible, and the upload is kept, to be imported later or forgotten by DeleteUpload. One that nobody imports is
+    forgotten after a time that the server sets, a day by default.
 
     Errors: NOT_FOUND (no such upload), FAILED_PRECONDITION (SEVERAL_SERIES, SEVERAL_FRAMES, SLICES_UNEVEN, COLOUR_IMAGE:
     the user must choose or repair; UPLOAD_OUT_OF_STEP: a file is not complete), DATA_LOSS with DIGEST_MISMATCH (a file was
@@ -151,6 +167,18 @@ class VolumesServicer(metaclass=_abc_1.ABCMeta):
         """
 
     @_abc_1.abstractmethod
+    def DeleteUpload(
+        self,
+        request: _volumes_pb2.DeleteUploadRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_volumes_pb2.DeleteUploadResponse, _abc.Awaitable[_volumes_pb2.DeleteUploadResponse]]:
+        """Forget an upload, whole or not: nothing of its files stays on the server. One that an import reads is forgotten too,
+        and the import fails. Nothing happens where there is none.
+
+        Errors: INVALID_ARGUMENT (upload_id is not a UUID), UNAVAILABLE (the store does not answer).
+        """
+
+    @_abc_1.abstractmethod
     def Upload(
         self,
         request_iterator: _MaybeAsyncIterator[_volumes_pb2.UploadRequest],
@@ -172,10 +200,12 @@ class VolumesServicer(metaclass=_abc_1.ABCMeta):
         request: _volumes_pb2.ImportRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_abc.Iterator[_volumes_pb2.ImportResponse], _abc.AsyncIterator[_volumes_pb2.ImportResponse]]:
-        """Read an upload's files into a volume. Progress is streamed; the last message holds the volume. The same files give
-        the same volume: importing them again returns the one that is there. The upload is forgotten afterwards, also when it
-        cannot be read; not when a choice is asked for (FAILED_PRECONDITION). One that nobody imports is forgotten after a time
-        that the server sets, a day by default.
+        """Read an upload's files into a volume. Progress is streamed, and pictures of slices that are there already; the last
+        message holds the volume. The same files give the same volume: importing them again returns the one that is there.
+        The upload is forgotten afterwards, also when it cannot be read; not when a choice is asked for (FAILED_PRECONDITION).
+        A call that is cancelled, or whose connection breaks, stops at once wherever it is: no part of a volume becomes
+        visible, and the upload is kept, to be imported later or forgotten by DeleteUpload. One that nobody imports is
+        forgotten after a time that the server sets, a day by default.
 
         Errors: NOT_FOUND (no such upload), FAILED_PRECONDITION (SEVERAL_SERIES, SEVERAL_FRAMES, SLICES_UNEVEN, COLOUR_IMAGE:
         the user must choose or repair; UPLOAD_OUT_OF_STEP: a file is not complete), DATA_LOSS with DIGEST_MISMATCH (a file was

@@ -88,6 +88,12 @@ class Volumes(volumes_grpc.VolumesBase):
             raise self.fail
         await stream.send_message(volumes_pb2.ImportResponse(volume=MESSAGE))
 
+    async def DeleteUpload(self, stream: Stream[Any, Any]) -> None:  # noqa: N802
+        request = await stream.recv_message()
+        self.uploads.clear()
+        assert request.upload_id
+        await stream.send_message(volumes_pb2.DeleteUploadResponse())
+
     async def DeleteVolume(self, stream: Stream[Any, Any]) -> None:  # noqa: N802
         await stream.recv_message()
         await stream.send_message(volumes_pb2.DeleteVolumeResponse())

@@ -5,9 +5,9 @@ from calque.v1 import common_pb2
 from grpclib.const import Status as Status_
 
 from tablet_client.link.listener import Connection, Status
-from tablet_client.link.port import LinkError
+from tablet_client.link.port import LinkError, Step
 from tablet_client.link.status import from_status
-from tablet_client.view.sentences import millilitres, number, safety, sentence
+from tablet_client.view.sentences import import_step, millilitres, number, safety, sentence
 
 
 def test_every_reason_has_a_sentence_without_our_words() -> None:
@@ -55,3 +55,18 @@ def test_what_can_be_chosen_comes_with_the_refusal_and_not_in_the_sentence() -> 
     error = from_status(Status_.FAILED_PRECONDITION, "", info)
     assert [(choice.key, choice.text) for choice in error.choices] == [("77c0", "77c0 (Chest, CT)")]
     assert sentence(error) == "Several series lie here. Choose one of them."
+
+
+def test_an_import_tells_bytes_then_files_then_slices() -> None:
+    told = {
+        Step("upload", 0, 0): "Sending …",
+        Step("upload", 0, 120_000_000): "Sending 0 of 120 MB",
+        Step("upload", 34_400_000, 120_000_000): "Sending 34 of 120 MB",
+        Step("upload", 900, 4_100): "Sending 1 of 4 kB",
+        Step("files", 12, 200): "Looking at file 13 of 200",
+        Step("files", 200, 200): "Looking at file 200 of 200",
+        Step("import", 0, 0): "The server reads the files …",
+        Step("import", 39, 200): "Reading slice 40 of 200",
+        Step("import", 200, 200): "Reading slice 200 of 200",
+    }
+    assert {step: import_step(step) for step in told} == told

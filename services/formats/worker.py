@@ -103,9 +103,9 @@ class Stop:
     def set(self) -> None:
         """Ask for the end."""
         with self._lock:
-            if not self.asked and not self._closed:
+            asked, self.asked = self.asked, True  # before anybody wakes who looks at it
+            if not asked and not self._closed:
                 os.write(self._write, b"!")
-            self.asked = True
 
     def check(self) -> None:
         """Raises: Stopped, when the end was asked for."""
@@ -225,9 +225,10 @@ class _Listener:
 
     def answer(self, deadline: float, limits: Limits) -> dict[str, Any] | None:
         """Pass on what the worker says until its answer; ``None`` when it ended without one. Raises: TooLarge, Stopped."""
-        waited: list[Any] = [self._ours] if self._stop is None else [self._ours, self._stop]
-        while connection.wait(waited, max(0.0, deadline - time.monotonic())):
-            if self._stop is not None and self._stop.asked:
+        stop: Any = self._stop
+        waited = [self._ours] if stop is None else [self._ours, stop]
+        while ready := connection.wait(waited, max(0.0, deadline - time.monotonic())):
+            if stop in ready:
                 raise Stopped
             try:
                 message = json.loads(self._ours.recv_bytes(_MAX_MESSAGE))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import io
 import os
 import shutil
 import signal
@@ -15,6 +16,7 @@ from uuid import uuid4
 
 import grpc
 import numpy as np
+import pydicom
 import pytest
 from calque.v1 import segmentation_pb2, segmentation_pb2_grpc, volumes_pb2, volumes_pb2_grpc
 from google.protobuf.message import Message
@@ -46,7 +48,9 @@ class Ward:
 
     async def bring(self, files: dict[str, bytes], **asked: str) -> volumes_pb2.Volume:
         request = volumes_pb2.ImportRequest(upload_id=await self.send(files), **asked)
-        return [response async for response in self.stubs[0].Import(request)][-1].volume
+        responses = [response async for response in self.stubs[0].Import(request)]
+        self.keep(*responses[:-1])  # progress and pictures
+        return responses[-1].volume
 
     def keep(self, *messages: Message) -> None:
         """What another session is told."""
@@ -127,6 +131,11 @@ async def annotate(ward: Ward, volume: volumes_pb2.Volume, mask: dict[str, bytes
             exported += 1
             ward.keep(*parts)
             ward.told.append(b"".join(part.data for part in parts))
+            if form == pb.EXPORT_FORMAT_DICOM_SEG:
+                seg = pydicom.dcmread(io.BytesIO(ward.told[-1]))
+                assert (seg.PatientIdentityRemoved, seg.PatientID) == ("YES", volume.pseudonym)
+                applied = [code.CodeValue for code in seg.DeidentificationMethodCodeSequence]
+                assert applied == ["113100", "113105", "113107"]
     assert exported >= 3 * len(KINDS) + (len(FORMATS) - 3 if volume.pseudonym else 0)
     ward.keep(await segmentation.ListAnnotations(pb.ListAnnotationsRequest(volume_id=volume.volume_id)))
 
@@ -199,12 +208,13 @@ async def test_an_upload_that_nobody_imports_is_forgotten(tmp_path: Path, tempor
 
 
 async def test_what_a_killed_process_left_is_removed_at_the_next_start(tmp_path: Path, temporary: Path) -> None:
-    left = temporary / f"calque-{os.getuid()}" / "killed"
-    left.mkdir(parents=True)
-    (left / "000000").write_text(canary.TEXT)
+    around = temporary / f"calque-{os.getuid()}", tmp_path / "server" / "server" / "store" / ".tmp"
+    for folder in around:
+        (folder / "killed").mkdir(parents=True)
+        (folder / "killed" / "000000").write_text(canary.TEXT)
     async with ward(tmp_path / "server", temporary) as there:
         assert there.left() == {}
-    assert not left.exists()
+    assert [list(folder.iterdir()) for folder in around] == [[], []]
 
 
 @pytest.mark.parametrize("form", canary.forms("x"))

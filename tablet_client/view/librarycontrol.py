@@ -109,7 +109,7 @@ class LibraryControl:
         except asyncio.CancelledError:
             if not self._cancelled:  # the application ends
                 raise
-            with suppress(LinkError):  # then it stays on the server, and harms nobody
+            with suppress(LinkError):  # then the server forgets it after a day
                 await self._link.delete_upload(self._upload)
             return
         except LinkError as error:
@@ -120,6 +120,7 @@ class LibraryControl:
             return
         finally:
             screen.busy, screen.doing, self._sending = False, "", None
+            screen.previews = Previews()  # pictures of who may be a patient stay no longer than they are looked at
         screen.name_typed = ""  # the next volume is another one
         self.volumes[volume.volume_id] = volume
         self._library.cards = [card(volume), *(c for c in self._library.cards if c.volume_id != volume.volume_id)]

@@ -17,9 +17,11 @@ from services.cli.main import app
 from services.core.deidentify import Pseudonyms, deidentified
 from services.core.errors import InvalidInput, Unavailable
 from services.core.source import SourceSeries
+from services.formats.dicom_seg import Segment, Told, dicom_seg_bytes
 from services.formats.read import SourceFile, read_volume, source_files
 from services.formats.reidentify import reidentified
-from tests.phantoms import dicom_slice, oblique_phantom, save_dicom, set_pixels, write_dicom_series
+from tests.dicom_validator import check_dicom
+from tests.phantoms import dicom_slice, oblique_phantom, phantom_object, save_dicom, set_pixels, write_dicom_series
 
 PHANTOM = oblique_phantom((4, 16, 18))
 NAMES, OTHERS = Pseudonyms(bytes(range(32))), Pseudonyms(bytes(32))
@@ -89,6 +91,27 @@ def test_it_names_the_originals_again(series: Path, tmp_path: Path) -> None:
     assert dataset.SOPInstanceUID == dataset.file_meta.MediaStorageSOPInstanceUID
     assert not [element for element in dataset.iterall() if str(element.value).startswith("2.25.")]
     assert dataset.SeriesInstanceUID not in {*(original.SeriesInstanceUID for original in originals), "1.2.3.4.5"}
+
+
+def test_our_own_segmentation_names_the_originals_again(series: Path, tmp_path: Path) -> None:
+    volume = deidentified(read_volume(source_files(series)), NAMES)
+    mask = phantom_object(volume).astype(np.uint8)
+    told = Told("MASK", "Calque mask 1: Tumour", 1, 1_700_000_000_000, "0.1.0", "engine 1", deidentified=True)
+    path = tmp_path / "seg.dcm"
+    path.write_bytes(
+        dicom_seg_bytes(mask, affine=volume.affine, source=volume.source, segments=[Segment("Tumour", 255)], told=told)
+    )
+    assert pydicom.dcmread(path).PatientIdentityRemoved == "YES"
+    dataset, images = back(path, series)
+    assert images == len(mask)
+    original = pydicom.dcmread(next(series.iterdir()))
+    for keyword in ("PatientID", "StudyInstanceUID", "FrameOfReferenceUID", "StudyDate"):
+        assert dataset[keyword].value == original[keyword].value
+    for keyword in (
+        "PatientIdentityRemoved", "DeidentificationMethodCodeSequence", "LongitudinalTemporalInformationModified",
+    ):  # fmt: skip
+        assert keyword not in dataset
+    check_dicom(reidentified(SourceFile(path.name, path), source_files(series), NAMES)[0], tmp_path)
 
 
 def test_another_key_gets_nothing(series: Path, tmp_path: Path) -> None:

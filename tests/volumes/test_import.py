@@ -392,6 +392,7 @@ async def test_slices_are_shown_before_the_volume_is_there(served: Served, tmp_p
         assert preview.plane == acquired
         picture = Image.open(io.BytesIO(preview.picture))
         assert (picture.format, picture.mode, picture.size) == ("JPEG", "L", (round(256 * 24 / 80), 256))
+        assert {key for key in picture.info if not key.startswith("jfif")} == set()  # pixels, and nothing about them
         [grey] = await greys(served, volume, volume.acquisition - 1, [preview.slice])
         shown = np.clip((grey * volume.grey_slope + volume.grey_intercept - low) / (high - low) * 255, 0, 255)
         small = np.asarray(picture.resize((48, 40), Image.Resampling.BOX), dtype=float)

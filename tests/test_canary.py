@@ -167,6 +167,8 @@ async def test_nothing_of_the_patient_is_kept_logged_or_exported(tmp_path: Path,
             assert await refused(there.stubs[0].Import(volumes_pb2.ImportRequest(upload_id=upload_id)))
         two = await there.send(files["nifti"] | files["j"])
         assert (await refused(there.stubs[0].Import(volumes_pb2.ImportRequest(upload_id=two))))[1] == "SEVERAL_SERIES"
+        listing = await there.stubs[0].ListSeries(volumes_pb2.ListSeriesRequest(upload_id=two))
+        assert len(listing.series) == 2  # told to who chooses, by the files' own names
         assert there.left() != {}  # the files wait for the choice
         chosen = volumes_pb2.ImportRequest(upload_id=two, series=f"{canary.FOLDER}.nii.gz")
         assert [one async for one in there.stubs[0].Import(chosen)][-1].volume.volume_id == brought["nifti"].volume_id

@@ -146,6 +146,8 @@ TABLE: list[tuple[str, Callable[[str, str], list[Message]], tuple[str, str, int]
         lambda *_: chunks(UPLOAD, "b", b"x", size_bytes=2**60),
         ("RESOURCE_EXHAUSTED", "FILE_TOO_LARGE", 0),
     ),
+    ("Volumes.ListSeries", lambda *_: [v.ListSeriesRequest(upload_id=UPLOAD)], ("NOT_FOUND", "OBJECT_NOT_FOUND", 0)),
+    ("Volumes.ListSeries", lambda *_: [v.ListSeriesRequest(upload_id="x")], ("INVALID_ARGUMENT", "REQUEST_INVALID", 0)),
     ("Volumes.Import", lambda *_: [v.ImportRequest(upload_id=UPLOAD)], ("NOT_FOUND", "OBJECT_NOT_FOUND", 0)),
     ("Volumes.ListVolumes", lambda *_: [v.ListVolumesRequest()], None),
     ("Volumes.GetVolume", lambda volume, _: [v.GetVolumeRequest(volume_id=volume)], None),
@@ -278,7 +280,10 @@ async def test_a_whole_job_with_either_client(tmp_path: Path, client: Any) -> No
     """Send, import, draw, save and export; messages that only one client could read would end it."""
     async with serve(tmp_path) as served, client(served.port) as call:
         await call("Volumes.Upload", chunks(UPLOAD, "a/ä.nii", VOLUME_FILE, size=1_000))
-        volume = (await call("Volumes.Import", [v.ImportRequest(upload_id=UPLOAD, name="Ä")]))[-1].volume
+        [one] = (await call("Volumes.ListSeries", [v.ListSeriesRequest(upload_id=UPLOAD)]))[0].series
+        assert (one.key, one.columns, one.rows, one.slices) == ("a/ä.nii", 18, 16, 3)
+        request = v.ImportRequest(upload_id=UPLOAD, name="Ä", series=one.key)
+        volume = (await call("Volumes.Import", [request]))[-1].volume
         assert volume.name == "Ä"
         create = s.CreateAnnotationRequest(volume_id=volume.volume_id)
         annotation = (await call("Segmentation.CreateAnnotation", [create]))[0].annotation.annotation_id

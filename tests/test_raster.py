@@ -134,6 +134,13 @@ def test_points_are_rounded_as_they_are_on_the_wire(path: list[Point]) -> None:
     assert np.array_equal(lasso_pixels(x, y, size=(11, 11)), lasso_pixels(sent_x, sent_y, size=(11, 11)))
 
 
+def test_widths_are_rounded_as_they_are_on_the_wire() -> None:
+    """Half of 2.4 times a pixel of 0.1 is the distance of a row of centres; of 2.4 in float32 it is a little more."""
+    for width in (0.6, float(np.float32(0.6))):
+        _, rows = stroke_pixels([1.0, 9.0], [5.0, 5.0], width_mm=width, pixel_mm=(0.1, 0.1), size=(11, 11))
+        assert sorted(set(rows.tolist())) == [2, 3, 4, 5, 6, 7, 8]
+
+
 @pytest.mark.parametrize(
     ("x", "y", "width_mm", "pixel_mm", "expected"),
     [

@@ -1,8 +1,8 @@
 """From a pen's path to pixels: the same pixels on the tablet and on the server.
 
-Points are pixel coordinates of a plane's image, ``x`` to the right and ``y`` downwards, pixel centres at integers. They are
-rounded to float32 first, as they are on the wire, so that ink drawn at once equals ink decoded later. Results are pixel
-indices inside the image, each once, sorted by row, then column.
+Points are pixel coordinates of a plane's image, ``x`` to the right and ``y`` downwards, pixel centres at integers. They and
+the width are rounded to float32 first, as they are on the wire, so that ink drawn at once equals ink decoded later. Results
+are pixel indices inside the image, each once, sorted by row, then column.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ def stroke_pixels(
     px, py = _points(x, y)
     columns, rows = size
     inked = np.zeros((rows, columns), dtype=bool)
-    radius = width_mm / 2.0
+    radius = float(np.float32(width_mm)) / 2.0
     ends_x, ends_y = (px[1:], py[1:]) if len(px) > 1 else (px, py)
     for ax, ay, bx, by in zip(px, py, ends_x, ends_y):
         _capsule(inked, ax, ay, bx, by, radius, pixel_mm)

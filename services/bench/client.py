@@ -18,21 +18,35 @@ from calque.v1 import (
 )
 from google.rpc import status_pb2
 
-from services.core.errors import CalqueError, Reason
+from services.core.errors import CalqueError, Choice, Reason
+from services.formats.repair import NO_REPAIRS, Repairs
 from services.formats.source import SourceFile
 
 CHUNK_BYTES = 256 << 10
 MESSAGE_LIMIT_BYTES = 8 << 20
 Progress = Callable[[str, int, int], None]
+# What gRPC itself says of these is not for people.
+_SILENCE = {
+    grpc.StatusCode.UNAVAILABLE: "The server does not answer. Is it running, and is its address right?",
+    grpc.StatusCode.DEADLINE_EXCEEDED: "The server did not answer in time.",
+}
 
 
 class Refused(CalqueError):
-    """The server refused a call; ``code`` is the gRPC status, the text is the server's sentence."""
+    """The server refused a call: ``code`` is the gRPC status, the text its own sentence, ``choices`` what it offers."""
 
-    def __init__(self, message: str, code: grpc.StatusCode, reason: Reason, expected: int = 0) -> None:
+    def __init__(
+        self,
+        message: str,
+        code: grpc.StatusCode,
+        reason: Reason,
+        expected: int = 0,
+        choices: tuple[Choice, ...] = (),
+    ) -> None:
         super().__init__(message, reason)
         self.code = code
         self.expected = expected
+        self.choices = choices
 
 
 class Client:
@@ -65,6 +79,7 @@ class Client:
         name: str = "",
         series: str = "",
         frame: int | None = None,
+        repairs: Repairs = NO_REPAIRS,
         progress: Progress = lambda what, done, total: None,
     ) -> volumes_pb2.Volume:
         """Send files and have them read into a volume. ``progress`` gets "Sending" in bytes, then "Reading" in slices.
@@ -75,7 +90,12 @@ class Client:
         upload_id = self.upload(files, progress)
         with refusals():
             request = volumes_pb2.ImportRequest(
-                upload_id=upload_id, name=name, series=series, frame_plus_one=0 if frame is None else frame + 1
+                upload_id=upload_id,
+                name=name,
+                series=series,
+                frame_plus_one=0 if frame is None else frame + 1,
+                resample=repairs.resample,
+                shear=repairs.shear,
             )
             volume = volumes_pb2.Volume()
             for response in self.volumes.Import(request):
@@ -104,6 +124,23 @@ class Client:
             raise CalqueError("An exported file was damaged on its way.", Reason.DIGEST_MISMATCH)
         return parts[0].name, data
 
+    def begin(self, volume_id: str, name: str) -> str:
+        """Begin an annotation of a volume, with the usual labels. Returns its identifier. Raises: Refused."""
+        request = segmentation_pb2.CreateAnnotationRequest(volume_id=volume_id, name=name)
+        with refusals():
+            return str(self.segmentation.CreateAnnotation(request).annotation.annotation_id)
+
+    def save_mask(self, annotation_id: str, threshold: int) -> segmentation_pb2.Mask:
+        """Keep the mask of an annotation as it stands, at a threshold from 1 to 255. Raises: Refused."""
+        request = segmentation_pb2.SaveMaskRequest(annotation_id=annotation_id, threshold=threshold)
+        with refusals():
+            return list(self.segmentation.SaveMask(request))[-1].mask
+
+    def delete(self, annotation_id: str) -> None:
+        """Delete an annotation with its masks, for ever. Raises: Refused."""
+        with refusals():
+            self.segmentation.DeleteAnnotation(segmentation_pb2.DeleteAnnotationRequest(annotation_id=annotation_id))
+
     def annotations(self, volume_id: str) -> list[segmentation_pb2.Annotation]:
         """Annotations of a volume, the newest first."""
         with refusals():
@@ -122,12 +159,19 @@ def refusals() -> Iterator[None]:
 
 def refused(error: Any) -> Refused:
     """What a failed call says."""
-    info = common_pb2.ErrorInfo(reason=common_pb2.SERVICE_UNAVAILABLE, message=error.details() or "The server is gone.")
+    silence = _SILENCE.get(error.code(), error.details() or "The server is gone.")
+    info = common_pb2.ErrorInfo(reason=common_pb2.SERVICE_UNAVAILABLE, message=silence)
     for key, value in error.trailing_metadata() or ():
         if key == "grpc-status-details-bin":
             for detail in status_pb2.Status.FromString(value).details:
                 detail.Unpack(info)
-    return Refused(info.message, error.code(), Reason(common_pb2.Reason.Name(info.reason)), info.expected)
+    choices = tuple(Choice(choice.key, choice.text) for choice in info.choices)
+    return Refused(info.message, error.code(), reason(info), info.expected, choices)
+
+
+def reason(info: common_pb2.ErrorInfo) -> Reason:
+    """Why something failed, of our own tree."""
+    return Reason(common_pb2.Reason.Name(info.reason))
 
 
 def _chunks(files: Sequence[SourceFile], upload_id: str, progress: Progress) -> Iterator[volumes_pb2.UploadRequest]:

@@ -6,7 +6,7 @@ along the middle of the largest missed and excess regions. Slices are those of t
 them; paths are in pixels of that plane's image, x to the right and y downwards, pixel centres at integers.
 
 Seed 0 draws exactly; any other seed moves each stroke by up to `SHIFT` pixels and cuts up to `CUT` of its length off each
-end, as a hand would.
+end, as a hand would. A `services.bench.habits.Habit` changes what is drawn, so that no method is made for one way to draw.
 """
 
 from __future__ import annotations
@@ -20,34 +20,27 @@ from scipy import ndimage
 from skimage.measure import find_contours
 from skimage.morphology import skeletonize
 
+from services.bench.habits import EXACT, Habit
 from services.bench.pen import Path, longest_paths
 from services.core.geometry import Plane, PlaneGeometry, acquisition_plane, plane_geometry
 from services.core.labels import BACKGROUND, OBJECT
-from services.core.mask import Mask
+from services.core.mask import Level, Mask, at_threshold, best_threshold, dice
 from services.core.volume import Affine
 
 WIDTH = 3
-"""Width of the pen in pixels, for first strokes."""
-CORRECTION_WIDTH = 1
-"""Width of the pen for corrections: wrong regions are often thin, and a wide pen would label what is right."""
+"""Width of the pen in pixels, along an object and across the slice."""
+THIN = 1
+"""Width of the pen around an object, which is narrow, and for corrections: a wide one would label what is right."""
 DEEPEST = 3.0
 """The object is eroded by at most so many pixels before its medial line is taken."""
-RING = 5.5
-"""Distance of the ring from the object, in pixels."""
-CLEAR = 5.0
-"""Background lines keep so far from the object, in pixels."""
+CLEAR = 5
+"""Background lines keep so far from the object with all their width, in pixels."""
 LINES = (0.15, 0.35, 0.50, 0.65, 0.85)
 """Where lines cross the slice, as parts of its height and width."""
-OBJECT_STROKES = 12
-"""A hand draws at most so many strokes along an object, the longest first."""
-RING_STROKES = 6
-"""And so many around it."""
 SMALLEST = 15
 """A wrong region of so many pixels or fewer is let be."""
 REGIONS = 2
 """So many of the missed and of the excess regions of a slice are corrected at a time."""
-REGION_STROKES = 4
-"""And so many strokes are drawn along each."""
 SHIFT = 2.0
 CUT = 0.10
 
@@ -78,9 +71,43 @@ class Labelling:
     object: int = OBJECT
     background: int = BACKGROUND
 
+    @property
+    def exchanged(self) -> bool:
+        """What is searched has another label than the one whose probability is shown."""
+        return self.object != OBJECT
+
+
+@dataclass(frozen=True)
+class Seen:
+    """A probability as a clinician sees it who moves the slider to where the mask is best.
+
+    Attributes:
+        threshold: 1 to 255, of the label that is shown.
+        dice: of the object, 0 to 1.
+        mask: where the object seems to be, of the truth's shape.
+    """
+
+    threshold: int
+    dice: float
+    mask: Mask
+
+
+def best_seen(levels: Level, truth: Mask, labelling: Labelling = Labelling()) -> Seen:
+    """What is seen of a probability at the threshold at which it agrees best with the truth.
+
+    Args:
+        levels: ``(slices, rows, columns)`` uint8, probability × 255 of label `OBJECT`.
+        truth: of the same shape, bool.
+        labelling: with labels exchanged, the object is what lies below the threshold.
+    """
+    threshold = best_threshold(levels, ~truth if labelling.exchanged else truth).threshold
+    found = at_threshold(levels, threshold)
+    mask = ~found if labelling.exchanged else found
+    return Seen(threshold, dice(mask, truth), mask)
+
 
 def first_strokes(
-    truth: Mask, affine: Affine, *, labelling: Labelling = Labelling(), seed: int = 0
+    truth: Mask, affine: Affine, *, labelling: Labelling = Labelling(), seed: int = 0, habit: Habit = EXACT
 ) -> tuple[PenStroke, ...]:
     """The strokes that begin an annotation, all on the slice where the object is largest.
 
@@ -89,6 +116,7 @@ def first_strokes(
         affine: of the volume.
         labelling: what the labels mean.
         seed: of the hand.
+        habit: of the hand.
 
     Returns:
         Object strokes first, then the ring, then lines; nothing for an empty truth.
@@ -98,33 +126,48 @@ def first_strokes(
     plane = _plane(truth.shape, affine)
     index = _in_plane(plane, int(np.argmax(np.count_nonzero(truth, axis=(1, 2)))))
     wanted = plane.slice_of(truth, index)
-    strokes = [(path, labelling.object) for path in medial_lines(wanted, OBJECT_STROKES)]
-    strokes += [(path, labelling.background) for path in ring(wanted) + lines(wanted)]
-    return _drawn(strokes, plane, index, WIDTH, seed)
+    around = [] if habit.ring is None else [habit.around(path) for path in ring(wanted, habit.ring)]
+    lines = straight_lines(wanted) if habit.lines else []
+    strokes = [(path, labelling.object, WIDTH) for path in habit.longest(medial_lines(wanted))]
+    strokes += [(path, labelling.background, THIN) for path in habit.longest(around)]
+    strokes += [(path, labelling.background, WIDTH) for path in habit.some(lines)]
+    return _drawn(strokes, plane, index, habit, seed, 0)
 
 
 def corrections(
-    truth: Mask, shown: Mask, affine: Affine, *, labelling: Labelling = Labelling(), seed: int = 0
+    truth: Mask,
+    shown: Mask,
+    affine: Affine,
+    *,
+    labelling: Labelling = Labelling(),
+    seed: int = 0,
+    number: int = 1,
+    habit: Habit = EXACT,
 ) -> tuple[PenStroke, ...]:
     """The strokes with which the clinician answers a mask, all on the slice with the most wrong pixels.
 
     Args:
         truth: ``(slices, rows, columns)`` bool, as the volume.
         shown: the mask on the tablet, of the same shape.
-        affine, labelling, seed: as in `first_strokes`.
+        affine, labelling, seed, habit: as in `first_strokes`.
+        number: of the correction, from 1; the same hand moves each one's strokes in another way.
 
     Returns:
-        Strokes on missed regions first, then those on excess regions; nothing when only small regions are wrong.
+        Strokes on missed regions first, then those on excess regions; nothing when only small regions of that slice are
+        wrong.
     """
     plane = _plane(truth.shape, affine)
-    for wrong in np.argsort(-np.count_nonzero(truth != shown, axis=(1, 2)), kind="stable"):
-        index = _in_plane(plane, int(wrong))
-        wanted, seen = plane.slice_of(truth, index), plane.slice_of(shown, index)
-        strokes = [(path, labelling.object) for path in _along_largest(wanted & ~seen)]
-        strokes += [(path, labelling.background) for path in _along_largest(seen & ~wanted)]
-        if strokes:
-            return _drawn(strokes, plane, index, CORRECTION_WIDTH, seed)
-    return ()
+    index = _in_plane(plane, int(np.argmax(np.count_nonzero(truth != shown, axis=(1, 2)))))
+    wanted, seen = plane.slice_of(truth, index), plane.slice_of(shown, index)
+    strokes = [(path, labelling.object, THIN) for path in habit.longest(_along_largest(wanted & ~seen))]
+    strokes += [(path, labelling.background, THIN) for path in habit.longest(_along_largest(seen & ~wanted))]
+    return _drawn(strokes, plane, index, habit, seed, number)
+
+
+def length_mm(stroke: PenStroke, plane: PlaneGeometry) -> float:
+    """Length of a stroke's path in millimetres."""
+    steps = np.diff(stroke.x) * plane.column_mm, np.diff(stroke.y) * plane.row_mm
+    return float(np.hypot(*steps).sum())
 
 
 def voxels_of(stroke: PenStroke, shape: tuple[int, int, int], affine: Affine) -> NDArray[np.int64]:
@@ -172,31 +215,31 @@ def best_intensity_threshold(intensities: NDArray[np.generic], truth: Mask) -> t
     return best
 
 
-def medial_lines(region: Mask, most: int) -> list[Path]:
+def medial_lines(region: Mask) -> list[Path]:
     """Paths along the middle of an object, the longest first.
 
     The object is eroded to half of its largest inner distance, at most `DEEPEST` pixels deep, and thinned to its skeleton.
 
     Args:
         region: ``(rows, columns)`` bool.
-        most: paths.
     """
     inner = _inner_distance(region)
     depth = min(DEEPEST, float(inner.max()) / 2.0)
-    return longest_paths(_skeleton(inner > depth), most)
+    return longest_paths(_skeleton(inner > depth))
 
 
-def ring(region: Mask) -> list[Path]:
-    """Closed paths `RING` pixels outside an object, the longest first; open where they leave the slice."""
+def ring(region: Mask, distance: float) -> list[Path]:
+    """Closed paths so many pixels outside an object, the longest first; open where they leave the slice."""
     outer = ndimage.distance_transform_edt(~region)
-    contours = find_contours(outer, RING)  # type: ignore[no-untyped-call]
+    contours = find_contours(outer, distance)  # type: ignore[no-untyped-call]
     found = [Path.through(line[:, 1], line[:, 0]) for line in contours]
-    return sorted((path for path in found if path.length > 2 * RING), key=lambda path: -path.length)[:RING_STROKES]
+    return sorted((path for path in found if path.length > 2 * distance), key=lambda path: -path.length)
 
 
-def lines(region: Mask) -> list[Path]:
-    """Straight paths across the slice where it is `CLEAR` pixels or more from the object."""
-    free = ndimage.distance_transform_edt(~region) >= CLEAR
+def straight_lines(region: Mask) -> list[Path]:
+    """Straight paths across the slice where a pen of `WIDTH` keeps `CLEAR` pixels or more from the object."""
+    clear = ndimage.distance_transform_edt(~region) >= CLEAR
+    free = ndimage.binary_erosion(clear, np.ones((WIDTH, WIDTH)), border_value=1)
     rows, columns = region.shape
     found: list[Path] = []
     for part in LINES:
@@ -213,7 +256,7 @@ def _along_largest(wrong: Mask) -> list[Path]:
     found: list[Path] = []
     for number in np.argsort(-sizes, kind="stable")[:REGIONS]:
         if sizes[number] > SMALLEST:
-            found += longest_paths(_skeleton(regions == number + 1), REGION_STROKES)
+            found += longest_paths(_skeleton(regions == number + 1))
     return found
 
 
@@ -247,15 +290,21 @@ def _in_plane(plane: PlaneGeometry, acquired: int) -> int:
 
 
 def _drawn(
-    paths: list[tuple[Path, int]], plane: PlaneGeometry, index: int, pixels: int, seed: int
+    paths: list[tuple[Path, int, int]], plane: PlaneGeometry, index: int, habit: Habit, seed: int, number: int
 ) -> tuple[PenStroke, ...]:
-    """Paths with their labels as strokes on one slice, by the hand that ``seed`` names."""
-    hand = np.random.RandomState(seed)
-    width = pixels * min(plane.column_mm, plane.row_mm)
+    """Paths with their labels and widths in pixels as strokes on one slice, by the hand that ``seed`` names."""
+    hand = np.random.RandomState([seed, number])
+    pixel = min(plane.column_mm, plane.row_mm)
     strokes = []
-    for path, label in paths:
+    for path, label, width in paths:
         if seed:
-            path = path.cut(*hand.uniform(0.0, CUT, 2)).moved(*hand.uniform(-SHIFT, SHIFT, 2))
-            path = path.inside(plane.columns, plane.rows)
-        strokes.append(PenStroke(plane.plane, index, label, width, path.x, path.y))
+            path = path.cut(*hand.uniform(0.0, CUT, 2)).moved(*_within(SHIFT, hand))
+        path = habit.held(path, hand).inside(plane.columns, plane.rows)
+        strokes.append(PenStroke(plane.plane, index, label, width * pixel, path.x, path.y))
     return tuple(strokes)
+
+
+def _within(radius: float, hand: np.random.RandomState) -> tuple[float, float]:
+    """A shift of at most ``radius``, in any direction, all of that disk alike."""
+    length, angle = radius * np.sqrt(hand.uniform()), hand.uniform(0.0, 2.0 * np.pi)
+    return float(length * np.cos(angle)), float(length * np.sin(angle))

@@ -7,22 +7,17 @@ slice's probability with all strokes so far has come back. The plain way segment
 
 from __future__ import annotations
 
-import hashlib
 import os
-import queue
 import time
-from collections.abc import Iterator
 from dataclasses import dataclass
 from statistics import median
-from uuid import uuid4
 
 import numpy as np
-from calque.v1 import segmentation_pb2 as messages
 
-from services.bench.client import Client, refusals
+from services.bench.client import Client
 from services.bench.clinician import PenStroke, first_strokes, voxels_of
+from services.bench.drawing import drawing
 from services.bench.plain import table_one, trainable_segmentation
-from services.core.errors import Reason, Unavailable
 from services.core.volume import Volume, intensity_window, to_window
 from services.formats.read import read_volume
 from services.formats.sample import reference_mask, sample_volume
@@ -61,10 +56,7 @@ def measure(address: str, strokes: int = 15) -> Latency:
     client = Client(address)
     try:
         imported = client.import_files(source_files(sample_volume()), name="Benchmark")
-        with refusals():
-            request = messages.CreateAnnotationRequest(volume_id=imported.volume_id, name="Benchmark")
-            annotation = client.segmentation.CreateAnnotation(request).annotation
-            service, acknowledged = _service_times(client, annotation.annotation_id, drawn)
+        service, acknowledged = _service_times(client, client.begin(imported.volume_id, "Benchmark"), drawn)
     finally:
         client.close()
     cold, warm = _plain_times(volume, drawn)
@@ -81,35 +73,23 @@ def _alternating(strokes: tuple[PenStroke, ...]) -> list[PenStroke]:
 def _service_times(
     client: Client, annotation_id: str, strokes: list[PenStroke]
 ) -> tuple[tuple[float, ...], tuple[float, ...]]:
-    outbox: queue.Queue[messages.AnnotateRequest | None] = queue.Queue()
-    call = client.segmentation.Annotate(iter(outbox.get, None), timeout=_WAIT_SECONDS * len(strokes))
-    outbox.put(messages.AnnotateRequest(open=messages.AnnotateOpen(annotation_id=annotation_id, session_id=str(uuid4()))))
-    view = messages.AnnotateView(plane=int(strokes[0].plane), slice=strokes[0].slice)  # type: ignore[arg-type]
-    outbox.put(messages.AnnotateRequest(view=view))
     seen, acknowledged = [], []
-    for sequence, stroke in enumerate(strokes, 1):
-        body = _body(stroke)
-        sent = time.perf_counter()
-        event = messages.Event(sequence=sequence, body=body, sha256=hashlib.sha256(body).digest())
-        outbox.put(messages.AnnotateRequest(event=event))
-        position = 0
-        for response in _responses(call):
-            if response.ack.sequence == sequence:
-                position = response.ack.position
-                acknowledged.append((time.perf_counter() - sent) * 1e3)
-                if sequence == 1:  # one label alone gives no mask
+    with drawing(client, annotation_id, seconds=_WAIT_SECONDS * len(strokes)) as annotation:
+        annotation.look(strokes[0].plane, strokes[0].slice)
+        for number, stroke in enumerate(strokes):
+            sent = time.perf_counter()
+            sequence, position = annotation.draw(stroke), 0
+            for response in annotation.responses():
+                if response.ack.sequence == sequence:
+                    position = response.ack.position
+                    acknowledged.append((time.perf_counter() - sent) * 1e3)
+                    if number == 0:  # one label alone gives no mask
+                        break
+                came = response.probability
+                if position and came.log_length >= position and came.slice == stroke.slice:
+                    seen.append((time.perf_counter() - sent) * 1e3)
                     break
-            if position and response.probability.log_length >= position and response.probability.slice == view.slice:
-                seen.append((time.perf_counter() - sent) * 1e3)
-                break
-    outbox.put(None)
-    call.cancel()
     return tuple(seen), tuple(acknowledged)
-
-
-def _responses(call: Iterator[messages.AnnotateResponse]) -> Iterator[messages.AnnotateResponse]:
-    yield from call
-    raise Unavailable("The service ended the stream.", Reason.SERVICE_UNAVAILABLE)
 
 
 def _plain_times(volume: Volume, strokes: list[PenStroke]) -> tuple[tuple[float, ...], tuple[float, ...]]:
@@ -129,15 +109,3 @@ def _plain_times(volume: Volume, strokes: list[PenStroke]) -> tuple[tuple[float,
         cold.append((done - started) * 1e3)
         warm.append((done - ready) * 1e3)
     return tuple(cold), tuple(warm)
-
-
-def _body(stroke: PenStroke) -> bytes:
-    drawn = messages.Stroke(
-        plane=int(stroke.plane),  # type: ignore[arg-type]
-        slice=stroke.slice,
-        label=stroke.label,
-        width_mm=stroke.width_mm,
-        x=stroke.x,
-        y=stroke.y,
-    )
-    return messages.EventBody(stroke=drawn).SerializeToString()

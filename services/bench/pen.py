@@ -46,20 +46,25 @@ class Path:
         kept = np.concatenate([[first], along[(along > first) & (along < last)], [last]])
         return Path.through(np.interp(kept, along, self.x), np.interp(kept, along, self.y))
 
+    def sampled(self, step: float) -> Path:
+        """The path by points at most ``step`` pixels apart along it, its ends among them."""
+        along = np.concatenate([[0.0], np.cumsum(np.hypot(np.diff(self.x), np.diff(self.y)))])
+        at = np.linspace(0.0, along[-1], int(np.ceil(along[-1] / step)) + 1)
+        return Path.through(np.interp(at, along, self.x), np.interp(at, along, self.y))
+
     def inside(self, columns: int, rows: int) -> Path:
         """The path with points beyond the image moved to its edge."""
         return Path.through(np.clip(self.x, 0, columns - 1), np.clip(self.y, 0, rows - 1))
 
 
-def longest_paths(skeleton: NDArray[np.bool_], most: int) -> list[Path]:
+def longest_paths(skeleton: NDArray[np.bool_]) -> list[Path]:
     """Lines that cover a skeleton, the longest first.
 
     Of each connected part the longest way between two of its pixels is drawn; what it leaves is searched again, until
-    ``most`` paths are found or only twigs are left.
+    only twigs are left.
 
     Args:
         skeleton: ``(rows, columns)`` bool, lines one pixel wide.
-        most: paths.
     """
     parts, count = ndimage.label(skeleton, structure=np.ones((3, 3)))
     places = ndimage.find_objects(parts)
@@ -69,7 +74,7 @@ def longest_paths(skeleton: NDArray[np.bool_], most: int) -> list[Path]:
         rows, columns = np.nonzero(parts[places[number - 1]] == number)
         waiting.append(_longest_way({(int(r) + top, int(c) + left) for r, c in zip(rows, columns)}))
     found: list[Path] = []
-    while waiting and len(found) < most:
+    while waiting:
         waiting.sort(key=lambda item: (-len(item[0]), item[0][0]))
         way, rest = waiting.pop(0)
         found.append(Path(tuple(float(c) for _, c in way), tuple(float(r) for r, _ in way)))

@@ -8,8 +8,10 @@ from scipy import ndimage
 from skimage.filters.rank import entropy
 from skimage.future import fit_segmenter, predict_segmenter
 from skimage.morphology import disk
+from sklearn.ensemble import RandomForestClassifier
 
-from services.core.forest import DEPTH, TREES
+from services.core.forest import DEPTH, TREES, Forest
+from services.core.growing import LEAF
 
 Image = NDArray[np.float32]
 
@@ -46,12 +48,50 @@ def trainable_segmentation(features: NDArray[np.float32], labels: NDArray[np.uin
     Returns:
         ``(rows, columns)`` labels of all pixels.
     """
-    from sklearn.ensemble import RandomForestClassifier
-
-    forest = RandomForestClassifier(TREES, max_depth=DEPTH, max_features="sqrt", n_jobs=jobs, random_state=0)
-    fitted = fit_segmenter(labels, features, forest)  # type: ignore[no-untyped-call]
+    fitted = fit_segmenter(labels, features, table_one_forest(jobs=jobs))  # type: ignore[no-untyped-call]
     result: NDArray[np.uint8] = predict_segmenter(features, fitted)  # type: ignore[no-untyped-call]
     return result
+
+
+def table_one_forest(*, jobs: int, seed: int = 0, out_of_bag: bool = False) -> RandomForestClassifier:
+    """scikit-learn's forest of Table I, not yet fitted; with the out-of-bag score it takes longer to fit."""
+    return RandomForestClassifier(
+        TREES,
+        max_depth=DEPTH,
+        criterion="gini",
+        max_features="sqrt",
+        bootstrap=True,
+        oob_score=out_of_bag,
+        n_jobs=jobs,
+        random_state=seed,
+    )
+
+
+def from_scikit_learn(classifier: RandomForestClassifier) -> Forest:
+    """A fitted ``RandomForestClassifier`` of uint8 samples, as plain arrays."""
+    trees = [tree.tree_ for tree in classifier.estimators_]
+    starts = np.cumsum([0] + [tree.node_count for tree in trees])
+    feature, threshold, left, fractions = [], [], [], []
+    for start, tree in zip(starts, trees):
+        order = _breadth_first(tree.children_left, tree.children_right)
+        place = np.empty_like(order)
+        place[order] = np.arange(len(order))
+        leaf = tree.children_left[order] < 0
+        feature.append(np.where(leaf, 0, tree.feature[order]))
+        threshold.append(np.where(leaf, LEAF, np.floor(np.clip(tree.threshold[order], 0, 254))))
+        left.append(start + np.where(leaf, np.arange(len(order)), place[tree.children_left[order]]))
+        value = tree.value[order, 0, :]
+        fractions.append(np.where(leaf[:, None], value / value.sum(axis=1, keepdims=True), 0.0))
+    return Forest(
+        features=int(classifier.n_features_in_),
+        classes=np.asarray(classifier.classes_, dtype=np.uint8),
+        roots=starts[:-1].astype(np.uint32),
+        feature=np.concatenate(feature).astype(np.uint16),
+        threshold=np.concatenate(threshold).astype(np.uint8),
+        left=np.concatenate(left).astype(np.uint32),
+        fractions=np.concatenate(fractions).astype(np.float32),
+        out_of_bag=float(getattr(classifier, "oob_score_", float("nan"))),
+    )
 
 
 def _deviation(image: Image, radius: int) -> NDArray[np.float64]:
@@ -60,3 +100,13 @@ def _deviation(image: Image, radius: int) -> NDArray[np.float64]:
     square = ndimage.uniform_filter(wide * wide, 2 * radius + 1)
     deviation: NDArray[np.float64] = np.sqrt(np.maximum(square - mean * mean, 0.0))
     return deviation
+
+
+def _breadth_first(left: NDArray[np.int64], right: NDArray[np.int64]) -> NDArray[np.int64]:
+    """Nodes of one tree level by level, siblings side by side."""
+    levels = [np.zeros(1, dtype=np.int64)]
+    while True:
+        inner = levels[-1][left[levels[-1]] >= 0]
+        if not inner.size:
+            return np.concatenate(levels)
+        levels.append(np.stack([left[inner], right[inner]], axis=1).ravel())

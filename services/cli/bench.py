@@ -4,13 +4,21 @@ from __future__ import annotations
 
 import json
 import tempfile
+from dataclasses import asdict
 from pathlib import Path
 
 from rich.console import Console
+from rich.table import Table
 
+from services.bench.cases import load, read_manifest
+from services.bench.classifiers import Compared, compare, draw_comparison
+from services.bench.forests import draw, draw_on, measure_forests
 from services.bench.importing import measure_imports
 from services.bench.latency import measure
 from services.cli.children import peak_mib, services
+from services.formats.sample import Tissue
+
+TISSUES: tuple[Tissue, ...] = ("white", "grey")
 
 
 def bench_strokes(strokes: int, report: Path | None) -> None:
@@ -47,3 +55,36 @@ def bench_imports(rounds: int, report: Path | None) -> None:
         )
     if report:
         report.write_text(json.dumps(figures, indent=1))
+
+
+def bench_forests(rounds: int, report: Path | None) -> None:
+    """Measure fitting and asking the forest, print, and write JSON where asked. Raises: CalqueError."""
+    console = Console(highlight=False, soft_wrap=True)
+    console.print("Drawing white and grey matter on the sample MRI …")
+    figures = {tissue: measure_forests(tissue, rounds) for tissue in TISSUES}
+    for name in figures["white"]:
+        console.print(f"{name:>26}  white {figures['white'][name]:<10.4g} grey {figures['grey'][name]:.4g}")
+    if report:
+        report.write_text(json.dumps(figures, indent=1))
+
+
+def bench_classifiers(manifest: Path | None, report: Path | None, plot: Path | None) -> None:
+    """Compare classifiers on volumes, or on the sample MRI; print, write JSON and plot where asked. Raises: CalqueError."""
+    console = Console(highlight=False, soft_wrap=True)
+    results: dict[str, list[Compared]] = {}
+    for case in read_manifest(manifest) if manifest else []:
+        console.print(f"{case.name} …")
+        loaded = load(case)
+        results[case.name] = compare(draw_on(loaded.volume, loaded.truth, slice(None), 0))
+    for tissue in () if manifest else TISSUES:
+        console.print(f"{tissue} matter of the sample MRI …")
+        results[tissue] = compare(draw(tissue, 0))
+    table = Table("volume", "classifier", "Dice", "fit s", "whole volume s")
+    for name, found in results.items():
+        for one in found:
+            table.add_row(name, one.classifier, f"{one.dice:.3f}", f"{one.fit_s:.3f}", f"{one.predict_s:.2f}")
+    console.print(table)
+    if report:
+        report.write_text(json.dumps({name: [asdict(one) for one in found] for name, found in results.items()}, indent=1))
+    if plot:
+        draw_comparison(results, plot)

@@ -16,10 +16,11 @@ from services.cli.words import tell
 from services.core.errors import CalqueError, ChoiceNeeded, InvalidInput, Reason
 from services.core.geometry import acquisition_plane, edge_letters
 from services.core.volume import Volume
+from services.formats.contents import SEGMENTATION, kind_of_head
 from services.formats.nifti import head_of
-from services.formats.read import SEGMENTATION, kind_of_head
+from services.formats.offer import Listing, plain
 from services.formats.source import SourceFile, refusing, source_files
-from services.formats.worker import Limits, in_worker, read_in_worker
+from services.formats.worker import Limits, in_worker, list_in_worker, read_in_worker
 
 _HEAD = 1024
 # Positive direction first, as in LPS.
@@ -51,19 +52,21 @@ def look(path: Path, limits: Limits) -> dict[str, Any]:
     """What one path is. Never raises.
 
     Returns:
-        ``path``, ``readable`` and ``format``; with it the fields of `geometry` or of `segmentation`, or ``error`` (its
-        class), ``reason``, ``sentence``, and ``choices`` (``key`` and ``text`` of each) where the user must choose.
+        ``path``, ``readable`` and ``format``; of a DICOM Segmentation the fields of `segmentation`; of all else ``series``,
+        each with the fields of `services.formats.offer.plain`, ``others`` (``what`` and ``count``) and ``unlisted``, and
+        the fields of `geometry`; or ``error`` (its class), ``reason``, ``sentence``, and ``choices`` (``key`` and ``text``
+        of each) where the user must choose.
     """
     report: dict[str, Any] = {"path": str(path), "readable": False, "format": ""}
     try:
         files = source_files(path)
         report |= {"format": _format(files), "files": len(files)}
-        told = (
-            segmentation(files[0], limits)
-            if report["format"] == SEGMENTATION
-            else geometry(read_in_worker(files, limits=limits))
-        )
-        report |= {**told, "readable": True}
+        if report["format"] == SEGMENTATION:
+            report |= segmentation(files[0], limits)
+        else:
+            report |= _listed(list_in_worker(files, limits=limits))
+            report |= geometry(read_in_worker(files, limits=limits))
+        report["readable"] = True
     except CalqueError as error:
         report |= _refusal(error)
     except OSError as error:
@@ -124,8 +127,41 @@ def words(report: dict[str, Any]) -> list[str]:
         ]
     else:
         lines.append(f"  {report['sentence']}")
-        lines += [f"  choose       {_choice(**choice)}" for choice in report.get("choices", ())]
+    series = report.get("series", [])
+    if len(series) > 1 or not report["readable"]:
+        lines += [_series(one, report.get("sentence", "")) for one in series]
+    if len(series) == 1:
+        lines += [f"  frame        {frame['key']}: {frame['text']}" for frame in series[0]["frames"]]
+    if unlisted := report.get("unlisted"):
+        lines.append(f"  unlisted     {unlisted} more series")
+    if others := report.get("others"):
+        counts = ", ".join(f"{one['count']} {one['what'] or 'other'}" for one in others)
+        lines.append(f"  no images    {counts}")
     return lines
+
+
+def _series(one: dict[str, Any], told: str) -> str:
+    """A line for an image; its refusal only where it is not ``told`` already."""
+    order = ("columns", "rows", "slices")
+    size, spacing = ([one[what][k] for k in order] for what in ("size", "spacing_mm"))
+    known = [f"{mm:.4g}" if mm else "?" for mm in spacing]
+    words = [
+        one["kind"].replace("_", " "),
+        one["modality"],
+        one["description"],
+        f"{' × '.join(map(str, size))}" if any(size) else "",
+        f"{' × '.join(known)} mm" if any(spacing) else "",
+        f"{len(one['frames'])} frames" if one["frames"] else "",
+        one["date"],
+        one["place"] if one["place"] != one["key"].rstrip("/") else "",
+    ]
+    line = f"{one['key']}: {', '.join(filter(None, words))}"
+    if one["opens"]:
+        return f"  choose       {line}"
+    line += f": {one['sentence']}" if one["sentence"] != told else ""
+    if not one["repairs"]:
+        return f"  refused      {line}"
+    return f"  repair       {line} Readable with {' '.join(f'--{name}' for name in one['repairs'])}."
 
 
 def _what(report: dict[str, Any]) -> str:
@@ -136,13 +172,17 @@ def _what(report: dict[str, Any]) -> str:
     return ", ".join(part for part in told if part)
 
 
-def _choice(key: str, text: str) -> str:
-    return text if text.startswith(key) else f"{key}: {text}"
-
-
 def _range(extent: list[float], sides: tuple[str, str]) -> str:
     low, high = (f"{sides[0] if mm >= 0 else sides[1]} {abs(mm):.1f}" for mm in extent)
     return f"{low} to {high} mm"
+
+
+def _listed(found: Listing) -> dict[str, Any]:
+    return {
+        "series": [plain(offer) for offer in found.offers],
+        "others": [{"what": what, "count": count} for what, count in found.others],
+        "unlisted": found.unlisted,
+    }
 
 
 def _format(files: Sequence[SourceFile]) -> str:

@@ -12,13 +12,22 @@ from services.cli.check import parser_limits
 from services.core.errors import InvalidInput
 from services.core.volume import Volume
 from services.formats.masks import read_mask
+from services.formats.repair import Repairs
 from services.formats.source import source_files
 from services.formats.volume_file import Stored, form_of, refuse_existing, write_volume
 from services.formats.worker import in_worker, read_in_worker
 
 
 def convert(
-    source: Path, target: Path, *, series: str, frame: int | None, force: bool, on: Path | None = None, segment: int = 0
+    source: Path,
+    target: Path,
+    *,
+    series: str,
+    frame: int | None,
+    repairs: Repairs,
+    force: bool,
+    on: Path | None = None,
+    segment: int = 0,
 ) -> list[str]:
     """Read ``source`` and write ``target``.
 
@@ -27,6 +36,7 @@ def convert(
         target: its ending, .nii, .nii.gz, .tif or .tiff, says what is written.
         series: which series, where the files hold several.
         frame: which image of a 4-D file, from 0.
+        repairs: of slices that are uneven or tilted.
         force: whether a file ``target`` may be replaced.
         on: a volume that ``source`` is a mask of; ``series`` and ``frame`` are of this volume then.
         segment: which segment of a DICOM segmentation, by its number; 0: the only one.
@@ -40,7 +50,8 @@ def convert(
     form = form_of(target)
     if not force:
         refuse_existing(target)
-    volume = read_in_worker(source_files(on or source), series=series, frame=frame, limits=parser_limits())
+    files = source_files(on or source)
+    volume = read_in_worker(files, series=series, frame=frame, repairs=repairs, limits=parser_limits())
     if on is not None:
         volume = _masked(volume, source, segment)
     stored = write_volume(volume, target, overwrite=force)
@@ -56,7 +67,7 @@ def _masked(volume: Volume, source: Path, segment: int) -> Volume:
     axes, (file, *others) = volume.source_axes, source_files(source)
     if others:
         raise InvalidInput("A mask is one file.")
-    mask = read_mask(file, shape=volume.shape, affine=volume.affine, source_axes=axes, segment=segment, run=run)
+    mask = read_mask(file, shape=volume.shape, affine=volume.affine, source_axes=axes, label=segment, run=run)
     plain = np.ones(volume.shape[0]), np.zeros(volume.shape[0])
     return replace(volume, voxels=mask.astype(np.uint8), slope=plain[0], intercept=plain[1])
 

@@ -15,6 +15,9 @@ app = typer.Typer(
     help="Segment a medical image volume from a few pen strokes. Research software, not a medical device.",
 )
 
+Resample = Annotated[bool, typer.Option("--resample", help="Fill missing and even out uneven slices; flagged for ever.")]
+Shear = Annotated[bool, typer.Option("--shear", help="Straighten tilted slices (gantry tilt); flagged for ever.")]
+
 
 def main() -> None:
     """Entry point. An error of ours is one sentence and exit status 2, never a traceback."""
@@ -82,6 +85,8 @@ def run(
     ] = None,
     series: Annotated[str, typer.Option(help="Which series, where the files hold several.")] = "",
     frame: Annotated[int | None, typer.Option(min=1, help="Which image of a 4-D file, from 1.")] = None,
+    resample: Resample = False,
+    shear: Shear = False,
     reference: Annotated[Path | None, typer.Option(help="Mask of the object, to compare with, in scripted runs.")] = None,
     out: Annotated[Path, typer.Option(help="Where a scripted run leaves its files.")] = Path("out"),
     store: Annotated[Path | None, typer.Option(help="Folder of the store; scripted runs use a temporary one.")] = None,
@@ -93,8 +98,10 @@ def run(
     """Start the services and the tablet on this machine, with a volume or a sample MRI."""
     from services.cli.run import Options, run_all
     from services.cli.source import Source
+    from services.formats.repair import Repairs
 
-    source = Source(path=volume, series=series, frame=None if frame is None else frame - 1)
+    number = None if frame is None else frame - 1
+    source = Source(path=volume, series=series, frame=number, repairs=Repairs(resample, shear))
     run_all(Options(source=source, reference=reference, out=out, store=store, scripted=scripted, size=size))
 
 
@@ -129,6 +136,8 @@ def convert(
     target: Annotated[Path, typer.Argument(metavar="OUT", help="File to write: .nii, .nii.gz, .tif or .tiff.")],
     series: Annotated[str, typer.Option(help="Which series, where the files hold several.")] = "",
     frame: Annotated[int | None, typer.Option(min=1, help="Which image of a 4-D file, from 1.")] = None,
+    resample: Resample = False,
+    shear: Shear = False,
     on: Annotated[
         Path | None, typer.Option("--source", help="The volume that IN is a mask of, such as the series of a DICOM-SEG.")
     ] = None,
@@ -138,9 +147,18 @@ def convert(
     """Write a volume, or a mask of it, as NIfTI or TIFF: the same voxels, at the same place where NIfTI is chosen."""
     from services.cli.convert import convert as convert_files
     from services.cli.words import tell
+    from services.formats.repair import Repairs
 
-    zero_based = None if frame is None else frame - 1
-    told = convert_files(source, target, series=series, frame=zero_based, force=force, on=on, segment=segment)
+    told = convert_files(
+        source,
+        target,
+        series=series,
+        frame=None if frame is None else frame - 1,
+        repairs=Repairs(resample, shear),
+        force=force,
+        on=on,
+        segment=segment,
+    )
     tell(told)
 
 
@@ -161,22 +179,67 @@ def reidentify(
 
 @app.command()
 def bench(
-    what: Annotated[Literal["strokes", "import"], typer.Argument(help="What to measure.")] = "strokes",
+    what: Annotated[
+        Literal["strokes", "import", "forest", "classifiers"], typer.Argument(help="What to measure.")
+    ] = "strokes",
     strokes: Annotated[int, typer.Option(min=3, help="Strokes to draw.")] = 15,
-    rounds: Annotated[int, typer.Option(min=1, help="Imports of each kind.")] = 7,
+    rounds: Annotated[int, typer.Option(min=1, help="Imports of each kind, or fits.")] = 7,
+    manifest: Annotated[Path | None, typer.Option(help="TOML file of volumes to compare classifiers on.")] = None,
     json: Annotated[Path | None, typer.Option(help="Write the figures to this file as well.")] = None,
+    plot: Annotated[Path | None, typer.Option(help="Write a PNG of the comparison of classifiers.")] = None,
 ) -> None:
-    """Measure speed as a ratio to the plain way in the same run: from a stroke to its mask, or of an import.
+    """Measure speed as a ratio to the plain way in the same run: from a stroke to its mask, of an import, or of the forest.
 
     The plain way of strokes is scikit-image's trainable segmentation of the sample MRI; that of an import is bare pydicom
-    or nibabel reading the same 512 × 512 × 200 voxels.
+    or nibabel reading the same 512 × 512 × 200 voxels; that of the forest is scikit-learn's on the same samples and cores.
+    Classifiers are compared by Dice and seconds on the same first strokes, on the sample MRI or on volumes of yours.
     """
-    from services.cli.bench import bench_imports, bench_strokes
+    from services.cli.bench import bench_classifiers, bench_forests, bench_imports, bench_strokes
 
     if what == "import":
         bench_imports(rounds, json)
+    elif what == "forest":
+        bench_forests(rounds, json)
+    elif what == "classifiers":
+        bench_classifiers(manifest, json, plot)
     else:
         bench_strokes(strokes, json)
+
+
+@app.command()
+def robot(
+    image: Annotated[Path | None, typer.Option(help="Volume: DICOM folder, NIfTI or TIFF.")] = None,
+    mask: Annotated[Path | None, typer.Option(help="What is to be found in it: NIfTI or TIFF on the same voxels.")] = None,
+    label: Annotated[int, typer.Option(min=0, help="The value in the mask that is searched; 0: all but zero.")] = 0,
+    manifest: Annotated[Path | None, typer.Option(help="TOML file of several volumes, instead of the three.")] = None,
+    preset: Annotated[str, typer.Option(help="How the service computes.")] = "paper",
+    corrections: Annotated[int, typer.Option(min=0, help="How often the clinician corrects.")] = 5,
+    seed: Annotated[list[int] | None, typer.Option(min=0, help="Of hand and forest; several times: several runs.")] = None,
+    variants: Annotated[bool, typer.Option("--variants", help="Other habits of the hand as well.")] = False,
+    server: Annotated[str, typer.Option(help="Address of services that run already; none: our own.")] = "",
+    json: Annotated[Path | None, typer.Option(help="Write every figure to this file.")] = None,
+    plot: Annotated[Path | None, typer.Option(help="Write a PNG: Dice against corrections and stroke pixels.")] = None,
+) -> None:
+    """Measure how few strokes a preset needs: a simulated clinician who knows the mask draws, and corrects.
+
+    It draws over the same contract as the tablet. On a server of yours the volumes stay, its annotations do not.
+    """
+    from services.cli.robot import Options, run_robot
+
+    options = Options(
+        image=image,
+        mask=mask,
+        label=label,
+        manifest=manifest,
+        preset=preset,
+        corrections=corrections,
+        seeds=tuple(dict.fromkeys(seed or [0])),
+        variants=variants,
+        server=server,
+        json=json,
+        plot=plot,
+    )
+    run_robot(options)
 
 
 @app.command()

@@ -95,7 +95,12 @@ def import_volume(client: Client, source: Source) -> volumes_pb2.Volume:
             progress.update(tasks[what], completed=done, total=total or None)
 
         return client.import_files(
-            source.files(), name=source.name, series=source.series, frame=source.frame, progress=show
+            source.files(),
+            name=source.name,
+            series=source.series,
+            frame=source.frame,
+            repairs=source.repairs,
+            progress=show,
         )
 
 

@@ -11,7 +11,7 @@ import queue
 import subprocess
 import threading
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -25,12 +25,20 @@ from skimage.filters import threshold_otsu
 from skimage.measure import label as connected
 
 from services.bench.client import Client
-from services.bench.clinician import Labelling, PenStroke, best_intensity_threshold, corrections, first_strokes
+from services.bench.clinician import (
+    Labelling,
+    PenStroke,
+    best_intensity_threshold,
+    best_seen,
+    corrections,
+    first_strokes,
+)
+from services.bench.habits import Habit
 from services.cli.children import peak_mib
 from services.cli.source import Source
 from services.core.errors import Reason, Unavailable
 from services.core.labels import BACKGROUND, OBJECT
-from services.core.mask import at_threshold, best_threshold, dice
+from services.core.mask import DEFAULT_THRESHOLD, dice
 from services.core.volume import Volume
 from services.formats.masks import read_mask
 from services.formats.read import read_volume
@@ -38,6 +46,9 @@ from services.formats.sample import reference_mask
 from services.formats.source import SourceFile, source_files
 
 CORRECTIONS = 1
+BRIEF = Habit(most=12)
+"""White matter has far more branches than anybody would care to watch being drawn."""
+EXCHANGED = Labelling(BACKGROUND, OBJECT)
 _ANSWER_SECONDS = 300.0
 _PLANES = {1: "axial", 2: "coronal", 3: "sagittal"}
 
@@ -61,14 +72,15 @@ class Task:
     Attributes:
         name: of the annotation and of the folder of its files.
         truth: ``(slices, rows, columns)`` bool, what the clinician looks for.
-        known: the truth is a reference, so that Dice means something.
-        exchanged: the object is drawn with the background's label and the other way round.
+        bare: how far the best threshold on the bare image gets; None where the truth is no reference, and Dice says
+            nothing.
+        labelling: what the labels mean, exchanged perhaps.
     """
 
     name: str
     truth: NDArray[np.bool_]
-    known: bool = True
-    exchanged: bool = False
+    bare: tuple[float, str] | None
+    labelling: Labelling = field(default_factory=Labelling)
 
 
 @dataclass
@@ -147,18 +159,16 @@ def run_script(desk: Desk, *, source: Source, reference: Path | None) -> None:
 
 def _tasks(volume: Volume, source: Source, reference: Path | None) -> list[Task]:
     if source.path is None:
-        white, grey = reference_mask("white"), reference_mask("grey")
-        return [
-            Task("White matter", white),
-            Task("Grey matter", grey),
-            Task("White matter, labels exchanged", white, exchanged=True),
-            Task("Grey matter, labels exchanged", grey, exchanged=True),
-        ]
-    if reference is not None:
+        truths = {"White matter": reference_mask("white"), "Grey matter": reference_mask("grey")}
+    elif reference is not None:
         files = source_files(reference)
         mask = read_mask(files[0], shape=volume.shape, affine=volume.affine, source_axes=volume.source_axes)
-        return [Task("Object", mask), Task("Object, labels exchanged", mask, exchanged=True)]
-    return [Task("Brightest region", _bright_region(volume), known=False)]
+        truths = {"Object": mask}
+    else:
+        return [Task("Brightest region", _bright_region(volume), None)]
+    intensities = np.stack([volume.intensity(index) for index in range(volume.shape[0])])
+    usual = [Task(name, truth, best_intensity_threshold(intensities, truth)) for name, truth in truths.items()]
+    return usual + [replace(task, name=f"{task.name}, labels exchanged", labelling=EXCHANGED) for task in usual]
 
 
 def _bright_region(volume: Volume) -> NDArray[np.bool_]:
@@ -178,9 +188,6 @@ def _segment(desk: Desk, hand: Hand, volume: Volume, task: Task) -> Outcome:
     out = desk.out / task.name.lower().replace(",", "").replace(" ", "-")
     out.mkdir(exist_ok=True)
     result = Outcome(task.name)
-    labelling = Labelling(BACKGROUND, OBJECT) if task.exchanged else Labelling()
-    # With the labels exchanged the tablet's mask is what the clinician does not look for.
-    target = ~task.truth if task.exchanged else task.truth
 
     def step(words: str, work: Callable[[], dict[str, Any]], picture: str) -> None:
         desk.console.print(f"  {words} … ", end="")
@@ -195,32 +202,28 @@ def _segment(desk: Desk, hand: Hand, volume: Volume, task: Task) -> Outcome:
 
     hand.do("new_annotation", name=task.name)
     hand.forget()
-    first = first_strokes(task.truth, volume.affine, labelling=labelling)
+    first = first_strokes(task.truth, volume.affine, labelling=task.labelling, habit=BRIEF)
     step(f"{len(first)} strokes on one slice", lambda: draw(first), "strokes")
     step("last stroke to mask of the visible slice", lambda: hand.do("wait_mask"), "mask")
     step("last stroke to the whole volume", lambda: hand.do("wait_volume"), "volume")
-    away = first[0].slice + 8
-    step("scroll 8 slices on", lambda: hand.choose("slice", slice=away), "scrolled")
-    levels = _probability(desk, volume)
-    threshold = best_threshold(levels, target).threshold
-    if task.known:
-        found = at_threshold(levels, threshold)
-        result.dice_first = dice(~found if task.exchanged else found, task.truth)
+    away = min(first[0].slice + 8, volume.shape[0] - 1)
+    step(f"scroll {away - first[0].slice} slices on", lambda: hand.choose("slice", slice=away), "scrolled")
+    if task.bare:
+        seen = best_seen(_probability(desk), task.truth, task.labelling)
+        result.dice_first = seen.dice
         for number in range(1, CORRECTIONS + 1):
-            shown = at_threshold(levels, threshold)
-            more = corrections(task.truth, ~shown if task.exchanged else shown, volume.affine, labelling=labelling)
+            more = corrections(task.truth, seen.mask, volume.affine, labelling=task.labelling, number=number, habit=BRIEF)
             if not more:
                 break
             words = f"correction {number}: {len(more)} strokes on another slice"
             step(words, lambda strokes=more: draw(strokes), f"correct-{number}")  # type: ignore[misc]
             step(f"correction {number} to its mask", lambda: hand.do("wait_mask"), f"corrected-{number}")
             hand.do("wait_volume")
-            levels = _probability(desk, volume)
-            threshold = best_threshold(levels, target).threshold
+            seen = best_seen(_probability(desk), task.truth, task.labelling)
+        result.threshold = seen.threshold
     else:
-        threshold = 128
-    result.threshold = int(threshold)
-    step(f"threshold to {threshold}", lambda: hand.do("threshold", value=result.threshold), "threshold")
+        result.threshold = DEFAULT_THRESHOLD
+    step(f"threshold to {result.threshold}", lambda: hand.do("threshold", value=result.threshold), "threshold")
     step("save", lambda: hand.do("save"), "saved")
     _keep_files(desk, out)
     _measure(result, volume, task, out)
@@ -236,7 +239,7 @@ def _draw(hand: Hand, stroke: PenStroke) -> float:
     return float(hand.do("stroke", x=list(stroke.x), y=list(stroke.y))["ms"])
 
 
-def _probability(desk: Desk, volume: Volume) -> NDArray[np.uint8]:
+def _probability(desk: Desk) -> NDArray[np.uint8]:
     """The probability as it is now, by the services' own export."""
     annotation = desk.client.annotations(desk.volume.volume_id)[0]
     _, data = desk.client.export(annotation.annotation_id, "probability", "tiff")
@@ -262,12 +265,11 @@ def _measure(result: Outcome, volume: Volume, task: Task, out: Path) -> None:
     """Figures from the saved files alone."""
     source = SourceFile("mask.nii.gz", out / "mask.nii.gz")
     mask = read_mask(source, shape=volume.shape, affine=volume.affine, source_axes=volume.source_axes)
-    found = ~mask if task.exchanged else mask
+    found = ~mask if task.labelling.exchanged else mask
     result.object_ml = float(found.sum()) * volume.voxel_ml
-    if task.known:
+    if task.bare:
         result.dice = dice(found, task.truth)
-        intensities = np.stack([volume.intensity(index) for index in range(volume.shape[0])])
-        result.dice_intensity, result.intensity_rule = best_intensity_threshold(intensities, task.truth)
+        result.dice_intensity, result.intensity_rule = task.bare
 
 
 def _report(desk: Desk, outcomes: list[Outcome]) -> None:

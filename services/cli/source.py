@@ -7,6 +7,7 @@ from pathlib import Path
 
 from services.core.volume import Volume
 from services.formats.read import read_volume
+from services.formats.repair import NO_REPAIRS, Repairs
 from services.formats.sample import sample_volume
 from services.formats.source import SourceFile, source_files
 
@@ -19,11 +20,13 @@ class Source:
         path: a file or a folder; None: the sample MRI.
         series: which series, where the files hold several.
         frame: which image of a 4-D file, from 0; None: there is only one.
+        repairs: of slices that are uneven or tilted.
     """
 
     path: Path | None
     series: str = ""
     frame: int | None = None
+    repairs: Repairs = NO_REPAIRS
 
     @property
     def name(self) -> str:
@@ -36,4 +39,4 @@ class Source:
 
     def read(self) -> Volume:
         """The volume as the services read it. Raises: CalqueError."""
-        return read_volume(self.files(), series=self.series, frame=self.frame)
+        return read_volume(self.files(), series=self.series, frame=self.frame, repairs=self.repairs)

@@ -1,14 +1,15 @@
-"""The forest of the paper's Table I: fitted by scikit-learn, kept as plain arrays, asked by a loop over bytes.
+"""The forest of the paper's Table I: fitted to bytes, kept as plain arrays, asked by a loop over bytes.
 
 Trees are binary: a pixel goes left when its feature's level is at most the node's threshold. All trees' nodes stand in one
 list, parents before children, the right child behind the left one; a leaf's children are itself. The probability of a label
-is the mean over the trees of the label's fraction among the training samples in the pixel's leaf, as
-``RandomForestClassifier.predict_proba`` has it.
+is the mean over the trees of the label's fraction among the training samples in the pixel's leaf, as scikit-learn's
+``RandomForestClassifier.predict_proba`` has it. `services.core.growing` grows the trees.
 """
 
 from __future__ import annotations
 
 import io
+import math
 import zipfile
 from dataclasses import dataclass, field, fields
 from typing import Any
@@ -16,10 +17,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from services.core.bits import bytes_above, eight_bytes, lowest_bit
 from services.core.compiled import compiled
 from services.core.errors import ChoiceNeeded, Corrupt, Reason
+from services.core.growing import LEAF, grow
 
-ENGINE = "1"
+ENGINE = "2"
 """Version of features and forest together: the same engine, volume, log, preset and seed give the same bytes."""
 TREES = 50
 DEPTH = 50
@@ -27,13 +30,14 @@ MOST_PER_CLASS = 10_000
 """No class is resampled to more samples than this, so that an imported mask does not make the forest slow."""
 
 _FORMAT = 1
-_LEAF = np.uint8(255)
-_BLOCK = 2048
 # A packed node: left child, feature and threshold in one word.
 _LEFT = np.uint64(24)
 _FEATURE = np.uint64(8)
 _FEATURE_BITS = np.uint64(65535)
 _THRESHOLD_BITS = np.uint64(255)
+_ONE = np.uint64(1)
+_TILE = np.uint64(6)  # 64 pixels
+_NOBODY, _EVERYONE = np.uint64(0), np.uint64((1 << 64) - 1)
 
 Level = NDArray[np.uint8]
 
@@ -50,7 +54,7 @@ class Forest:
         threshold: ``(nodes,)`` uint8; 255 at a leaf.
         left: ``(nodes,)`` uint32, the left child; a leaf's own number.
         fractions: ``(nodes, k)`` float32, fraction of each class among a leaf's samples; 0 elsewhere.
-        out_of_bag: share of the resampled training samples that the trees which did not see them label rightly, 0 to 1.
+        out_of_bag: share of the resampled training samples that the trees which did not draw them label rightly, 0 to 1.
             It flatters: neighbouring voxels resemble each other, and a small class repeats its samples.
 
     Raises:
@@ -75,8 +79,10 @@ class Forest:
         object.__setattr__(self, "_packed", packed)
 
 
-def fit(samples: Level, labels: Level, *, seed: int, threads: int = 1) -> Forest:
-    """Fit the forest of Table I.
+def fit(
+    samples: Level, labels: Level, *, seed: int, threads: int = 1, weights: NDArray[np.floating[Any]] | None = None
+) -> Forest:
+    """Fit the forest of Table I: 50 trees, 50 deep, Gini, √features tried at a node, bootstrap, out-of-bag score.
 
     The same samples in the same order with the same seed give the same forest, whatever the number of threads. The classes
     are resampled to equal size first (see `balanced`).
@@ -86,36 +92,50 @@ def fit(samples: Level, labels: Level, *, seed: int, threads: int = 1) -> Forest
         labels: ``(n,)`` uint8, none of them 0.
         seed: 0 to 2³² − 1.
         threads: that fit trees.
+        weights: ``(n,)``, how often a sample is taken in proportion to the others of its class; 0: it is left out. None:
+            all alike. Trees grow until they are pure, so a weight in the impurity alone would hardly count.
 
     Raises:
         ChoiceNeeded: there are not two labels to tell apart.
     """
-    from sklearn.ensemble import RandomForestClassifier  # takes seconds to import
-
-    chosen = balanced(labels, seed)
-    classifier = RandomForestClassifier(
-        n_estimators=TREES,
-        max_depth=DEPTH,
-        criterion="gini",
-        max_features="sqrt",
-        bootstrap=True,
-        oob_score=True,
-        random_state=seed,
-        n_jobs=threads,
+    if weights is not None:
+        kept = ~(weights <= 0)  # what is not a number stays, to be refused
+        samples, labels, weights = samples[kept], labels[kept], weights[kept]
+    chosen = balanced(labels, seed, weights)
+    classes, kinds = np.unique(labels, return_inverse=True)
+    grown = grow(
+        samples,
+        kinds.astype(np.uint8),
+        chosen,
+        trees=TREES,
+        depth=DEPTH,
+        tries=math.isqrt(samples.shape[1]),
+        seed=seed,
+        threads=threads,
     )
-    classifier.fit(samples[chosen].astype(np.float32), labels[chosen])
-    return from_scikit_learn(classifier)
+    return Forest(
+        features=samples.shape[1],
+        classes=classes,
+        roots=grown.roots,
+        feature=grown.feature,
+        threshold=grown.threshold,
+        left=grown.left,
+        fractions=grown.fractions,
+        out_of_bag=grown.out_of_bag,
+    )
 
 
-def balanced(labels: Level, seed: int) -> NDArray[np.int64]:
+def balanced(labels: Level, seed: int, weights: NDArray[np.floating[Any]] | None = None) -> NDArray[np.int64]:
     """Which samples to fit on, so that every class has the same size.
 
-    The size is that of the largest class, but at most `MOST_PER_CLASS`. A larger class is thinned out; of a smaller one all
-    samples are taken as often as they fit whole, and the rest of the places is drawn without repetition.
+    The size is that of the largest class, but at most `MOST_PER_CLASS`. Each sample is taken as often as its share of that
+    size says, rounded down or up at random so that the size is met (systematic resampling). Without weights a larger class
+    is thus thinned out, and of a smaller one all samples are taken equally often but for one.
 
     Args:
         labels: ``(n,)`` uint8.
         seed: 0 to 2³² − 1.
+        weights: ``(n,)``, finite and above 0; None: all alike.
 
     Returns:
         Indices into ``labels``, ascending.
@@ -127,52 +147,24 @@ def balanced(labels: Level, seed: int) -> NDArray[np.int64]:
     classes = np.flatnonzero(sizes)
     if len(classes) < 2:
         raise ChoiceNeeded("Draw on the object and on the background first.", Reason.NOT_SEGMENTED)
+    if weights is None:
+        weights = np.ones(len(labels))
+    elif not (np.isfinite(weights) & (weights > 0)).all():
+        raise ValueError("A weight is a finite number.")
     size = min(int(sizes.max()), MOST_PER_CLASS)
     # The legacy generator's stream is frozen, that of newer generators may change with numpy.
     random = np.random.RandomState(seed)
-    chosen: list[NDArray[np.int64]] = []
+    times = np.zeros(len(labels), dtype=np.int64)
     for label in classes:
-        own = np.flatnonzero(labels == label)
-        whole, rest = divmod(size, len(own))
-        chosen += [own] * whole + [random.permutation(own)[:rest]]
-    return np.sort(np.concatenate(chosen))
-
-
-def from_scikit_learn(classifier: object) -> Forest:
-    """A fitted ``RandomForestClassifier`` of uint8 samples, as plain arrays."""
-    trees = [tree.tree_ for tree in classifier.estimators_]  # type: ignore[attr-defined]
-    starts = np.cumsum([0] + [tree.node_count for tree in trees])
-    feature, threshold, left, fractions = [], [], [], []
-    for start, tree in zip(starts, trees):
-        order = _breadth_first(tree.children_left, tree.children_right)
-        place = np.empty_like(order)
-        place[order] = np.arange(len(order))
-        leaf = tree.children_left[order] < 0
-        feature.append(np.where(leaf, 0, tree.feature[order]))
-        threshold.append(np.where(leaf, _LEAF, np.floor(np.clip(tree.threshold[order], 0, 254))))
-        left.append(start + np.where(leaf, np.arange(len(order)), place[tree.children_left[order]]))
-        value = tree.value[order, 0, :]
-        fractions.append(np.where(leaf[:, None], value / value.sum(axis=1, keepdims=True), 0.0))
-    return Forest(
-        features=int(classifier.n_features_in_),  # type: ignore[attr-defined]
-        classes=np.asarray(classifier.classes_, dtype=np.uint8),  # type: ignore[attr-defined]
-        roots=starts[:-1].astype(np.uint32),
-        feature=np.concatenate(feature).astype(np.uint16),
-        threshold=np.concatenate(threshold).astype(np.uint8),
-        left=np.concatenate(left).astype(np.uint32),
-        fractions=np.concatenate(fractions).astype(np.float32),
-        out_of_bag=float(getattr(classifier, "oob_score_", float("nan"))),
-    )
-
-
-def _breadth_first(left: NDArray[np.int64], right: NDArray[np.int64]) -> NDArray[np.int64]:
-    """Nodes of one tree level by level, siblings side by side."""
-    levels = [np.zeros(1, dtype=np.int64)]
-    while True:
-        inner = levels[-1][left[levels[-1]] >= 0]
-        if not inner.size:
-            return np.concatenate(levels)
-        levels.append(np.stack([left[inner], right[inner]], axis=1).ravel())
+        own = random.permutation(np.flatnonzero(labels == label))
+        total = np.cumsum(weights[own], dtype=np.float64)[-1]  # in this order on every machine
+        share = weights[own] * (size / total)
+        whole = np.floor(share)
+        rest = size - whole.sum()
+        taken = np.minimum(np.floor(np.cumsum(share - whole) + random.random_sample()), rest)
+        taken[-1] = rest
+        times[own] = whole + np.diff(taken, prepend=0.0)
+    return np.repeat(np.arange(len(labels)), times)
 
 
 def predict(forest: Forest, features: Level, label: int) -> NDArray[np.float32]:
@@ -192,9 +184,12 @@ def predict(forest: Forest, features: Level, label: int) -> NDArray[np.float32]:
         raise ValueError(f"The forest asks for {forest.features} features, not {len(features)}.")
     if not known.size:
         return np.zeros(rest, dtype=np.float32)
-    pixels = np.ascontiguousarray(features).reshape(len(features), -1)
+    # As an image where it is one: what lies close together is asked together.
+    columns = rest[-1] if rest else 1
+    pixels = np.ascontiguousarray(features).reshape(len(features), math.prod(rest[:-1]), columns)
     leaves = np.ascontiguousarray(forest.fractions[:, known[0]])
-    return _mean_of_leaves(forest._packed, forest.roots, leaves, pixels).reshape(rest)
+    tall = 8 if pixels.shape[1] > 4 else 1
+    return _mean_of_leaves(forest._packed, forest.roots, leaves, pixels, tall).reshape(rest)
 
 
 def predict_levels(forest: Forest, features: Level, label: int) -> Level:
@@ -204,96 +199,104 @@ def predict_levels(forest: Forest, features: Level, label: int) -> Level:
 
 
 @compiled
-def _step(packed: NDArray[np.uint64], block: Level, pixel: np.uint64, node: np.uint64) -> np.uint64:
-    """The packed node below a packed node, for the pixel whose levels start at ``pixel``; a leaf itself below a leaf."""
-    level = block[pixel + ((node >> _FEATURE) & _FEATURE_BITS)]
-    below: np.uint64 = packed[(node >> _LEFT) + np.uint64(np.uint64(level) > (node & _THRESHOLD_BITS))]
-    return below
+def _mean_of_leaves(
+    packed: NDArray[np.uint64], roots: NDArray[np.uint32], leaves: NDArray[np.float32], pixels: Level, tall: int
+) -> NDArray[np.float32]:
+    """Mean over the trees of the value of each pixel's leaf, ``(rows, columns)``.
 
-
-@compiled
-def _fill(block: Level, place: NDArray[np.int64], pixels: Level, first: int, size: int) -> int:
-    """Put each pixel's levels side by side, a run of equal pixels once; returns how many differ.
+    Neighbours mostly go the same way, so 64 of them walk down a tree together, as a bit each of a word: where they part,
+    one half waits. Leaves of a single class, as most are, add to counters that hold a binary digit of all pixels in a word.
 
     Args:
-        block: to be filled, pixel after pixel.
-        place: ``(n,)``, to be filled: which of the block's pixels a pixel is.
-        pixels: ``(features, n)``.
-        first, size: which pixels.
+        packed, roots: the trees.
+        leaves: ``(nodes,)``, value of each leaf, 0 to 1.
+        pixels: ``(features, rows, columns)``.
+        tall: rows of a tile of 64 pixels.
     """
-    width = len(pixels)
-    for f in range(width):
-        row = pixels[f, first : first + size]
-        for p in range(size):
-            block[p * width + f] = row[p]
-    different = 0
-    for p in range(size):
-        new = p == 0
-        for f in range(width):
-            if new:
-                break
-            new = block[(different - 1) * width + f] != block[p * width + f]
-        if new:
-            for f in range(width):
-                block[different * width + f] = block[p * width + f]
-            different += 1
-        place[p] = different - 1
-    return different
+    features, rows, columns = pixels.shape
+    wide = 64 // tall
+    out = np.empty((rows, columns), dtype=np.float32)
+    tile = np.empty(64 * features, dtype=np.uint8)
+    nodes, waiting = np.empty(64, dtype=np.uint64), np.empty(64, dtype=np.uint64)
+    digits, sums = np.empty(32, dtype=np.uint64), np.empty(64, dtype=np.float64)
+    for top in range(0, rows, tall):
+        for left in range(0, columns, wide):
+            _fill(tile, pixels, top, left, tall)
+            digits[:] = 0
+            sums[:] = 0.0
+            for root in roots:
+                nodes[0], waiting[0] = root, _EVERYONE
+                height = 1  # what waits has pixels that nothing else has, so 64 places are enough
+                while height > 0:
+                    height -= 1
+                    node, here = nodes[height], waiting[height]
+                    below = packed[node] >> _LEFT
+                    while below != node:
+                        word = packed[node]
+                        place = ((word >> _FEATURE) & _FEATURE_BITS) << _TILE
+                        right = here & bytes_above(tile, place, np.uint8(word & _THRESHOLD_BITS))
+                        if right == _NOBODY:
+                            node = below
+                        elif right == here:
+                            node = below + _ONE
+                        else:
+                            nodes[height], waiting[height] = below + _ONE, right
+                            height += 1
+                            here &= ~right
+                            node = below
+                        below = packed[node] >> _LEFT
+                    _add(digits, sums, here, leaves[node])
+            _read(digits, len(roots), sums)
+            for row in range(top, min(top + tall, rows)):
+                for column in range(left, min(left + wide, columns)):
+                    out[row, column] = sums[(row - top) * wide + column - left] / len(roots)
+    return out
 
 
 @compiled
-def _mean_of_leaves(
-    packed: NDArray[np.uint64], roots: NDArray[np.uint32], leaves: NDArray[np.float32], pixels: Level
-) -> NDArray[np.float32]:
-    """Mean over the trees of the value of each pixel's leaf, ``(n,)``.
+def _fill(tile: Level, pixels: Level, top: int, left: int, tall: int) -> None:
+    """Copy 64 pixels, feature after feature; beyond the image its last row and column are repeated."""
+    features, rows, columns = pixels.shape
+    wide = 64 // tall
+    flat, words = pixels.reshape(-1), tile.view(np.uint64)
+    if left + wide <= columns:
+        for feature in range(features):
+            for eight in range(8):
+                row = min(top + 8 * eight // wide, rows - 1)
+                first = (feature * rows + row) * columns + left + 8 * eight % wide
+                words[8 * feature + eight] = eight_bytes(flat, np.uint64(first))
+    else:
+        for feature in range(features):
+            for row in range(tall):
+                line = pixels[feature, min(top + row, rows - 1)]
+                for column in range(wide):
+                    tile[64 * feature + wide * row + column] = line[min(left + column, columns - 1)]
 
-    A block of pixels stays in a fast cache while tree after tree is asked. Eight pixels walk down a tree at once, because
-    each step waits for the memory of the last; they have names, not places in an array, to stay in registers.
-    """
-    count = pixels.shape[1]
-    w = np.uint64(len(pixels))
-    out = np.empty(count, dtype=np.float32)
-    block = np.zeros((_BLOCK + 8) * len(pixels), dtype=np.uint8)
-    sums = np.empty(_BLOCK + 8, dtype=np.float64)
-    place = np.empty(_BLOCK, dtype=np.int64)
-    for first in range(0, count, _BLOCK):
-        size = min(_BLOCK, count - first)
-        different = _fill(block, place, pixels, first, size)
-        sums[:] = 0.0
-        for root in roots:
-            for p in range(0, different, 8):
-                p0 = np.uint64(p) * w
-                p1 = p0 + w
-                p2 = p1 + w
-                p3 = p2 + w
-                p4 = p3 + w
-                p5 = p4 + w
-                p6 = p5 + w
-                p7 = p6 + w
-                n0 = n1 = n2 = n3 = n4 = n5 = n6 = n7 = packed[root]
-                moved = True
-                while moved:
-                    m0, m1 = _step(packed, block, p0, n0), _step(packed, block, p1, n1)
-                    m2, m3 = _step(packed, block, p2, n2), _step(packed, block, p3, n3)
-                    m4, m5 = _step(packed, block, p4, n4), _step(packed, block, p5, n5)
-                    m6, m7 = _step(packed, block, p6, n6), _step(packed, block, p7, n7)
-                    n0, n1 = _step(packed, block, p0, m0), _step(packed, block, p1, m1)
-                    n2, n3 = _step(packed, block, p2, m2), _step(packed, block, p3, m3)
-                    n4, n5 = _step(packed, block, p4, m4), _step(packed, block, p5, m5)
-                    n6, n7 = _step(packed, block, p6, m6), _step(packed, block, p7, m7)
-                    last = (m0 ^ n0) | (m1 ^ n1) | (m2 ^ n2) | (m3 ^ n3) | (m4 ^ n4) | (m5 ^ n5) | (m6 ^ n6) | (m7 ^ n7)
-                    moved = last != np.uint64(0)
-                sums[p] += leaves[n0 >> _LEFT]
-                sums[p + 1] += leaves[n1 >> _LEFT]
-                sums[p + 2] += leaves[n2 >> _LEFT]
-                sums[p + 3] += leaves[n3 >> _LEFT]
-                sums[p + 4] += leaves[n4 >> _LEFT]
-                sums[p + 5] += leaves[n5 >> _LEFT]
-                sums[p + 6] += leaves[n6 >> _LEFT]
-                sums[p + 7] += leaves[n7 >> _LEFT]
-        for p in range(size):
-            out[first + p] = sums[place[p]] / len(roots)
-    return out
+
+@compiled
+def _add(digits: NDArray[np.uint64], sums: NDArray[np.float64], pixels: np.uint64, value: float) -> None:
+    """Add a leaf's value for each pixel whose bit is set."""
+    if value == 1.0:
+        digit = 0
+        while pixels:
+            carried = digits[digit] & pixels
+            digits[digit] ^= pixels
+            pixels = carried
+            digit += 1
+    elif value > 0.0:
+        while pixels:
+            sums[lowest_bit(pixels)] += value
+            pixels &= pixels - _ONE
+
+
+@compiled
+def _read(digits: NDArray[np.uint64], most: int, sums: NDArray[np.float64]) -> None:
+    """Add to each pixel's sum its count, at most ``most``."""
+    digit = 0
+    while most >> digit:
+        for pixel in range(64):
+            sums[pixel] += np.float64(((digits[digit] >> np.uint64(pixel)) & _ONE) << np.uint64(digit))
+        digit += 1
 
 
 def forest_bytes(forest: Forest) -> bytes:
@@ -343,7 +346,7 @@ def _check(forest: Forest) -> None:
         and len(forest.roots) > 0
         and bool((forest.roots < nodes).all())
         and bool((forest.feature < forest.features).all())
-        and bool(((left > number) & (left + 1 < nodes) | leaf & (forest.threshold == _LEAF)).all())
+        and bool(((left > number) & (left + 1 < nodes) | leaf & (forest.threshold == LEAF)).all())
         and bool((np.diff(forest.classes.astype(np.int64)) > 0).all())
     )
     if not sound:

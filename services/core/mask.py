@@ -12,6 +12,9 @@ from numpy.typing import NDArray
 
 from services.core.errors import InvalidInput
 
+DEFAULT_THRESHOLD = 128
+"""An object is where its probability is above one half."""
+
 Level = NDArray[np.uint8]
 Mask = NDArray[np.bool_]
 

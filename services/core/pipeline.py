@@ -147,7 +147,7 @@ def plane_levels(
 
 
 def warm_up() -> None:
-    """Load what takes seconds the first time (scikit-learn; compiled loops, or compile them), so that no stroke waits."""
+    """Load the compiled loops, or compile them, which takes seconds the first time, so that no stroke waits."""
     ramp = np.arange(2 * 24 * 24, dtype=np.uint16).reshape(2, 24, 24)
     labels = np.zeros(ramp.shape, dtype=np.uint8)
     labels[0, 4], labels[0, 20] = 1, 2

@@ -15,7 +15,7 @@ from contextlib import contextmanager
 from pathlib import Path, PurePosixPath
 from typing import IO
 
-from services.core.errors import InvalidInput, Reason, TooLarge
+from services.core.errors import CalqueError, InvalidInput, Reason, TooLarge
 from services.formats.scratch import scratch_folder
 from services.formats.source import MAX_FILES, MAX_RATIO, SMALL_BYTES, SourceFile, check_names, short_name, truncated
 
@@ -34,7 +34,7 @@ def is_zip(head: bytes) -> bool:
 @contextmanager
 def unpacked(
     files: Sequence[SourceFile], zips: Sequence[SourceFile], gzips: Sequence[SourceFile]
-) -> Iterator[list[SourceFile]]:
+) -> Iterator[tuple[list[SourceFile], list[tuple[str, CalqueError]]]]:
     """The files of an import with archives replaced by what they hold, as long as the context lasts.
 
     Args:
@@ -42,27 +42,29 @@ def unpacked(
         zips: those that are zip archives.
         gzips: those that are single packed files.
 
-    Raises:
-        InvalidInput: an archive is damaged, locked, or holds links, archives or names that lead out of it.
-        TooLarge: it unpacks to more than is allowed.
+    Returns:
+        The files, and the names of the archives of which nothing is taken, each with the reason: InvalidInput, it is
+        damaged, locked, or holds links, archives or names that cannot be; TooLarge, it unpacks to more than is allowed.
     """
     if not zips and not gzips:
-        yield list(files)
+        yield list(files), []
         return
     with scratch_folder() as folder:
         room = _Room(folder)
         found: list[SourceFile] = []
+        damaged: list[tuple[str, CalqueError]] = []
+        packed = {*zips, *gzips}
         for file in files:
-            if file in zips:
-                found += _unzip(file, room)
-            elif file in gzips:
-                with _refusing(file), gzip.open(file.path) as stream:
-                    name = file.name[:-3] if file.name.lower().endswith(".gz") and len(file.name) > 3 else file.name
-                    found.append(SourceFile(name, room.keep(file, stream)))
-            else:
+            if file not in packed:
                 found.append(file)
-        check_names(found)
-        yield found
+                continue
+            try:
+                held = _unzip(file, room) if file in zips else _ungzip(file, room)
+                check_names(held)
+                found += held
+            except CalqueError as error:
+                damaged.append((file.name, error))
+        yield found, damaged
 
 
 class _Room:
@@ -94,6 +96,12 @@ class _Room:
                     raise TooLarge(f"The archive {short_name(archive.name)} unpacks to more than is allowed.")
                 out.write(chunk)
         return path
+
+
+def _ungzip(file: SourceFile, room: _Room) -> list[SourceFile]:
+    with _refusing(file), gzip.open(file.path) as stream:
+        name = file.name[:-3] if file.name.lower().endswith(".gz") and len(file.name) > 3 else file.name
+        return [SourceFile(name, room.keep(file, stream))]
 
 
 def _unzip(file: SourceFile, room: _Room) -> list[SourceFile]:

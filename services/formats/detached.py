@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
 
+from services.core.errors import CalqueError
 from services.formats import metaimage, nrrd
 from services.formats.grid import beside
 from services.formats.metaimage import is_metaimage
@@ -15,14 +17,11 @@ _HEAD = 1024
 
 
 def voxel_files(headers: Sequence[SourceFile], files: Sequence[SourceFile]) -> list[SourceFile]:
-    """The files that some headers name for their voxels.
-
-    Raises:
-        InvalidInput: a header is damaged, names a file outside of its folder, or one that is not there.
-    """
+    """The files that some headers name for their voxels. A header that is damaged, or names a file that is not there or
+    outside of its folder, has none: it is refused when it is read."""
     found: list[SourceFile] = []
     for header in headers:
-        with refusing(header.name):
+        with suppress(CalqueError), refusing(header.name):
             if name := _name(header):
                 found.append(beside(header, name, files))
     return found

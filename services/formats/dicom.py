@@ -16,13 +16,14 @@ import numpy as np
 import pydicom
 from numpy.typing import NDArray
 
-from services.core.errors import Choice, ChoiceNeeded, InvalidInput, Reason
+from services.core.errors import CalqueError, Choice, ChoiceNeeded, InvalidInput, Reason
 from services.core.source import SourceSeries
 from services.core.volume import VOXEL_DTYPES, Affine, Volume
+from services.formats.dicom_broken import Broken, broken_file, spoilt
 from services.formats.dicom_geometry import Placed, check_orientation, stack
-from services.formats.dicom_header import Image, read_images
+from services.formats.dicom_header import Found, Image, read_images
 from services.formats.dicom_pixels import stored_frames
-from services.formats.repair import NO_REPAIRS, Repairs, repaired
+from services.formats.repair import NO_REPAIRS, Repair, Repairs, repaired
 from services.formats.room import Plan, Room
 from services.formats.source import (
     MAX_CHOICES,
@@ -54,6 +55,10 @@ class Series:
         words += ["localizer"] if one.kind == "LOCALIZER" else ["derived"] if one.kind == "DERIVED" else []
         return f"{self.id} ({', '.join(words)})"
 
+    def names(self, files: Sequence[SourceFile]) -> list[str]:
+        """The user's names of its files, each once."""
+        return [files[number].name for number in dict.fromkeys(image.file for image in self.images)]
+
 
 def read_dicom(
     files: Sequence[SourceFile],
@@ -61,6 +66,7 @@ def read_dicom(
     frame: int | None = None,
     progress: Progress | None = None,
     repairs: Repairs = NO_REPAIRS,
+    remains: Sequence[tuple[str, CalqueError]] = (),
     room: Room | None = None,
 ) -> Volume:
     """Read one series.
@@ -71,6 +77,7 @@ def read_dicom(
         frame: which image where several lie at each place (times, echoes), from 0.
         progress: called with files looked at and files in all, then with slices read and slices in all.
         repairs: of a stack that would be refused otherwise.
+        remains: names of files that may have been slices but cannot be read, and why.
         room: where the voxels go; what is repaired goes elsewhere.
 
     Returns:
@@ -80,46 +87,21 @@ def read_dicom(
     Raises:
         InvalidInput, ChoiceNeeded, TooLarge: see ``services.core.errors.Reason``.
     """
-    images: list[Image] = []
-    skipped: list[str] = []
-    warnings: set[str] = set()
-    named: set[str] = set()  # by the directory of a disc
-    for done, file in enumerate(files, 1):
-        with refusing(file.name):
-            found = read_images(file, done - 1)
-        images += found.images
-        warnings |= set(found.warnings)
-        if not found.images:
-            skipped.append(found.what)
-        folder = PurePosixPath(file.name).parent
-        named |= {(folder.joinpath(*parts)).as_posix() for parts in found.names}
-        if progress:
-            progress(done, len(files))
-    if not images and named:
-        raise InvalidInput(
-            f"The file {short_name(files[0].name)} is the directory of a disc, which holds no image itself; "
-            "import the whole disc.",
-            Reason.FILE_NOT_AN_IMAGE,
-        )
-    if not images:
-        raise InvalidInput(
-            f"There is no image in {short_name(files[0].name)}{' and the others' if len(files) > 1 else ''}, "
-            f"only: {', '.join(sorted(set(skipped))[:5])}.",
-            Reason.FILE_NOT_AN_IMAGE,
-        )
-    if absent := named - {file.name for file in files}:
-        warnings.add(f"The directory of the disc names {len(absent)} files that were not among those imported.")
-    if skipped:
-        warnings.add(f"Objects that are no images were skipped: {len(skipped)} ({', '.join(sorted(set(skipped))[:5])}).")
-
-    chosen = _choose(group(images), series)
-    for image in chosen.images:
-        _check_grey(files[image.file], image)
-        if image.broken:
-            raise image.broken
-    placed = [_place(files[image.file], image) for image in chosen.images]
-    check_orientation(placed[0].orientation, placed[0].name)
-    slices, affine, repair = stack(placed, frame, chosen.images[0].thickness_mm or 1.0, repairs)
+    found = read_headers(files, remains, progress)
+    if not found.images:
+        raise found.broken[0].error if found.broken else no_image(files, found)
+    candidates = group(found.images)
+    chosen = _choose(candidates, series)
+    missing = spoilt(found.broken, [(c.images[0].series, c.names(files)) for c in candidates])[candidates.index(chosen)]
+    if missing is not None:
+        raise missing
+    warnings = set(found.warnings)
+    if found.skipped:
+        kinds = ", ".join(sorted(set(found.skipped))[:5])
+        warnings.add(f"Objects that are no images were skipped: {len(found.skipped)} ({kinds}).")
+    if found.broken:
+        warnings.add(f"Files of other series that cannot be read were left out: {len(found.broken)}.")
+    slices, affine, repair = planned(files, chosen, frame, repairs)
     if len(slices) == 1:
         warnings.add("There is one slice only; its thickness is taken for the distance of slices.")
     warnings |= {sentence for image in chosen.images for sentence in image.shows}
@@ -131,6 +113,80 @@ def read_dicom(
     place = room if room is not None and repair is None else Room()
     volume = _volume(files, ordered, affine, sorted(warnings), progress, place)
     return volume if repair is None else repaired(volume, repair, files[ordered[0].file].name)
+
+
+@dataclass(frozen=True)
+class Headers:
+    """What the headers of some files say.
+
+    Attributes:
+        images: of all series.
+        broken: files that cannot be read.
+        skipped: what each object that is no image is.
+        warnings: what was noticed.
+        disc: whether a directory names files.
+    """
+
+    images: list[Image]
+    broken: list[Broken]
+    skipped: list[str]
+    warnings: frozenset[str]
+    disc: bool
+
+
+def read_headers(
+    files: Sequence[SourceFile], remains: Sequence[tuple[str, CalqueError]] = (), progress: Progress | None = None
+) -> Headers:
+    """Read all headers; a file that cannot be read does not stop it."""
+    images: list[Image] = []
+    broken: list[Broken] = []
+    skipped: list[str] = []
+    warnings: set[str] = set()
+    named: set[str] = set()  # by the directory of a disc
+    for done, file in enumerate(files, 1):
+        try:
+            with refusing(file.name):
+                found = read_images(file, done - 1)
+        except CalqueError as error:
+            broken.append(broken_file(file, error))
+            found = Found(what="file that cannot be read")
+        else:
+            if not found.images:
+                skipped.append(found.what)
+        images += found.images
+        warnings |= set(found.warnings)
+        folder = PurePosixPath(file.name).parent
+        named |= {(folder.joinpath(*parts)).as_posix() for parts in found.names}
+        if progress:
+            progress(done, len(files))
+    broken += [Broken(name, error) for name, error in remains]
+    if absent := named - {file.name for file in files}:
+        warnings.add(f"The directory of the disc names {len(absent)} files that were not among those imported.")
+    return Headers(images, broken, skipped, frozenset(warnings), bool(named))
+
+
+def no_image(files: Sequence[SourceFile], found: Headers) -> InvalidInput:
+    """The error for files that are objects but no images."""
+    first = short_name(files[0].name)
+    if found.disc:
+        told = f"The file {first} is the directory of a disc, which holds no image itself; import the whole disc."
+    else:
+        also, kinds = " and the others" if len(files) > 1 else "", ", ".join(sorted(set(found.skipped))[:5])
+        told = f"There is no image in {first}{also}, only: {kinds}."
+    return InvalidInput(told, Reason.FILE_NOT_AN_IMAGE)
+
+
+def planned(
+    files: Sequence[SourceFile], series: Series, frame: int | None, repairs: Repairs
+) -> tuple[list[Placed], Affine, Repair | None]:
+    """How a series makes a stack, before any pixel is read: see `stack`. Raises: InvalidInput, ChoiceNeeded."""
+    for image in series.images:
+        _check_grey(files[image.file], image)
+        if image.broken:
+            raise image.broken
+    placed = [_place(files[image.file], image) for image in series.images]
+    check_orientation(placed[0].orientation, placed[0].name)
+    return stack(placed, frame, series.images[0].thickness_mm or 1.0, repairs)
 
 
 def group(images: Sequence[Image]) -> list[Series]:

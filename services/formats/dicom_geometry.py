@@ -178,7 +178,8 @@ def _check_even(slices: Sequence[Placed], heights: NDArray[np.float64]) -> None:
     ends = [[slices[n - 1], slices[n]] for n in uneven]
     raise ChoiceNeeded(
         f"Slices are missing or unevenly spaced ({_named(ends)}): "
-        f"{', '.join(told)}{' …' if len(uneven) > _LISTED else ''}, elsewhere {usual:.3g} mm. Import the complete series.",
+        f"{', '.join(told)}{' …' if len(uneven) > _LISTED else ''}, elsewhere {usual:.3g} mm. "
+        "Import the complete series, or have this one resampled.",
         Reason.SLICES_UNEVEN,
     )
 
@@ -193,7 +194,7 @@ def _check_straight(
         raise ChoiceNeeded(
             f"The slices of the series of {short_name(slices[0].name)} are tilted against their stack by "
             f"{np.degrees(np.arctan(tilt)):.1f}° (gantry tilt); "
-            "straighten the series in the scanner's software.",
+            "straighten the series in the scanner's software, or have it straightened here.",
             Reason.GEOMETRY_INVALID,
         )
     line = slices[0].position + (heights - heights[0])[:, None] / spacing * step

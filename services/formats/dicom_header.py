@@ -17,7 +17,7 @@ from services.formats.dicom_pixels import NATIVE, NativePixels, native_pixels, t
 from services.formats.dicom_scan import UNDEFINED, Header, read_header
 from services.formats.dicomdir import referenced
 from services.formats.siemens import read_mosaic
-from services.formats.source import MAX_SLICES, MAX_VOXELS, SourceFile, bad_header, short_name, truncated
+from services.formats.source import MAX_SLICES, MAX_VOXELS, SourceFile, bad_header, one_line, short_name, truncated
 
 # Storage classes that have rows and columns but are results, not images to draw on.
 _RESULTS = {
@@ -27,6 +27,7 @@ _RESULTS = {
 }
 _DIRECTORY = "1.2.840.10008.1.3.10"
 _SECONDARY_CAPTURE = "1.2.840.10008.5.1.4.1.1.7."  # and a further number where the object has several frames
+_DATES = ("AcquisitionDate", "AcquisitionDateTime", "SeriesDate", "StudyDate")
 _UIDS = (
     "SOPClassUID", "SOPInstanceUID", "StudyInstanceUID", "SeriesInstanceUID", "FrameOfReferenceUID",
     "MediaStorageSOPClassUID", "MediaStorageSOPInstanceUID", "TransferSyntaxUID",
@@ -41,7 +42,7 @@ _TAGS = [
     "ImagePositionPatient", "ImageOrientationPatient", "PixelSpacing", "SliceThickness", "SpacingBetweenSlices",
     "RescaleSlope", "RescaleIntercept", "TemporalPositionIdentifier", "AcquisitionNumber", "TriggerTime", "EchoNumbers",
     "InstanceNumber", "BitsStored", "HighBit", "PixelRepresentation", "WindowCenter", "WindowWidth", "VOILUTFunction",
-    "ModalityLUTSequence", "EchoTime", "DiffusionBValue", "AcquisitionTime",
+    "ModalityLUTSequence", "EchoTime", "DiffusionBValue", "AcquisitionTime", *_DATES,
     "SharedFunctionalGroupsSequence", "PerFrameFunctionalGroupsSequence",
 ]  # fmt: skip
 _WANTED: list[BaseTag | int] = [*(int(Tag(keyword)) for keyword in _TAGS), *PRIVATE_TAGS]
@@ -59,6 +60,7 @@ class Image:
     kind: str  # LOCALIZER, DERIVED or empty
     modality: str
     description: str
+    date: str  # "2004-01-19", to choose by; a volume has none
     rows: int
     columns: int
     position: NDArray[np.float64] | None
@@ -110,11 +112,13 @@ def read_images(file: SourceFile, index: int) -> Found:
     sop_class = str(dataset.get("SOPClassUID") or meta.get("MediaStorageSOPClassUID") or "")
     name = pydicom.uid.UID(sop_class).name if sop_class else ""
     if sop_class == _DIRECTORY:
-        return Found(what="directory of a disc (DICOMDIR)", names=tuple(referenced(file)))
+        return Found(what="DICOMDIR", names=tuple(referenced(file)))
     if sop_class in _RESULTS:
         return Found(what=_RESULTS[sop_class])
     if "Rows" not in dataset or "Columns" not in dataset:
-        if not sop_class or "Image Storage" in name:
+        # What ends within its file meta, or within the very name of its class, may have been an image.
+        whole = dataset.get("SOPClassUID") and sop_class == str(meta.get("MediaStorageSOPClassUID") or sop_class)
+        if not whole or "Image Storage" in name:
             raise truncated(file.name)
         return Found(what=name if name != sop_class else "unknown object")
 
@@ -230,8 +234,9 @@ def _image(
         series=str(dataset.get("SeriesInstanceUID") or ""),
         frame_of_reference=str(dataset.get("FrameOfReferenceUID") or ""),
         kind="LOCALIZER" if "LOCALIZER" in kinds else "DERIVED" if "DERIVED" in kinds else "",
-        modality=_text(_soft(dataset, "Modality"), 16),
-        description=_text(_soft(dataset, "SeriesDescription"), 64),
+        modality=one_line(_soft(dataset, "Modality"), 16),
+        description=one_line(_soft(dataset, "SeriesDescription"), 64),
+        date=_date(dataset),
         rows=int(dataset.Rows),
         columns=int(dataset.Columns),
         position=_numbers(value("ImagePositionPatient", "PlanePositionSequence"), 3),
@@ -259,7 +264,7 @@ def _source(dataset: Any, frame: int) -> SourceSeries:
     """What an export on this image must name."""
 
     def text(keyword: str) -> str:
-        return _text(_soft(dataset, keyword), 64)
+        return one_line(_soft(dataset, keyword), 64)
 
     return SourceSeries(
         study_uid=text("StudyInstanceUID"),
@@ -281,7 +286,7 @@ def _shows(dataset: Any, kinds: list[str]) -> tuple[str, ...]:
 
     Where it does not say so, a screen shot is taken for one with text; most have the patient's name in a corner.
     """
-    burned = _text(_soft(dataset, "BurnedInAnnotation"), 16).upper()
+    burned = one_line(_soft(dataset, "BurnedInAnnotation"), 16).upper()
     captured = f"{_soft(dataset, 'SOPClassUID') or ''}.".startswith(_SECONDARY_CAPTURE)
     screen = captured or any("SCREEN" in kind for kind in kinds)
     sentences = []
@@ -295,7 +300,7 @@ def _shows(dataset: Any, kinds: list[str]) -> tuple[str, ...]:
             "The images are pictures of a screen, which often show the patient's name: look at every slice before you "
             "share anything of this volume."
         )
-    if _text(_soft(dataset, "RecognizableVisualFeatures"), 16).upper() == "YES":
+    if one_line(_soft(dataset, "RecognizableVisualFeatures"), 16).upper() == "YES":
         sentences.append("The files say that the patient can be recognised in the images, for one by the face.")
     return tuple(sentences)
 
@@ -356,6 +361,15 @@ def _soft(dataset: Any, keyword: str) -> Any:
         return None
 
 
+def _date(dataset: Any) -> str:
+    """The day of the acquisition, else of the series or the study; empty where none can be read."""
+    for keyword in _DATES:
+        digits = str(_soft(dataset, keyword) or "")[:8]
+        if len(digits) == 8 and digits.isascii() and digits.isdigit():
+            return f"{digits[:4]}-{digits[4:6]}-{digits[6:]}"
+    return ""
+
+
 def _number(value: Any) -> float:
     values = _listed(value)
     try:
@@ -378,8 +392,3 @@ def _listed(value: Any) -> list[Any]:
 def _numbers(value: Any, count: int) -> NDArray[np.float64] | None:
     values = _listed(value)
     return np.array([float(v) for v in values]) if len(values) == count else None
-
-
-def _text(value: Any, most: int) -> str:
-    """Text of a header as one printable line."""
-    return "".join(c for c in str(value or "") if c.isprintable()).strip()[:most]

@@ -69,7 +69,7 @@ def read_header(file: SourceFile, tags: list[BaseTag | int]) -> Header:
     Raises:
         InvalidInput, TooLarge: the header is damaged, or inflates to too much. Exceptions of pydicom go through.
     """
-    inflated = _check_deflated(file)
+    inflated = check_deflated(file)
     with file.path.open("rb") as raw:
         scan = _Scan(file, None if inflated else raw)
         dataset = pydicom.filereader.read_partial(raw, stop_when=scan.stop, force=True, specific_tags=tags)
@@ -197,7 +197,7 @@ def _is_sequence(tag: int) -> bool:
     return pydicom.datadict.dictionary_VR(tag) == "SQ"
 
 
-def _check_deflated(file: SourceFile) -> bool:
+def check_deflated(file: SourceFile) -> bool:
     """Inflate a deflated file once, within a limit: pydicom would inflate it whole before it looks. Whether it is one."""
     with file.path.open("rb") as raw:
         if raw.read(132)[128:] != b"DICM":

@@ -10,7 +10,7 @@ import bz2
 import gzip
 import zlib
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import PurePosixPath
 from typing import IO, Any, Literal
 
@@ -20,6 +20,7 @@ from numpy.typing import NDArray
 from services.core.errors import ChoiceNeeded, InvalidInput, Reason, TooLarge
 from services.core.geometry import acquisition_axis
 from services.core.volume import Affine, Volume
+from services.formats.offer import Offer
 from services.formats.source import (
     MAX_CHOICES,
     MAX_VOXELS,
@@ -66,28 +67,50 @@ class Raw:
         return int(np.prod(self.shape, dtype=object)) * self.dtype.itemsize
 
 
-def read_frame(header: SourceFile, raw: Raw, spatial: Sequence[int], frame: int | None) -> NDArray[Any]:
-    """The voxels of one frame.
+@dataclass(frozen=True)
+class Layout:
+    """What a header announces.
+
+    Attributes:
+        raw: where the voxels lie.
+        spatial: the three axes of `Raw.shape` that lie in the patient, ascending; the others count frames, the first
+            fastest.
+        affine: ``(4, 4)``, index ``(i, j, k)`` along these three → mm, LPS.
+        modality: DICOM code, or empty.
+        warnings: what is to be told.
+    """
+
+    raw: Raw
+    spatial: tuple[int, ...]
+    affine: Affine
+    modality: str = ""
+    warnings: tuple[str, ...] = ()
+
+    @property
+    def shape(self) -> tuple[int, int, int]:
+        """Sizes of one frame, ``(i, j, k)``."""
+        i, j, k = (self.raw.shape[axis] for axis in self.spatial)
+        return i, j, k
+
+
+def frame_at(header: SourceFile, layout: Layout, frame: int | None) -> tuple[Any, ...]:
+    """Where in the array of all voxels those of one frame lie; nothing of them is read.
 
     Args:
         header: the file that announces them, for errors.
-        raw: where they lie.
-        spatial: the three axes of `Raw.shape` that lie in the patient, ascending; the others count frames, the first
-            fastest.
+        layout: what it announces.
         frame: which, from 0; ``None`` where there is only one.
 
-    Returns:
-        ``(i, j, k)``, the axes ``spatial``, as stored, in native byte order.
-
     Raises:
-        InvalidInput: too few or too many bytes, damaged, or no such frame.
+        InvalidInput: too few or too many bytes, or no such frame.
         ChoiceNeeded: several frames and none chosen.
-        TooLarge: more than is read, or far more than announced.
+        TooLarge: more than is read.
     """
+    raw, spatial = layout.raw, layout.spatial
     others = [axis for axis in range(len(raw.shape)) if axis not in spatial]
     if min(raw.shape) < 1:
         raise bad_header(header.name, "says that its image has no size")
-    i, j, k = (raw.shape[axis] for axis in spatial)
+    i, j, k = layout.shape
     check_size(header.name, k, j, i)
     frames = int(np.prod([raw.shape[axis] for axis in others], dtype=object))
     if frames * i * j * k > MAX_VOXELS:
@@ -96,8 +119,8 @@ def read_frame(header: SourceFile, raw: Raw, spatial: Sequence[int], frame: int 
     at: list[Any] = [slice(None)] * len(raw.shape)
     for axis, index in zip(others, np.unravel_index(chosen, [raw.shape[axis] for axis in others], order="F")):
         at[axis] = int(index)
-    stored: NDArray[Any] = _read_all(raw)[tuple(at)]
-    return stored
+    _start(raw)
+    return tuple(at)
 
 
 def choose_frame(
@@ -117,22 +140,33 @@ def choose_frame(
     return frame
 
 
-def _read_all(raw: Raw) -> NDArray[Any]:
-    """All voxels, in native byte order."""
-    count, size, start = raw.size_bytes, raw.file.size_bytes, raw.start
+def _start(raw: Raw) -> int:
+    """The byte of the file where the voxels begin, once the file is known to be of the size that they need."""
+    count, size = raw.size_bytes, raw.file.size_bytes
+    if raw.packing:
+        check_packing(raw.file, count)
+        return raw.start
+    start = size - count if raw.start < 0 else raw.start + raw.skip
+    if start < 0 or start + count > size:
+        raise truncated(raw.file.name)
+    if start + count < size:
+        raise bad_header(raw.file.name, "has more pixels than its header says")
+    return start
+
+
+def read_voxels(raw: Raw) -> NDArray[Any]:
+    """All voxels, `Raw.shape`, as stored, in native byte order.
+
+    Raises:
+        InvalidInput: too few or too many bytes, or damaged.
+        TooLarge: far more than announced.
+    """
     with raw.file.path.open("rb") as stream:
+        stream.seek(_start(raw))
         if raw.packing:
-            check_packing(raw.file, count)
-            stream.seek(start)
-            buffer = _unpack(raw, stream, count)
+            buffer = _unpack(raw, stream, raw.size_bytes)
         else:
-            start = size - count if start < 0 else start + raw.skip
-            if start < 0 or start + count > size:
-                raise truncated(raw.file.name)
-            if start + count < size:
-                raise bad_header(raw.file.name, "has more pixels than its header says")
-            stream.seek(start)
-            buffer = np.fromfile(stream, dtype=np.uint8, count=count)
+            buffer = np.fromfile(stream, dtype=np.uint8, count=raw.size_bytes)
     stored = buffer.view(raw.dtype).reshape(raw.shape, order="F")
     return stored if raw.dtype.isnative else stored.astype(raw.dtype.newbyteorder("="))
 
@@ -195,10 +229,7 @@ def grid_volume(
         InvalidInput: the geometry cannot be right, or voxels need more than 32 bits.
     """
     with naming(file.name):
-        spacing = np.linalg.norm(affine[:3, :3], axis=0)
-        first = acquisition_axis((float(spacing[0]), float(spacing[1]), float(spacing[2])))
-        rest = [axis for axis in (2, 1, 0) if axis != first]
-        axes = (first, rest[0], rest[1])
+        axes = _volume_axes(_spacing(affine))
         voxels = np.ascontiguousarray(_narrow(file, stored).transpose(axes))
         told = list(warnings)
         if voxels.dtype.kind == "f":
@@ -215,6 +246,31 @@ def grid_volume(
             modality=modality,
             warnings=tuple(told),
         )
+
+
+def described(offer: Offer, shape: tuple[int, int, int], affine: Affine) -> Offer:
+    """An offer with the size and the spacing of the volume that `grid_volume` makes of a file's ``(i, j, k)`` array."""
+    spacing = _spacing(affine)
+    slices, rows, columns = _volume_axes(spacing)
+    return replace(
+        offer,
+        columns=shape[columns],
+        rows=shape[rows],
+        slices=shape[slices],
+        spacing_mm=(spacing[columns], spacing[rows], spacing[slices]),
+    )
+
+
+def _spacing(affine: Affine) -> tuple[float, float, float]:
+    i, j, k = (float(mm) for mm in np.linalg.norm(affine[:3, :3], axis=0))
+    return i, j, k
+
+
+def _volume_axes(spacing: tuple[float, float, float]) -> tuple[int, int, int]:
+    """The file's axes that are slices, rows and columns of a volume."""
+    first = acquisition_axis(spacing)
+    rest = [axis for axis in (2, 1, 0) if axis != first]
+    return first, rest[0], rest[1]
 
 
 def axes_matrix(axes: tuple[int, int, int]) -> Affine:

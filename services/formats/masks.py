@@ -11,10 +11,11 @@ from numpy.typing import NDArray
 
 from services.core.errors import ChoiceNeeded, InvalidInput, Reason
 from services.core.volume import Affine, Volume
+from services.formats.contents import is_segmentation
 from services.formats.metaimage import is_metaimage
 from services.formats.nifti import head_of, is_nifti
 from services.formats.nrrd import is_nrrd
-from services.formats.read import is_segmentation, read_volume
+from services.formats.read import read_volume
 from services.formats.source import SourceFile, check_names, short_name
 from services.formats.tiff import is_tiff
 
@@ -28,7 +29,7 @@ def read_mask(
     shape: tuple[int, int, int],
     affine: Affine,
     source_axes: tuple[int, int, int],
-    segment: int = 0,
+    label: int = 0,
     run: Callable[[Callable[[], Volume]], Volume] = lambda job: job(),
 ) -> NDArray[np.bool_]:
     """Read a mask drawn elsewhere on a volume.
@@ -39,11 +40,12 @@ def read_mask(
         shape: slices, rows, columns of the volume.
         affine: the volume's, voxel index → mm, LPS.
         source_axes: the volume's; sizes are told in the order of its file.
-        segment: which segment of a DICOM Segmentation, by its number; 0: the only one.
+        label: what is inside: of a DICOM Segmentation the number of a segment, 0 where there is but one; of other files a
+            value, 0 for every one but zero.
         run: how foreign bytes are read, for instance in a worker.
 
     Returns:
-        ``shape``, True where the file is neither zero nor not-a-number.
+        ``shape``, True where the file has the label, or is neither zero nor not-a-number.
 
     Raises:
         InvalidInput: MASK_MISMATCH, or whatever is wrong with the file.
@@ -52,12 +54,12 @@ def read_mask(
     check_names([file])
     head = head_of(file, 1024)
     if is_segmentation(head):
-        return _alike(file, run(partial(read_segment, file, shape, affine, segment)), shape)
+        return _alike(file, run(partial(read_segment, file, shape, affine, label)), shape)
     try:
         if is_nifti(head) or is_nrrd(head) or is_metaimage(head):
-            return _matched(file, run(partial(read_volume, [file])), shape, affine, source_axes)
+            return _matched(file, run(partial(read_volume, [file])), shape, affine, source_axes, label)
         if is_tiff(head):
-            return _alike(file, run(partial(read_volume, [file])), shape)
+            return _alike(file, run(partial(read_volume, [file])), shape, label)
     except ChoiceNeeded as error:
         raise InvalidInput(f"A mask must be one volume of labels. {error}", Reason.MASK_MISMATCH) from None
     raise InvalidInput(
@@ -73,15 +75,20 @@ def read_segment(file: SourceFile, shape: tuple[int, int, int], affine: Affine, 
     return segment_on(file, shape, affine, segment)
 
 
-def _alike(file: SourceFile, mask: Volume, shape: tuple[int, int, int]) -> NDArray[np.bool_]:
+def _alike(file: SourceFile, mask: Volume, shape: tuple[int, int, int], label: int = 0) -> NDArray[np.bool_]:
     """The mask's voxels as they are, where the two sizes are the same."""
     if mask.shape != shape:
         raise _other_size(file, mask.shape, shape, (2, 1, 0))
-    return _inside(mask.voxels)
+    return np.ascontiguousarray(_inside(mask, label))
 
 
 def _matched(
-    file: SourceFile, mask: Volume, shape: tuple[int, int, int], affine: Affine, source_axes: tuple[int, int, int]
+    file: SourceFile,
+    mask: Volume,
+    shape: tuple[int, int, int],
+    affine: Affine,
+    source_axes: tuple[int, int, int],
+    label: int,
 ) -> NDArray[np.bool_]:
     """The mask's voxels in the volume's order, where the two grids are the same points of the patient."""
     to_volume = np.linalg.inv(affine) @ mask.affine
@@ -102,13 +109,17 @@ def _matched(
     apart = np.linalg.norm(((affine @ index - mask.affine) @ corners)[:3], axis=0).max()
     if not apart <= TOLERANCE_MM:
         raise _elsewhere(file, float(apart))
-    turned = mask.voxels.transpose(axes)[tuple(slice(None, None, flip) for flip in flips)]
-    return _inside(turned)
+    turned = _inside(mask, label).transpose(axes)[tuple(slice(None, None, flip) for flip in flips)]
+    return np.ascontiguousarray(turned)
 
 
-def _inside(voxels: NDArray[np.generic]) -> NDArray[np.bool_]:
-    inside: NDArray[np.bool_] = np.ascontiguousarray((voxels != 0) & (voxels == voxels))
-    return inside
+def _inside(mask: Volume, label: int) -> NDArray[np.bool_]:
+    voxels = mask.voxels
+    if not label:
+        inside: NDArray[np.bool_] = (voxels != 0) & (voxels == voxels)
+        return inside
+    values = voxels.astype(np.float64) * mask.slope[:, None, None] + mask.intercept[:, None, None]
+    return np.asarray(values == label)
 
 
 def _other_size(

@@ -1,4 +1,4 @@
-"""MetaImage (``.mha``; ``.mhd`` with its voxels in a file beside it): one file → one volume.
+"""MetaImage (``.mha``; ``.mhd`` with its voxels in a file beside it): one file → what its header announces.
 
 The header is lines of ``Key = value``, the last of which names the file of the voxels. As ITK has it, positions are LPS in
 mm, and the numbers of TransformMatrix are the directions of the first axis, then of the second, then of the third.
@@ -15,8 +15,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from services.core.errors import ChoiceNeeded, InvalidInput, Reason
-from services.core.volume import Affine, Volume, check_affine
-from services.formats.grid import Raw, beside, grid_volume, no_position, read_frame
+from services.core.volume import Affine, check_affine
+from services.formats.grid import Layout, Raw, beside, no_position
 from services.formats.source import SourceFile, bad_header, naming, refusing, short_name, truncated
 
 _FIRST = re.compile(rb"\s*[A-Za-z]\w*[ \t]*=")
@@ -41,18 +41,16 @@ def voxels_name(file: SourceFile) -> str:
     return "" if name.upper() == "LOCAL" else name
 
 
-def read_metaimage(file: SourceFile, files: Sequence[SourceFile], frame: int | None = None) -> Volume:
-    """Read a MetaImage of three axes, or of four, the last of which counts frames.
+def metaimage_layout(file: SourceFile, files: Sequence[SourceFile]) -> Layout:
+    """What the header of a MetaImage announces: three axes, or four, the last of which counts frames, channels first.
 
     Args:
         file: that begins with the header.
         files: of the import, among them the one that holds the voxels where the header says so.
-        frame: which image, from 0, channels first; ``None`` where there is only one.
 
     Raises:
-        InvalidInput: damaged or truncated, or a header or geometry that cannot be right.
-        ChoiceNeeded: several frames and none chosen, or colour.
-        TooLarge: the header announces more than is read.
+        InvalidInput: damaged, without its voxels, or a header or geometry that cannot be right.
+        ChoiceNeeded: colour.
     """
     with refusing(file.name):
         header, start = _header(file)
@@ -68,8 +66,7 @@ def read_metaimage(file: SourceFile, files: Sequence[SourceFile], frame: int | N
             raise bad_header(file.name, "says that its voxels start where they cannot")
         start = -1 if skip == -1 else skip + (start if local else 0)
         raw = Raw(held, start, 0, "zlib" if packed else "", shape, dtype)
-        stored = read_frame(file, raw, (1, 2, 3), frame)
-    return grid_volume(file, stored, affine, modality=_MODALITIES.get(header.get("Modality", ""), ""))
+        return Layout(raw, (1, 2, 3), affine, _MODALITIES.get(header.get("Modality", ""), ""))
 
 
 def _header(file: SourceFile) -> tuple[dict[str, str], int]:

@@ -22,7 +22,9 @@ from numpy.typing import NDArray
 from services.core.errors import ChoiceNeeded, InvalidInput, Reason, TooLarge
 from services.core.geometry import acquisition_axis
 from services.core.volume import Affine, Volume, check_affine
-from services.formats.grid import MAX_TAIL, axes_matrix, choose_frame, grid_volume, no_position
+from services.formats.grid import MAX_TAIL, axes_matrix, choose_frame, described, grid_volume, no_position
+from services.formats.offer import Offer, tried
+from services.formats.repair import Repairs
 from services.formats.room import Plan, Room
 from services.formats.source import (
     Progress,
@@ -118,10 +120,7 @@ def read_nifti(
             try:
                 layout = _read_layout(file, stream)
                 chosen = choose_frame(file, layout.frames, frame, lambda number: _frame_text(layout, number))
-                if packed:
-                    check_packing(file, layout.offset + layout.frames * _frame_bytes(layout))
-                else:
-                    _check_length(file, layout)
+                _check_length(file, layout, packed)
                 if _comes_in_slices(layout):
                     stored = _read_slices(file, stream, layout, chosen, progress, room or Room())
                 else:
@@ -129,12 +128,36 @@ def read_nifti(
                 if packed:
                     _drain(file, stream, layout)
             except (gzip.BadGzipFile, zlib.error):
-                raise InvalidInput(
-                    f"The compressed file {short_name(file.name)} is damaged; copy it again from its source.",
-                    Reason.FILE_NOT_READABLE,
-                ) from None
+                raise _damaged(file) from None
         affine = RAS_TO_LPS @ layout.affine
         return grid_volume(file, stored, affine, layout.slope, layout.intercept, warnings=layout.warnings)
+
+
+def nifti_offer(file: SourceFile) -> Offer:
+    """What a NIfTI file holds, by its header; a packed one is not inflated to its end."""
+
+    def plan(frame: int | None, repairs: Repairs) -> _Layout:
+        with refusing(file.name):
+            packed = is_gzip(file)
+            with file.open() as raw:
+                try:
+                    layout = _read_layout(file, gzip.GzipFile(fileobj=raw) if packed else raw)
+                except (gzip.BadGzipFile, zlib.error):
+                    raise _damaged(file) from None
+            choose_frame(file, layout.frames, frame, lambda number: _frame_text(layout, number))
+            _check_length(file, layout, packed)
+            return layout
+
+    def describe(offer: Offer, layout: _Layout) -> Offer:
+        return described(offer, layout.shape, layout.affine)
+
+    return tried(Offer(key=file.name, place=file.name), plan, describe)
+
+
+def _damaged(file: SourceFile) -> InvalidInput:
+    return InvalidInput(
+        f"The compressed file {short_name(file.name)} is damaged; copy it again from its source.", Reason.FILE_NOT_READABLE
+    )
 
 
 def is_gzip(file: SourceFile) -> bool:
@@ -260,9 +283,12 @@ def _frame_bytes(layout: _Layout) -> int:
     return int(np.prod(layout.shape, dtype=object)) * layout.dtype.itemsize
 
 
-def _check_length(file: SourceFile, layout: _Layout) -> None:
-    """Refuse a plain file that is too short for what its header announces, before anything is allocated."""
+def _check_length(file: SourceFile, layout: _Layout, packed: bool) -> None:
+    """Refuse a file that is too short for what its header announces, before anything is allocated."""
     size = file.size_bytes
+    if packed:
+        check_packing(file, layout.offset + layout.frames * _frame_bytes(layout))
+        return
     if layout.offset >= size:
         raise bad_header(file.name, "says that its voxels start after its end")
     if size - layout.offset < layout.frames * _frame_bytes(layout):

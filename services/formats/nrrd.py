@@ -1,4 +1,4 @@
-"""NRRD, with its voxels in the same file or in one beside it: one file → one volume.
+"""NRRD, with its voxels in the same file or in one beside it: one file → what its header announces.
 
 The header is read with pynrrd, of which only the fields that voxels and geometry need are shown to it; its voxels are read
 by `services.formats.grid`. Definition: http://teem.sourceforge.net/nrrd/format.html (sections 4 to 6).
@@ -14,8 +14,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from services.core.errors import ChoiceNeeded, InvalidInput, Reason
-from services.core.volume import Affine, Volume, check_affine
-from services.formats.grid import Packing, Raw, beside, grid_volume, no_position, read_frame
+from services.core.volume import Affine, check_affine
+from services.formats.grid import Layout, Packing, Raw, beside, no_position
 from services.formats.source import UNIT_MM, SourceFile, bad_header, naming, refusing, short_name, truncated
 
 _MAGIC = re.compile(rb"NRRD000[1-5]\r?\n")
@@ -64,18 +64,16 @@ def voxels_name(file: SourceFile) -> str:
     return str(_header(file)[0].get("data file", ""))
 
 
-def read_nrrd(file: SourceFile, files: Sequence[SourceFile], frame: int | None = None) -> Volume:
-    """Read an NRRD file.
+def nrrd_layout(file: SourceFile, files: Sequence[SourceFile]) -> Layout:
+    """What an NRRD header announces; images along axes that are not of space are frames.
 
     Args:
         file: that begins with the header.
         files: of the import, among them the one that holds the voxels where the header says so.
-        frame: which of the images along axes that are not of space, from 0; ``None`` where there is only one.
 
     Raises:
-        InvalidInput: damaged or truncated, or a header or geometry that cannot be right.
-        ChoiceNeeded: several frames and none chosen, or colour.
-        TooLarge: the header announces more than is read.
+        InvalidInput: damaged, without its voxels, or a header or geometry that cannot be right.
+        ChoiceNeeded: colour.
     """
     with refusing(file.name):
         header, start = _header(file)
@@ -89,8 +87,7 @@ def read_nrrd(file: SourceFile, files: Sequence[SourceFile], frame: int | None =
         held = file if name is None else beside(file, name, files)
         start = 0 if name is not None else start
         raw = Raw(held, start if skip >= 0 else -1, max(skip, 0), packing, shape, dtype)
-        stored = read_frame(file, raw, spatial, frame)
-    return grid_volume(file, stored, affine, warnings=warnings)
+        return Layout(raw, spatial, affine, warnings=warnings)
 
 
 def _header(file: SourceFile) -> tuple[dict[str, Any], int]:

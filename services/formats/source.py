@@ -9,10 +9,10 @@ import shutil
 import unicodedata
 import warnings
 from bisect import bisect_right
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from itertools import accumulate, islice
+from itertools import accumulate
 from pathlib import Path, PurePosixPath
 from typing import Any
 
@@ -187,6 +187,11 @@ def short_name(name: str) -> str:
     return f"“{name if len(name) <= 60 else '…' + name[-59:]}”"
 
 
+def one_line(value: object, most: int) -> str:
+    """Text of a header as one printable line of at most so many characters."""
+    return "".join(c for c in str(value or "") if c.isprintable()).strip()[:most]
+
+
 @contextmanager
 def refusing(name: str) -> Iterator[None]:
     """Turn whatever a library raises about the file ``name`` into one sentence of our tree.
@@ -218,11 +223,6 @@ def naming(name: str) -> Iterator[None]:
         raise InvalidInput(
             f"The file {short_name(name)} cannot be used: {told[0].lower()}{told[1:]}", error.reason
         ) from None
-
-
-def file_choices(files: Iterable[SourceFile]) -> tuple[Choice, ...]:
-    """One of these files is to be chosen, by its name."""
-    return tuple(Choice(file.name, file.name) for file in islice(files, MAX_CHOICES))
 
 
 def frame_choices(texts: Sequence[str]) -> tuple[Choice, ...]:

@@ -13,7 +13,8 @@ from __future__ import annotations
 
 import re
 import struct
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from itertools import pairwise
 from typing import IO, Any
@@ -33,7 +34,6 @@ from services.formats.source import (
     bad_header,
     check_packing,
     check_size,
-    file_choices,
     frame_choices,
     naming,
     refusing,
@@ -49,9 +49,11 @@ _WHITE_IS_ZERO, _PALETTE = 0, 3
 
 
 @dataclass(frozen=True)
-class _Stack:
+class Stack:
     """How the pages of a file make volumes, and their calibration."""
 
+    shape: tuple[int, int]  # of a page: rows, columns
+    dtype: np.dtype[Any]
     slices: int
     pages_of: tuple[tuple[int, ...], ...]  # for each frame the page numbers of its slices
     spacing_mm: tuple[float, float, float]
@@ -79,7 +81,8 @@ def read_tiff(
     """Read a stack.
 
     Args:
-        files: one file of one or more pages, or several of one page each.
+        files: one file of one or more pages, or several of one page each, as
+            `services.formats.tiff_offer.tiff_groups` gives them.
         frame: which channel or time point, from 0 (channels vary fastest); ``None`` where there is only one.
         progress: called with slices read and slices in all.
         room: where the voxels of a stack of one file go; ``None``: into memory.
@@ -90,7 +93,7 @@ def read_tiff(
 
     Raises:
         InvalidInput: damaged or truncated, or a header that cannot be right.
-        ChoiceNeeded: several channels or times and none chosen, files that are no single stack, or colour.
+        ChoiceNeeded: several channels or times and none chosen, or colour.
         TooLarge: more pages or voxels than are read.
     """
     if len(files) == 1:
@@ -117,14 +120,14 @@ def stack_affine(spacing_mm: tuple[float, float, float]) -> Affine:
     return affine
 
 
-def _read_folder(files: list[SourceFile], frame: int | None, progress: Progress | None) -> tuple[NDArray[Any], _Stack]:
+def _read_folder(files: list[SourceFile], frame: int | None, progress: Progress | None) -> tuple[NDArray[Any], Stack]:
     check_size(files[0].name, len(files), 1, 1)
     images: list[NDArray[Any]] = []
-    first: _Stack | None = None
+    first: Stack | None = None
     for done, file in enumerate(files, 1):
         voxels, stack = _read_file(file, frame, None, Room())
         if len(voxels) != 1 or (images and (voxels[0].shape, voxels.dtype) != (images[0].shape, images[0].dtype)):
-            raise _several(files)
+            raise bad_header(file.name, "does not fit the other slices of its folder")
         first = first or stack
         images.append(voxels[0])
         check_size(file.name, len(files), *images[0].shape)
@@ -134,16 +137,15 @@ def _read_folder(files: list[SourceFile], frame: int | None, progress: Progress 
     return np.stack(images), first
 
 
-def _several(files: list[SourceFile]) -> ChoiceNeeded:
-    shown = ", ".join(f"“{f.name}”" for f in files[:20]) + (" …" if len(files) > 20 else "")
-    return ChoiceNeeded(
-        f"The {len(files)} TIFF files are not the slices of one volume; choose one of {shown}.",
-        Reason.SEVERAL_SERIES,
-        file_choices(files),
-    )
+def _read_file(file: SourceFile, frame: int | None, progress: Progress | None, room: Room) -> tuple[NDArray[Any], Stack]:
+    with opened(file) as (tif, pages, stack):
+        numbers = stack.pages_of[choose_frame(file, stack, frame)]
+        return _read_pages(file, tif, pages, numbers, _plan(stack), progress, room), stack
 
 
-def _read_file(file: SourceFile, frame: int | None, progress: Progress | None, room: Room) -> tuple[NDArray[Any], _Stack]:
+@contextmanager
+def opened(file: SourceFile) -> Iterator[tuple[Any, list[Any], Stack]]:
+    """tifffile's view of a checked file, its pages, and how they make volumes."""
     import tifffile  # a third of a second, and not every import is a TIFF
 
     with refusing(file.name):
@@ -152,12 +154,11 @@ def _read_file(file: SourceFile, frame: int | None, progress: Progress | None, r
         with tifffile.TiffFile(file.path, _multifile=False) as tif:
             pages = list(tif.pages)
             shape, dtype = _check_pages(file, pages, bool(tif.is_imagej))
-            stack = _interpret(file, tif, len(pages))
+            stack = _interpret(file, tif, len(pages), shape, dtype)
             check_size(file.name, stack.slices, *shape)
             if pages[0].compression != 1:
                 check_packing(file, len(pages) * shape[0] * shape[1] * dtype.itemsize)
-            numbers = stack.pages_of[_choose_frame(file, stack, frame)]
-            return _read_pages(file, tif, pages, numbers, _plan(stack, shape, dtype), progress, room), stack
+            yield tif, pages, stack
 
 
 def _walk(file: SourceFile, raw: IO[bytes]) -> None:
@@ -246,7 +247,7 @@ def _check_pages(file: SourceFile, pages: list[Any], imagej: bool) -> tuple[tupl
     return (first.imagelength, first.imagewidth), first.dtype
 
 
-def _interpret(file: SourceFile, tif: Any, pages: int) -> _Stack:
+def _interpret(file: SourceFile, tif: Any, pages: int, shape: tuple[int, int], dtype: np.dtype[Any]) -> Stack:
     """Slices, channels, times and calibration, from ImageJ's or OME's metadata where there are any that fit the pages."""
     tags = tif.pages[0].tags
     if tif.is_imagej:
@@ -282,7 +283,8 @@ def _interpret(file: SourceFile, tif: Any, pages: int) -> _Stack:
     # The first letter of the order varies fastest from page to page.
     numbers = np.arange(total).reshape([sizes[axis] for axis in reversed(order)])
     by_frame = numbers.transpose([order[::-1].index(axis) for axis in "TCZ"]).reshape(times * channels, slices)
-    return _Stack(slices, tuple(tuple(int(n) for n in row) for row in by_frame), spacing, warnings, channels)
+    pages_of = tuple(tuple(int(n) for n in row) for row in by_frame)
+    return Stack(shape, dtype, slices, pages_of, spacing, warnings, channels)
 
 
 def _imagej_spacing(meta: dict[str, Any], tags: Any, images: int) -> tuple[tuple[float, float, float], tuple[str, ...]]:
@@ -326,7 +328,7 @@ def _ome_spacing(ome: dict[str, str]) -> tuple[tuple[float, float, float], tuple
     return (1.0, 1.0, 1.0), ("The file does not say how large its voxels are; 1 mm is assumed in each direction.",)
 
 
-def _frame_text(stack: _Stack, number: int) -> str:
+def _frame_text(stack: Stack, number: int) -> str:
     time, channel = divmod(number, stack.channels)
     if stack.channels == 1:
         return f"time {time + 1}"
@@ -339,7 +341,7 @@ def _ome_size(ome: dict[str, str], axis: str) -> float | None:
     return None if value is None or scale is None else float(value) * scale
 
 
-def _choose_frame(file: SourceFile, stack: _Stack, frame: int | None) -> int:
+def choose_frame(file: SourceFile, stack: Stack, frame: int | None) -> int:
     frames = len(stack.pages_of)
     if frame is None and frames > 1:
         raise ChoiceNeeded(
@@ -352,11 +354,17 @@ def _choose_frame(file: SourceFile, stack: _Stack, frame: int | None) -> int:
     return frame or 0
 
 
-def _plan(stack: _Stack, shape: tuple[int, int], dtype: np.dtype[Any]) -> Plan:
-    """The volume of a stack. Pixels are kept in native byte order, bits as bytes, floats of 32 bits."""
-    kept = np.dtype(np.uint8 if dtype.kind == "b" else np.float32 if dtype.kind == "f" else dtype.newbyteorder("="))
-    slices = stack.slices
-    return Plan((slices, *shape), kept, stack_affine(stack.spacing_mm), np.ones(slices), np.zeros(slices))
+def kept(dtype: np.dtype[Any]) -> np.dtype[Any]:
+    """The type that pixels of a type are kept in: native byte order, bits as bytes, floats of 32 bits."""
+    if dtype.kind == "b":
+        return np.dtype(np.uint8)
+    return np.dtype(np.float32) if dtype.kind == "f" else dtype.newbyteorder("=")
+
+
+def _plan(stack: Stack) -> Plan:
+    """The volume of a stack."""
+    shape, ones = (stack.slices, *stack.shape), np.ones(stack.slices)
+    return Plan(shape, kept(stack.dtype), stack_affine(stack.spacing_mm), ones, np.zeros(stack.slices))
 
 
 def _read_pages(

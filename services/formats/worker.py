@@ -30,6 +30,8 @@ from services.core import errors
 from services.core.errors import CalqueError, Choice, ChoiceNeeded, InvalidInput, Reason, TooLarge
 from services.core.source import source_from_json
 from services.core.volume import Volume
+from services.formats.listing import list_series
+from services.formats.offer import Listing, of_plain, plain
 from services.formats.read import read_volume
 from services.formats.repair import NO_REPAIRS, Repairs
 from services.formats.room import Plan
@@ -45,7 +47,7 @@ from services.formats.shared_room import (
 )
 from services.formats.source import Progress, SourceFile
 
-_MAX_MESSAGE = 4 << 20  # a name of 64 characters for each of 20,000 slices, and more
+_MAX_MESSAGE = 64 << 20  # a list of the most images with the longest names, each character escaped
 # What a worker may say, by the name of the class.
 _SAYABLE: dict[str, type[CalqueError]] = {
     kind.__name__: kind for kind in (errors.InvalidInput, errors.TooLarge, errors.Unavailable)
@@ -103,8 +105,8 @@ class Stop:
     def set(self) -> None:
         """Ask for the end."""
         with self._lock:
-            asked, self.asked = self.asked, True  # before anybody wakes who looks at it
-            if not asked and not self._closed:
+            first, self.asked = not self.asked, True  # known before the pipe wakes who waits
+            if first and not self._closed:
                 os.write(self._write, b"!")
 
     def check(self) -> None:
@@ -156,6 +158,25 @@ def read_in_worker(
     """
     job = partial(read_volume, list(files), series=series, frame=frame, repairs=repairs)
     return _run(job, True, limits or Limits(), folder, progress, follower, stop)
+
+
+def list_in_worker(files: Sequence[SourceFile], *, limits: Limits | None = None) -> Listing:
+    """`services.formats.listing.list_series` in a limited process. Blocks: call it from a thread.
+
+    Raises:
+        InvalidInput, TooLarge: as there, and when the worker breaks, or reaches a limit.
+    """
+    told = in_worker(partial(_listed, list(files)), limits=limits)
+    return Listing(
+        tuple(of_plain(offer) for offer in told["offers"]),
+        tuple((str(what), int(count)) for what, count in told["others"]),
+        int(told["unlisted"]),
+    )
+
+
+def _listed(files: list[SourceFile]) -> dict[str, Any]:
+    found = list_series(files)
+    return {"offers": [plain(offer) for offer in found.offers], "others": found.others, "unlisted": found.unlisted}
 
 
 def in_worker(job: Callable[[], _Found], *, limits: Limits | None = None) -> _Found:

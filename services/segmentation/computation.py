@@ -114,6 +114,11 @@ class Computation:
         return plane.slice_of(self.levels, index).copy() if fresh else None
 
     @property
+    def default_threshold(self) -> int:
+        """Where the best mask is expected, 1 to 255."""
+        return mask.DEFAULT_THRESHOLD
+
+    @property
     def complete(self) -> bool:
         """The whole probability is of the newest generation."""
         return self.forest is not None and bool((self.current == self.generation).all())

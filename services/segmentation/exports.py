@@ -28,7 +28,7 @@ from services.store.catalogue import VolumeRecord
 Format = Literal["tiff", "nifti", "dicom_seg", "zip"]
 Kind = Literal["annotation", "mask", "probability"]
 _ENDINGS: dict[Format, str] = {"tiff": ".tif", "nifti": ".nii.gz", "dicom_seg": ".dcm", "zip": ".zip"}
-_LIBRARIES = ("numpy", "scipy", "scikit-image", "scikit-learn", "numba", "nibabel", "tifffile", "highdicom")
+_LIBRARIES = ("numpy", "scipy", "scikit-image", "numba", "nibabel", "tifffile", "highdicom")
 # Volume and annotation share what a file name may have (255 bytes) with kind, time and ending.
 _NAME_BYTES = 90
 

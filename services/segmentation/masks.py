@@ -47,7 +47,7 @@ def saved(annotations: Annotations, annotation_id: str, number: int) -> MaskReco
 
 
 def take(name: str, data: bytes, volume: VolumeRecord, limits: Limits, segment: int = 0) -> NDArray[np.bool_]:
-    """A mask from a file's bytes, of a DICOM Segmentation the segment of this number (0: the only one).
+    """A mask from a file's bytes; which segment or label of it is as in `read_mask`.
 
     Returns:
         ``(slices, rows, columns)``.
@@ -65,7 +65,7 @@ def take(name: str, data: bytes, volume: VolumeRecord, limits: Limits, segment: 
             shape=volume.shape,
             affine=volume.affine_array,
             source_axes=volume.source_axes,
-            segment=segment,
+            label=segment,
             run=partial(in_worker, limits=limits),
         )
     if not mask.any():

@@ -201,6 +201,7 @@ class Session:
             generation=generation,
             log_length=self._workspace.schedule.fitted_length,
             levels=await asyncio.to_thread(wire.pack, image, wire.LEVEL),
+            default_threshold=computation.default_threshold,
         )
         return Response(probability=probability)
 

@@ -20,10 +20,13 @@ from services.core.deidentify import Pseudonyms, deidentified, neutral_name
 from services.core.errors import InvalidInput, Reason, TooLarge
 from services.core.geometry import PlaneGeometry, acquisition_plane, plane_geometry
 from services.core.volume import Volume, to_window
-from services.formats.read import SourceFile, kind_of, suggested_name
+from services.formats.contents import kind_of
+from services.formats.offer import Listing
+from services.formats.read import Repairs, SourceFile, suggested_name
 from services.formats.room import Plan
+from services.formats.scratch import scratch_folder
 from services.formats.shared_room import VOXELS
-from services.formats.worker import Limits, Stop, read_in_worker
+from services.formats.worker import Limits, Stop, list_in_worker, read_in_worker
 from services.store.catalogue import Catalogue, VolumeRecord
 from services.store.port import Store
 from services.volumes.intake import Intake
@@ -58,6 +61,12 @@ class Preview:
 Watch = Callable[[Step | Preview | VolumeRecord], None]
 
 
+def list_upload(upload: UploadFolder, limits: Limits) -> Listing:
+    """What an upload's files hold. Blocks; errors are those of ``Volumes.ListSeries``."""
+    with scratch_folder() as folder:
+        return list_in_worker(upload.sources(folder), limits=limits)
+
+
 def import_upload(
     upload: UploadFolder,
     store: Store,
@@ -65,6 +74,7 @@ def import_upload(
     name: str,
     series: str,
     frame: int | None,
+    repairs: Repairs,
     limits: Limits,
     pseudonyms: Pseudonyms | None,
     watch: Watch,
@@ -89,6 +99,7 @@ def import_upload(
             files,
             series=series,
             frame=frame,
+            repairs=repairs,
             progress=lambda done, total: None if intake.begun else watch(Step(done, total, False)),
             limits=limits,
             folder=folder,

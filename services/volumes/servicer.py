@@ -20,11 +20,13 @@ from numpy.typing import NDArray
 
 from services.core.errors import InvalidInput
 from services.core.geometry import Plane, PlaneGeometry, acquisition_plane, plane_geometry
+from services.formats.offer import Listing, Offer
+from services.formats.repair import Repairs
 from services.formats.worker import Limits, Stop, warm_up
 from services.serving.settings import Settings
 from services.store.catalogue import Catalogue, VolumeRecord
 from services.store.port import Store
-from services.volumes.importing import Preview, Step, import_upload
+from services.volumes.importing import Preview, Step, import_upload, list_upload
 from services.volumes.pseudonymkey import pseudonyms
 from services.volumes.uploads import PART_BYTES, Upload, UploadFolder, collect, out_of_step
 
@@ -99,6 +101,12 @@ class VolumesServicer(volumes_pb2_grpc.VolumesServicer):
         await asyncio.to_thread(self._upload(request.upload_id).delete)
         return volumes_pb2.DeleteUploadResponse()
 
+    async def ListSeries(  # noqa: N802
+        self, request: volumes_pb2.ListSeriesRequest, context: Context
+    ) -> volumes_pb2.ListSeriesResponse:
+        work = partial(list_upload, self._upload(request.upload_id), self._limits)
+        return listing_message(await asyncio.get_running_loop().run_in_executor(self._importers, work))
+
     async def Import(  # noqa: N802
         self, request: volumes_pb2.ImportRequest, context: Context
     ) -> AsyncGenerator[volumes_pb2.ImportResponse, None]:
@@ -120,6 +128,7 @@ class VolumesServicer(volumes_pb2_grpc.VolumesServicer):
                 name=request.name[:256],
                 series=request.series,
                 frame=request.frame_plus_one - 1 if request.frame_plus_one else None,
+                repairs=Repairs(request.resample, request.shear),
                 limits=self._limits,
                 pseudonyms=self._pseudonyms,
                 watch=watch,
@@ -282,6 +291,37 @@ class GreyCache:
     def _acquired(self, record: VolumeRecord, index: int) -> NDArray[np.uint16]:
         stored = self._catalogue.slice(record, index).astype(np.float64)
         return record.grey.greys(stored * record.slope[index] + record.intercept[index])
+
+
+def listing_message(listing: Listing) -> volumes_pb2.ListSeriesResponse:
+    """What files hold as the contract has it."""
+    return volumes_pb2.ListSeriesResponse(
+        series=[_series_message(offer) for offer in listing.offers],
+        others=[volumes_pb2.OtherFiles(what=what, count=count) for what, count in listing.others],
+        unlisted=listing.unlisted,
+    )
+
+
+def _series_message(offer: Offer) -> volumes_pb2.Series:
+    column_mm, row_mm, slice_mm = offer.spacing_mm
+    return volumes_pb2.Series(
+        key=offer.key,
+        kind=f"SERIES_KIND_{offer.kind.name}",
+        modality=offer.modality,
+        description=offer.description,
+        place=offer.place,
+        date=offer.date,
+        columns=offer.columns,
+        rows=offer.rows,
+        slices=offer.slices,
+        column_mm=column_mm,
+        row_mm=row_mm,
+        slice_mm=slice_mm,
+        frames=[common_pb2.Choice(key=frame.key, text=frame.text) for frame in offer.frames],
+        refusal=common_pb2.ErrorInfo(reason=offer.reason.value, message=offer.sentence) if offer.reason else None,
+        resample_helps=offer.repairs.resample,
+        shear_helps=offer.repairs.shear,
+    )
 
 
 def volume_message(record: VolumeRecord) -> volumes_pb2.Volume:

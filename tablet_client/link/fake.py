@@ -1,8 +1,8 @@
 """A server in memory: the contract's behaviour without a network, small and real enough to test the tablet against.
 
-It keeps logs, numbers events, acknowledges, knows one writer an annotation, imports raw arrays (``.npy`` files), and
-computes a probability from the labelled greys: how much nearer a voxel's grey is to the object's mean than to the
-background's.
+It keeps logs, numbers events, acknowledges, knows one writer an annotation, imports raw arrays (``.npy`` files; a slice of
+sevens counts as a missing one), and computes a probability from the labelled greys: how much nearer a voxel's grey is to
+the object's mean than to the background's.
 """
 
 from __future__ import annotations
@@ -47,6 +47,7 @@ class FakeLink:
         self.forgotten: list[str] = []
         self._volumes = {message.volume_id: (message, voxels) for message, voxels in volumes}
         self._annotations: dict[str, FakeAnnotation] = {}
+        self._uploads: dict[str, dict[str, bytes]] = {}
 
     # --- volumes -----------------------------------------------------------------------------------------------------
 
@@ -87,23 +88,27 @@ class FakeLink:
         name: str = "",
         series: str = "",
         frame_plus_one: int = 0,
+        resample: bool = False,
+        shear: bool = False,
     ) -> volumes_pb2.Volume:
-        """See `Link`; reads one ``.npy`` file of three dimensions; of several files one is chosen as the series."""
+        """See `Link`; reads one ``.npy`` file of three dimensions, or of four, of which a frame is chosen; of several files
+        one is chosen as the series."""
         self._call()
-        files = [file for file in files if series in ("", file.name)]
-        if len(files) > 1:
-            choices = [common_pb2.Choice(key=file.name, text=f"{file.name} (an array)") for file in files]
-            raise LinkError("SEVERAL_SERIES", "Choose one.", status="FAILED_PRECONDITION", choices=choices)
-        data = files[0].path.read_bytes()
+        self._uploads[upload_id] = {file.name: await asyncio.to_thread(file.path.read_bytes) for file in files}
+        held = {key: data for key, data in self._uploads[upload_id].items() if series in ("", key)}
+        if len(held) > 1:
+            raise LinkError("SEVERAL_SERIES", "Choose one.", status="FAILED_PRECONDITION")
+        ((key, data),) = held.items()
         if watch:
             watch(Step("upload", len(data), len(data)))
-        try:
-            voxels = np.load(io.BytesIO(data), allow_pickle=False).astype(np.uint16)
-        except (ValueError, EOFError) as error:
-            raise LinkError("FILE_NOT_READABLE", "The file is not an array.", status="INVALID_ARGUMENT") from error
-        if voxels.ndim != 3:
-            raise LinkError("FILE_NOT_AN_IMAGE", "The file is not a volume.", status="INVALID_ARGUMENT")
-        message, voxels = fake_volume(voxels, name=name or files[0].name)
+        voxels = _array(data)
+        if voxels.ndim == 4 and not frame_plus_one:
+            raise LinkError("SEVERAL_FRAMES", "Choose a frame.", status="FAILED_PRECONDITION")
+        if _gap(voxels) and not resample:
+            raise LinkError("SLICES_UNEVEN", "A slice is missing.", status="FAILED_PRECONDITION")
+        message, voxels = fake_volume(voxels[frame_plus_one - 1] if voxels.ndim == 4 else voxels, name=name or key)
+        if resample:
+            message.warnings.append("Slices were missing; on request the volume was resampled.")
         plane = next(plane for plane in message.planes if plane.plane == message.acquisition)
         for done, image in enumerate(voxels, 1):
             if watch:
@@ -114,6 +119,13 @@ class FakeLink:
                 await asyncio.Event().wait()
         self._volumes[message.volume_id] = (message, voxels)
         return message
+
+    async def list_series(self, upload_id: str) -> volumes_pb2.ListSeriesResponse:
+        """See `Link`; those that cannot be opened come last."""
+        self._call()
+        series = [_series(key, data) for key, data in self._uploads[upload_id].items()]
+        series.sort(key=lambda one: (one.HasField("refusal"), -one.slices))
+        return volumes_pb2.ListSeriesResponse(series=series)
 
     async def delete_upload(self, upload_id: str) -> None:
         """See `Link`."""
@@ -295,3 +307,34 @@ class FakeLink:
         if annotation_id not in self._annotations:
             raise LinkError("ANNOTATION_NOT_FOUND", "There is no such annotation.", status="NOT_FOUND")
         return self._annotations[annotation_id]
+
+
+def _array(data: bytes) -> NDArray[np.uint16]:
+    try:
+        voxels: NDArray[np.uint16] = np.load(io.BytesIO(data), allow_pickle=False).astype(np.uint16)
+    except (ValueError, EOFError) as error:
+        raise LinkError("FILE_NOT_READABLE", "The file is not an array.", status="INVALID_ARGUMENT") from error
+    if voxels.ndim not in (3, 4):
+        raise LinkError("FILE_NOT_AN_IMAGE", "The file is not a volume.", status="INVALID_ARGUMENT")
+    return voxels
+
+
+def _gap(voxels: NDArray[np.uint16]) -> bool:
+    return bool((voxels == 7).all(axis=(-2, -1)).any())
+
+
+def _series(key: str, data: bytes) -> volumes_pb2.Series:
+    series = volumes_pb2.Series(key=key, kind=volumes_pb2.SERIES_KIND_IMAGE, place=key)
+    try:
+        voxels = _array(data)
+    except LinkError as error:
+        series.refusal.CopyFrom(common_pb2.ErrorInfo(reason=error.reason, message=error.message))
+        return series
+    series.slices, series.rows, series.columns = voxels.shape[-3:]
+    series.slice_mm, series.row_mm, series.column_mm = 3.0, 1.0, 1.0
+    if voxels.ndim == 4:
+        series.frames.extend(common_pb2.Choice(key=str(n), text=f"time {n}") for n in range(1, len(voxels) + 1))
+    if _gap(voxels):
+        series.refusal.CopyFrom(common_pb2.ErrorInfo(reason=common_pb2.SLICES_UNEVEN, message="A slice is missing."))
+        series.resample_helps = True
+    return series

@@ -110,10 +110,19 @@ class GrpcLink:
         name: str = "",
         series: str = "",
         frame_plus_one: int = 0,
+        resample: bool = False,
+        shear: bool = False,
     ) -> volumes_pb2.Volume:
         """See `Link`."""
         await self._upload(files, upload_id, watch or _nobody)
-        request = volumes_pb2.ImportRequest(upload_id=upload_id, name=name, series=series, frame_plus_one=frame_plus_one)
+        request = volumes_pb2.ImportRequest(
+            upload_id=upload_id,
+            name=name,
+            series=series,
+            frame_plus_one=frame_plus_one,
+            resample=resample,
+            shear=shear,
+        )
         async for response in _follow(self._volumes.Import, request):
             if response.HasField("volume"):
                 volume: volumes_pb2.Volume = response.volume
@@ -124,6 +133,14 @@ class GrpcLink:
                 what = "files" if response.progress.stage == volumes_pb2.IMPORT_STAGE_FILES else "import"
                 watch(Step(what, response.progress.done, response.progress.total))
         raise _cut_short()
+
+    async def list_series(self, upload_id: str) -> volumes_pb2.ListSeriesResponse:
+        """See `Link`."""
+        request = volumes_pb2.ListSeriesRequest(upload_id=upload_id)
+        # Headers of tens of thousands of files take minutes, as an import does: no deadline.
+        with translated():
+            response: volumes_pb2.ListSeriesResponse = await self._volumes.ListSeries(request)
+        return response
 
     async def delete_upload(self, upload_id: str) -> None:
         """See `Link`."""

@@ -23,7 +23,7 @@ from calque.v1.segmentation_pb2 import (
     Event,
     Mask,
 )
-from calque.v1.volumes_pb2 import ImportPreview, Volume
+from calque.v1.volumes_pb2 import ImportPreview, ListSeriesResponse, Volume
 from numpy.typing import NDArray
 
 from tablet_client.state.geometry import PlaneInfo
@@ -142,6 +142,8 @@ class Link(Protocol):
         name: str = "",
         series: str = "",
         frame_plus_one: int = 0,
+        resample: bool = False,
+        shear: bool = False,
     ) -> Volume:
         """Send files and read them into a volume. Cancelled, it stops the server too, which keeps what it was sent.
 
@@ -150,11 +152,15 @@ class Link(Protocol):
             upload_id: a UUID; the same one goes on with an upload that was cut, or chooses from one that was refused.
             watch: told of progress, bytes while uploading, files and then slices while importing.
             show: told of slices that can be looked at while the others are read.
-            name, series, frame_plus_one: see the contract's ImportRequest.
+            name, series, frame_plus_one, resample, shear: see the contract's ImportRequest.
 
         Raises:
             LinkError: with ``FILE_NOT_READABLE`` also when the tablet itself cannot read a file.
         """
+        ...
+
+    async def list_series(self, upload_id: str) -> ListSeriesResponse:
+        """What the files of an upload hold, after an import that was refused because there is something to choose."""
         ...
 
     async def delete_upload(self, upload_id: str) -> None:

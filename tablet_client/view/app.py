@@ -85,7 +85,8 @@ class CalqueApp(App):
         self.library.bind(on_import=lambda _: self._go("import"))
         self.importer.bind(on_cancel=lambda _: self.library_control.cancel())
         self.importer.bind(on_back=lambda _: self._go("library"))
-        self.importer.bind(on_import=lambda _, *what: self._start(self.library_control.import_path(*what)))
+        self.importer.bind(on_import=lambda _, path: self._start(self.library_control.import_path(path)))
+        self.importer.bind(on_choose=lambda _, *what: self._start(self.library_control.choose(*what)))
         viewer.bar.bind(on_back=lambda _: self._start(self._leave()))
         viewer.bar.bind(on_undo=lambda _: control.undo(), on_redo=lambda _: control.redo())
         viewer.bar.bind(on_more=lambda _: self._start(control.menu()))
@@ -176,7 +177,7 @@ class CalqueApp(App):
         elif self.screens.current == "viewer":
             self._start(self._leave())
         elif self.screens.current == "import":
-            self._go("library")
+            self.importer.back()
         else:
             return False
         return True

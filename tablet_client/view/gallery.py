@@ -1,8 +1,9 @@
 """Pictures of the screens, for looking at: ``python -m tablet_client.view.gallery FOLDER [VOXELS.npy]``.
 
 The real application runs over the server in memory, the hand works it, and every screen that matters is left as a PNG:
-library, empty library, no server, import with an error and half-way, viewer with ink, mask, probability, coronal, thick
-slices, menu, offline. ``VOXELS.npy`` holds axial slices ``(slices, rows, columns)``; without it a drawn head is shown.
+library, empty library, no server, import with an error, half-way and with choices, viewer with ink, mask, probability,
+coronal, thick slices, menu, offline. ``VOXELS.npy`` holds axial slices ``(slices, rows, columns)``; without it a drawn head
+is shown.
 """
 
 from __future__ import annotations
@@ -69,6 +70,7 @@ async def _pictures(folder: Path, voxels: NDArray[np.uint16]) -> None:
             await take("import-error")
         await _stopped_import(hand, link, Path(journal), voxels, take)
         await hand.back()
+        await _choose(hand, app, Path(journal), take)
         await _draw(hand, voxels.shape, take)
         app.viewer_control.style("wash")
         await take("viewer-probability")
@@ -105,6 +107,29 @@ async def _stopped_import(hand: Any, link: FakeLink, folder: Path, voxels: NDArr
     await hand.tap("import_cancel")
     await hand.until("The end", lambda: not importer.busy)
     link.pause_at = 0
+
+
+async def _choose(hand: Any, app: Any, folder: Path, take: Any) -> None:
+    """A folder of several series: the list, the frames of one, and the repair that it needs."""
+    from tablet_client.hand.eyes import NotThere
+
+    held = folder / "several"
+    held.mkdir()
+    times = np.ones((3, 8, 64, 64), dtype=np.uint16)
+    times[:, 3] = 7  # a missing slice, for this server
+    np.save(held / "Dynamic, a slice missing.npy", times)
+    np.save(held / "T2 HASTE coronal.npy", np.ones((30, 96, 96), dtype=np.uint16))
+    np.save(held / f"A name {'that goes on ' * 14}.npy", np.ones((12, 96, 96), dtype=np.uint16))
+    (held / "Broken copy.npy").write_bytes(b"nothing")
+    try:
+        await hand.import_path(str(held))
+    except NotThere:
+        await take("import-series")
+    for row, name in (("Dynamic, a slice missing.npy", "import-frames"), ("2", "import-repair")):
+        await hand.tap(f"choice:{row}")
+        await take(name)
+    for _ in range(4):
+        await hand.tap("back")
 
 
 async def _draw(hand: Any, shape: tuple[int, ...], take: Any) -> None:

@@ -5,41 +5,42 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
-from calque.v1 import common_pb2
 from kivy.properties import BooleanProperty, NumericProperty, ObjectProperty, StringProperty
+from kivy.uix.label import Label
 from kivy.uix.screenmanager import Screen
 
+from tablet_client.state.offers import Asked, Row, Step
 from tablet_client.view import controls, importpreview, theme  # noqa: F401  (importpreview: used in the kv)
 
 _MOST_ROWS = 300  # a folder of one file a slice is imported whole; nobody scrolls through more
 
 
-class Choice(NamedTuple):
-    """One of several series or frames that lie together, as it is asked for and as it is read."""
-
-    series: str = ""
-    frame_plus_one: int = 0
-    text: str = ""
-
-
-def offered(reason: str, choice: common_pb2.Choice, asked: Choice) -> Choice:
-    """What a refusal with ``SEVERAL_SERIES`` or ``SEVERAL_FRAMES`` offers to one who ``asked`` before."""
-    if reason == "SEVERAL_FRAMES":
-        return asked._replace(frame_plus_one=int(choice.key), text=choice.text)
-    # An identifier in front helps nobody who can touch the line.
-    start = f"{choice.key} ("
-    text = choice.text[len(start) : -1] if choice.text.startswith(start) and choice.text.endswith(")") else choice.text
-    return asked._replace(series=choice.key, text=text)
-
-
 class EntryRow(controls.PressButton):
-    """A folder, a file, or a series."""
+    """A folder or a file."""
 
     icon = StringProperty("file")
     text = StringProperty("")
     note = StringProperty("")
+
+
+class ChoiceRow(controls.PressButton):
+    """One thing to choose, as `tablet_client.state.offers.Row` has it; faint where it cannot be opened."""
+
+    title = StringProperty("")
+    facts = StringProperty("")
+    tag = StringProperty("")
+    date = StringProperty("")
+    reason = StringProperty("")
+
+
+class Tag(Label):
+    """A quiet word in a frame."""
+
+
+class Note(Label):
+    """What is not among the rows."""
 
 
 class Importer(Screen):
@@ -52,10 +53,10 @@ class Importer(Screen):
         busy: an import runs; then ``progress`` (0 to 1) and ``doing`` say how far it is.
         previews: of that import, the slices that are there already.
         trouble: a sentence when it went wrong.
-        choices: what the path holds, when only one of it can be imported; they are listed in place of files.
+        steps: what has to be chosen of the path before it is imported; the last one's rows are listed in place of files.
     """
 
-    __events__ = ("on_back", "on_import", "on_cancel")
+    __events__ = ("on_back", "on_import", "on_choose", "on_cancel")
 
     folder = StringProperty("")
     path = StringProperty("")
@@ -66,11 +67,11 @@ class Importer(Screen):
     previews = ObjectProperty(None, allownone=True, force_dispatch=True)
     trouble = StringProperty("")
     empty = StringProperty("")
-    choices = ObjectProperty((), force_dispatch=True)
+    steps = ObjectProperty((), force_dispatch=True)
 
     def __init__(self, **kwargs: Any) -> None:
         super().__init__(**kwargs)
-        self.bind(folder=self._list, choices=self._list)
+        self.bind(folder=self._list, steps=self._list)
 
     def on_pre_enter(self) -> None:
         if not self.folder:
@@ -79,8 +80,23 @@ class Importer(Screen):
     def on_back(self) -> None:
         """Back to the library."""
 
-    def on_import(self, path: str, choice: Choice | None = None) -> None:
-        """Import a file or a folder, or one of what it holds."""
+    def on_import(self, path: str) -> None:
+        """Import a file or a folder."""
+
+    def on_choose(self, path: str, asked: Asked) -> None:
+        """Go on with what was chosen of the path."""
+
+    def back(self) -> None:
+        """One step of choosing back; from the first to the files; from there out."""
+        if not self.steps or self.busy:
+            self.dispatch("on_back")
+            return
+        self.show(self.steps[:-1])
+
+    def show(self, steps: tuple[Step, ...], trouble: str = "") -> None:
+        """What to choose from, and the sentence above it: what went wrong, or else the step's own."""
+        self.trouble = trouble or (steps[-1].sentence if steps else "")
+        self.steps = steps
 
     def on_cancel(self) -> None:
         """Stop the import that runs."""
@@ -92,8 +108,8 @@ class Importer(Screen):
         if not place.exists():
             self.trouble = f"There is no file or folder {path}."
             return
-        if self.choices:
-            self.choices = ()
+        if self.steps:
+            self.steps = ()
         self.path = str(place)
         self.folder = str(place if place.is_dir() else place.parent)
 
@@ -111,16 +127,29 @@ class Importer(Screen):
         self.ids.rows.clear_widgets()
         self.ids.scroll.scroll_y = 1
         self.empty = ""
-        if self.choices:
-            self._list_choices()
+        if self.steps:
+            self._list_step(self.steps[-1])
         else:
             self._list_folder()
 
-    def _list_choices(self) -> None:
-        for choice in self.choices:
-            row = EntryRow(tap_name=f"choice:{choice.series or choice.frame_plus_one}", icon="stack", text=choice.text)
-            row.bind(on_release=lambda _, path=self.path, chosen=choice: self.dispatch("on_import", path, chosen))
-            self.ids.rows.add_widget(row)
+    def _list_step(self, step: Step) -> None:
+        for row in step.rows:
+            self.ids.rows.add_widget(self._choice(row))
+        if step.note:
+            self.ids.rows.add_widget(Note(text=step.note))
+
+    def _choice(self, row: Row) -> ChoiceRow:
+        widget = ChoiceRow(
+            tap_name=f"choice:{row.name}",
+            title=row.title,
+            facts=row.facts,
+            tag=row.tag,
+            date=row.date,
+            reason=row.reason,
+            disabled=row.asked is None,
+        )
+        widget.bind(on_release=lambda _, path=self.path: self.dispatch("on_choose", path, row.asked))
+        return widget
 
     def _list_folder(self) -> None:
         try:

@@ -7,20 +7,25 @@ import time
 import uuid
 from collections.abc import Callable
 from contextlib import suppress
+from dataclasses import asdict
 from pathlib import Path
+from typing import Any
 
-from calque.v1.volumes_pb2 import ImportPreview, Volume
+from calque.v1.volumes_pb2 import ImportPreview, ListSeriesResponse, Volume
 
 from tablet_client.link.port import Link, LinkError, LocalFile, Step
 from tablet_client.state.library import card
+from tablet_client.state.offers import Asked, first_step, step_after
+from tablet_client.state.offers import Step as Choosing
 from tablet_client.state.previews import Previews
-from tablet_client.view.importer import Choice, Importer, offered
+from tablet_client.view.importer import Importer
 from tablet_client.view.library import Library
 from tablet_client.view.sentences import import_step, sentence
 
 _RETRY_S = 2.0
 _REFRESH_S = 20.0
 _TELL_S = 0.2
+_CHOOSABLE = ("SEVERAL_SERIES", "SEVERAL_FRAMES", "SLICES_UNEVEN", "GEOMETRY_INVALID")
 _PARTS = {"upload": (0.0, 0.5), "files": (0.5, 0.1), "import": (0.6, 0.4)}  # of the line: where each begins, how long it is
 
 
@@ -37,7 +42,8 @@ class LibraryControl:
         self._link, self._library, self._importer, self._imported = link, library, importer, imported
         self._now = asyncio.Event()
         self._upload = ""
-        self._sending: asyncio.Task[Volume] | None = None
+        self._listing: ListSeriesResponse | None = None  # of the upload, once an import of it was refused
+        self._sending: asyncio.Task[Any] | None = None
         self._cancelled = False
         self._told = (0.0, "")  # when progress was shown last, and of what
         self.volumes: dict[str, Volume] = {}
@@ -74,19 +80,25 @@ class LibraryControl:
         if {c.volume_id: c.work for c in cards} != known or cards != self._library.cards:
             self._library.cards = cards
 
-    async def import_path(self, path: str, choice: Choice | None = None) -> None:
-        """Import a file, or all files of a folder, and tell how far it is.
+    async def import_path(self, path: str) -> None:
+        """Import a file, or all files of a folder, and tell how far it is. Where there is something to choose, show it."""
+        self._upload, self._listing = str(uuid.uuid4()), None
+        self._importer.show(())
+        await self._import(path, Asked())
 
-        Args:
-            path: what to import.
-            choice: one of what the last import refused to choose from; its files are on the server already.
-        """
+    async def choose(self, path: str, asked: Asked) -> None:
+        """Go on with what was chosen of an upload: to the next choice, or to the import."""
+        step = step_after(self._listing, asked) if self._listing is not None else None
+        if step is not None:
+            self._importer.show((*self._importer.steps, step))
+        else:
+            await self._import(path, asked)
+
+    async def _import(self, path: str, asked: Asked) -> None:
         screen = self._importer
+        steps = screen.steps
         screen.busy, screen.progress, screen.trouble, screen.doing = True, 0.0, "", "Reading the folder …"
-        screen.choices, screen.previews = (), Previews()
-        self._cancelled = False
-        self._upload = self._upload if choice is not None else str(uuid.uuid4())
-        asked = choice or Choice()
+        screen.previews, self._cancelled = Previews(), False
         try:
             files = await asyncio.to_thread(_files_of, Path(path))
             if not files:
@@ -96,24 +108,20 @@ class LibraryControl:
                 return
             self._sending = asyncio.ensure_future(
                 self._link.import_files(
-                    files,
-                    self._upload,
-                    self._watch,
-                    show=self._show,
-                    name=screen.name_typed.strip(),
-                    series=asked.series,
-                    frame_plus_one=asked.frame_plus_one,
+                    files, self._upload, self._watch, show=self._show, name=screen.name_typed.strip(), **asdict(asked)
                 )
             )
             volume = await self._sending
         except asyncio.CancelledError:
-            if not self._cancelled:  # the application ends
-                raise
-            with suppress(LinkError):  # then the server forgets it after a day
-                await self._link.delete_upload(self._upload)
+            await self._forget()
+            screen.show(steps)
             return
         except LinkError as error:
-            screen.trouble, screen.choices = sentence(error), [offered(error.reason, one, asked) for one in error.choices]
+            if not steps:
+                steps = await self._steps(error)
+                screen.show(steps, "" if steps or self._cancelled else sentence(error))
+            else:
+                screen.show(steps, sentence(error))
             return
         except OSError:
             screen.trouble = "This folder cannot be read."
@@ -122,16 +130,40 @@ class LibraryControl:
             screen.busy, screen.doing, self._sending = False, "", None
             screen.previews = Previews()  # pictures of who may be a patient stay no longer than they are looked at
         screen.name_typed = ""  # the next volume is another one
+        screen.show(())
         self.volumes[volume.volume_id] = volume
         self._library.cards = [card(volume), *(c for c in self._library.cards if c.volume_id != volume.volume_id)]
         self._imported(volume)
         self.refresh()
+
+    async def _steps(self, error: LinkError) -> tuple[Choosing, ...]:
+        """What to choose first after an import was refused; nothing where a choice would not help."""
+        if error.reason not in _CHOOSABLE or self._cancelled:
+            return ()
+        self._importer.doing = "The server lists what the files hold …"
+        self._sending = asyncio.ensure_future(self._link.list_series(self._upload))
+        try:
+            self._listing = await self._sending
+        except asyncio.CancelledError:
+            await self._forget()
+            return ()
+        except LinkError:
+            return ()
+        step = first_step(self._listing)
+        return () if step is None else (step,)
 
     def cancel(self) -> None:
         """Stop the import that runs, and have the server forget what it was sent."""
         self._cancelled = True
         if self._sending is not None:
             self._sending.cancel()
+
+    async def _forget(self) -> None:
+        """After a cancellation: what was sent is of use to nobody. Raises: CancelledError, when the application ends."""
+        if not self._cancelled:
+            raise asyncio.CancelledError
+        with suppress(LinkError):  # then the server forgets it after a day
+            await self._link.delete_upload(self._upload)
 
     def _show(self, preview: ImportPreview) -> None:
         previews: Previews = self._importer.previews

@@ -18,7 +18,8 @@ from services.formats.dicom_seg import Segment, Told, dicom_seg_bytes
 from services.formats.read import read_volume, source_files
 from services.formats.worker import Limits
 from services.formats.write import tiff_bytes
-from tests.phantoms import oblique_phantom, write_dicom_series, write_nifti
+from tests.formats.bad_dicom import report as structured_report
+from tests.phantoms import oblique_phantom, save_dicom, write_dicom_series, write_nifti
 
 VOLUME = oblique_phantom((5, 16, 18))
 
@@ -47,6 +48,8 @@ def test_geometry_of_each_format(tmp_path: Path) -> None:
     assert status == 0
     dicom, packed, nifti, tiff = reports(output)
     assert [report["format"] for report in reports(output)] == ["5 DICOM files", "zip", "NIfTI", "TIFF"]
+    assert [one["place"] for one in (*dicom["series"], *packed["series"])] == ["series", "a.zip/series"]
+    packed["series"][0]["place"] = "series"
     assert packed | {"path": "", "format": "", "files": 5} == dicom | {"path": "", "format": ""}
     for report in (dicom, nifti, tiff):
         assert report["readable"]
@@ -147,8 +150,44 @@ def test_series_are_offered(tmp_path: Path) -> None:
     assert len(set(keys)) == 2
     status, output = checked(tmp_path / "disc")
     assert status == 2
-    assert all(f"  choose       {key}" in output for key in keys)
+    told = "image, MR, phantom, 18 × 16 × 5, 0.8 × 1.1 × 5 mm, 2024-02-29, disc/1.2.3"
+    assert all(f"  choose       {key}: {told}" in output for key in keys)
+    listed = [(one["key"], one["opens"], one["place"]) for one in report["series"]]
+    assert sorted(listed) == sorted((key, True, f"disc/1.2.3.{n}") for n, key in enumerate(keys, 1))
     assert "a choice is needed (SEVERAL_SERIES)" in output
+
+
+def test_the_list_tells_what_can_be_opened_and_what_would_help(tmp_path: Path) -> None:
+    folder = tmp_path / "disc"
+    write_dicom_series(VOLUME, folder / "good", series="1.2.1", change=lambda _, d: setattr(d, "SeriesDate", "20040119"))
+    write_dicom_series(VOLUME, folder / "gap", series="1.2.2", skip=(1,))
+    write_dicom_series(VOLUME, folder / "cut", series="1.2.3")
+    cut = folder / "cut" / "IM0002"
+    cut.write_bytes(cut.read_bytes()[:700])
+    save_dicom(structured_report(), folder / "report")
+    (folder / "notes.txt").write_text("nothing")
+    status, output = checked("--json", folder)
+    (found,) = reports(output)
+    assert status == 2
+    assert [(one["place"], one["opens"], one["reason"], one["repairs"]) for one in found["series"]] == [
+        ("disc/good", True, "", []),
+        ("disc/gap", False, "SLICES_UNEVEN", ["resample"]),
+        ("disc/cut", False, "FILE_TRUNCATED", []),
+    ]
+    assert found["others"] == [{"what": "", "count": 1}, {"what": "Basic Text SR Storage", "count": 1}]
+    _, output = checked(folder)
+    good, gap, cut_line = (line for line in output.splitlines() if "phantom, 18" in line and "series;" not in line)
+    assert good.startswith("  choose ")
+    assert good.endswith(", 2004-01-19, disc/good")
+    assert gap.startswith("  repair ")
+    assert gap.endswith(" Readable with --resample.")
+    assert cut_line.startswith("  refused ")
+    assert "“disc/cut/IM0002” ends before its image does" in cut_line
+    assert "  no images    1 other, 1 Basic Text SR Storage" in output.splitlines()
+    status, output = checked(folder / "gap")
+    assert status == 2
+    assert "  repair " in output
+    assert output.count("Slices are missing") == 1  # the sentence stands above
 
 
 def test_a_path_cannot_command_the_terminal(tmp_path: Path) -> None:

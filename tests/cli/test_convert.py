@@ -11,6 +11,7 @@ import nibabel
 import numpy as np
 import pytest
 import tifffile
+from pydicom.dataset import Dataset
 from typer.testing import CliRunner
 
 from services.cli.main import app
@@ -41,6 +42,23 @@ def test_a_series_as_nifti_and_tiff(tmp_path: Path) -> None:
     np.testing.assert_allclose(image.affine, expected, atol=1e-4)
     assert "distances only" in converted(series, tmp_path / "a.tif")[-1]
     np.testing.assert_array_equal(tifffile.imread(tmp_path / "a.tif"), VOLUME.voxels)
+
+
+def test_a_stack_with_a_gap_is_resampled_and_a_tilted_one_straightened_on_request(tmp_path: Path) -> None:
+    gap = write_dicom_series(VOLUME, tmp_path / "gap", skip=(2,))
+    with pytest.raises(ChoiceNeeded, match="have this one resampled"):
+        converted(gap, tmp_path / "gap.nii", "--shear")
+    told = converted(gap, tmp_path / "gap.nii", "--resample")
+    assert any("on request the volume was resampled, 1 of its 5 slices" in line for line in told)
+    assert nibabel.load(tmp_path / "gap.nii").shape == (18, 16, 5)
+
+    def tilt(index: int, d: Dataset) -> None:
+        d.ImagePositionPatient, d.ImageOrientationPatient = [0, 0.8 * index, 5 * index], [1, 0, 0, 0, 1, 0]
+
+    tilted = write_dicom_series(VOLUME, tmp_path / "tilt", change=tilt)
+    with pytest.raises(ChoiceNeeded, match="have it straightened here"):
+        converted(tilted, tmp_path / "tilt.nii", "--resample")
+    assert any("were straightened on request" in line for line in converted(tilted, tmp_path / "tilt.nii", "--shear"))
 
 
 def test_a_segmentation_on_its_series(tmp_path: Path) -> None:

@@ -179,6 +179,9 @@ TREATED = {
     "StudyDate": "moved date",
     "StudyTime": "empty",
     "AcquisitionTime": "removed",
+    "AcquisitionDate": "removed",  # shown to who chooses among series, as the next two
+    "AcquisitionDateTime": "removed",
+    "SeriesDate": "removed",
     "PatientID": "dummy",
     "PatientName": "dummy",
     "IssuerOfPatientID": "removed",
@@ -191,6 +194,8 @@ PERMITTED = {
     "Z_D_TAGS": {"empty", "dummy"},
     "X_TAGS": {"removed", "cleaned"},
     "X_Z_TAGS": {"removed", "empty"},
+    "X_D_TAGS": {"removed", "dummy"},
+    "X_Z_D_TAGS": {"removed", "empty", "dummy"},
 }
 # Fields of a stored record that come from such an attribute, and all others: voxels, how they lie and look, or made by us.
 FROM_HEADERS = {

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import dataclasses
 import io
+from typing import Any
 
 import numpy as np
 import pytest
 from numpy.typing import NDArray
 from sklearn.ensemble import RandomForestClassifier
 
+from services.bench.plain import from_scikit_learn, table_one_forest
 from services.core.errors import ChoiceNeeded, Corrupt, Reason
 from services.core.forest import (
     MOST_PER_CLASS,
@@ -18,10 +20,10 @@ from services.core.forest import (
     fit,
     forest_bytes,
     forest_from_bytes,
-    from_scikit_learn,
     predict,
     predict_levels,
 )
+from services.core.growing import Grown, grow
 
 Level = NDArray[np.uint8]
 
@@ -64,16 +66,17 @@ def test_shallow_trees_with_mixed_leaves_equal_scikit_learn() -> None:
 
 def test_the_parameters_are_those_of_table_one(monkeypatch: pytest.MonkeyPatch) -> None:
     seen: dict[str, object] = {}
-    original = RandomForestClassifier.fit
 
-    def spy(self: RandomForestClassifier, *args: object) -> object:
-        seen.update(self.get_params())
-        return original(self, *args)
+    def spy(*args: Any, **named: Any) -> Grown:
+        seen.update(named)
+        return grow(*args, **named)
 
-    monkeypatch.setattr(RandomForestClassifier, "fit", spy)
+    monkeypatch.setattr("services.core.forest.grow", spy)
     forest = fit(*cloud(200, 2), seed=1)
+    assert {name: seen[name] for name in ("trees", "depth", "tries")} == {"trees": 50, "depth": 50, "tries": 4}
+    reference = table_one_forest(jobs=1).get_params()
     wanted = {"n_estimators": 50, "max_depth": 50, "criterion": "gini", "max_features": "sqrt", "bootstrap": True}
-    assert {name: seen[name] for name in wanted} == wanted
+    assert {name: reference[name] for name in wanted} == wanted
     assert len(forest.roots) == 50
     assert 0.5 < forest.out_of_bag <= 1.0
 
@@ -92,6 +95,22 @@ def test_shapes_are_kept_and_unknown_labels_have_no_probability(fitted: Forest) 
     assert predict(fitted, features[:, :0], 1).shape == (0, 30)
     with pytest.raises(ValueError, match="18 features"):
         predict(fitted, features[:5], 1)
+
+
+@pytest.mark.parametrize("shape", [(), (1,), (693,), (1, 65), (5, 64), (9, 77), (21, 33), (8, 8), (3, 7, 11), (600, 1)])
+def test_a_pixel_has_its_probability_in_whatever_image(fitted: Forest, shape: tuple[int, ...]) -> None:
+    """Pixels are asked in tiles; this is the walk of each one down each tree."""
+    pixels = cloud(int(np.prod(shape)), 3, seed=2)[0]
+    for value in (1, 3):
+        total = np.zeros(len(pixels))
+        for root in fitted.roots:
+            node = np.full(len(pixels), root)
+            while (fitted.left[node] != node).any():
+                right = pixels[np.arange(len(pixels)), fitted.feature[node]] > fitted.threshold[node]
+                node = np.where(fitted.left[node] == node, node, fitted.left[node] + right)
+            total += fitted.fractions[node, value - 1]
+        found = predict(fitted, pixels.T.reshape(18, *shape), value)
+        np.testing.assert_allclose(found, (total / 50).reshape(shape), rtol=1e-6)
 
 
 def test_labels_share_the_probability(fitted: Forest) -> None:

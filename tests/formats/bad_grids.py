@@ -43,11 +43,11 @@ def meta(voxels: bytes | None = None, ending: str = ".mha", **header: object) ->
     return make
 
 
-def frames(kind: str, count: int) -> Callable[[Path], Path]:
-    """An NRRD header with a first axis of so many values that do not lie in space; no voxels."""
+def frames(kind: str, count: int, voxels: bytes = b"") -> Callable[[Path], Path]:
+    """An NRRD file with a first axis of so many values that do not lie in space."""
     four = PLACED.replace("directions:", "directions: none") + f"\nkinds: {kind} domain domain domain"
     old = f"dimension: 3\nsizes: 9 8 4\nendian: little\nencoding: raw\n{PLACED}"
-    return nrrd(old, f"dimension: 4\nsizes: {count} 9 8 4\nendian: little\nencoding: raw\n{four}", b"")
+    return nrrd(old, f"dimension: 4\nsizes: {count} 9 8 4\nendian: little\nencoding: raw\n{four}", voxels)
 
 
 for told, number in (("zero", "0"), ("NaN", "nan"), ("infinite", "inf")):
@@ -82,9 +82,9 @@ case("24 MetaImage of another count of sizes", "IA", R.FILE_HEADER_INVALID, "v.m
 case("24 MetaImage without channels", "IA", R.FILE_HEADER_INVALID, "v.mha")(meta(ElementNumberOfChannels=0))
 case("13 MetaImage in colour", "FP", R.COLOUR_IMAGE, "v.mha")(meta(ElementNumberOfChannels=3, ElementType="MET_UCHAR"))
 case("13 NRRD in colour", "FP", R.COLOUR_IMAGE, "v.nrrd")(frames("RGB-color", 3))
-case("25 NRRD of vectors", "FP", R.SEVERAL_FRAMES, "v.nrrd", "choose a frame from 1 to 3")(frames("vector", 3))
+case("25 NRRD of vectors", "FP", R.SEVERAL_FRAMES, "v.nrrd", "choose a frame from 1 to 3")(frames("vector", 3, VOXELS * 3))
 case("25 MetaImage of channels", "FP", R.SEVERAL_FRAMES, "v.mha", "choose a frame from 1 to 2")(
-    meta(ElementNumberOfChannels=2)
+    meta(VOXELS * 2, ElementNumberOfChannels=2)
 )
 case("26 MetaImage with intensities by a function", "IA", R.FILE_HEADER_INVALID, "v.mha")(
     meta(ElementToIntensityFunctionSlope=2)

@@ -16,9 +16,8 @@ from services.core.errors import ChoiceNeeded, InvalidInput, Reason
 from services.core.volume import Volume
 from services.formats.read import source_files, suggested_name
 from services.formats.worker import Limits, read_in_worker
-from tests.formats import bad_files  # noqa: F401 – they fill the table
-from tests.formats.bad_case import CASES
 from tests.formats.bad_dicom import directory
+from tests.formats.bad_inputs import CASES
 from tests.formats.files import read, refused
 from tests.phantoms import mosaic_object, oblique_phantom, save_dicom, set_pixels, write_dicom_series, write_nifti
 
@@ -63,6 +62,7 @@ def test_choices_name_what_is_in_the_zip(phantom: Volume, tmp_path: Path) -> Non
 def test_nothing_unpacked_is_left(phantom: Volume, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     write_dicom_series(phantom, tmp_path / "s")
     path = zipped(tmp_path / "s", tmp_path / "s.zip")
+    read_in_worker(source_files(path))  # so that the server of workers is there: its socket's path must be short
     (tmp_path / "temporary").mkdir()
     ensure_running()  # the server of workers, whose socket's path must be short
     monkeypatch.setattr(tempfile, "tempdir", str(tmp_path / "temporary"))

@@ -26,17 +26,14 @@ from services.core.errors import InvalidInput, Reason
 from services.core.volume import Volume, intensity_window, to_window
 from services.formats.read import SourceFile, source_files
 from services.formats.worker import Limits, read_in_worker
-from tests.formats import bad_dicom, bad_files, bad_grids
-from tests.formats.bad_case import CASES
+from tests.formats import bad_dicom, bad_files
 from tests.formats.bad_dicom import PHANTOM, element, encoded, report, series, unsigned
+from tests.formats.bad_inputs import CASES
 from tests.phantoms import enhanced_object, save_dicom, write_dicom_series, write_nifti
 from tests.served import chunks, refusal, serve
 
 STATUS = {"IA": "INVALID_ARGUMENT", "FP": "FAILED_PRECONDITION", "RE": "RESOURCE_EXHAUSTED"}
 LIMITS = Limits(memory_bytes=2 << 30, seconds=20)
-# Their cases are in the table by being imported.
-TABLES = {Path(str(module.__file__)).stem for module in (bad_dicom, bad_files, bad_grids)}
-assert {"bad_dicom", "bad_files", "bad_grids"} == TABLES
 
 
 def read(path: Path) -> Volume:

@@ -54,7 +54,7 @@ def images(volume: Volume, tmp_path_factory: pytest.TempPathFactory) -> list[Dat
 
 def imported(path: Path, volume: Volume, segment: int = 0) -> NDArray[np.bool_]:
     where = {"shape": volume.shape, "affine": volume.affine, "source_axes": volume.source_axes}
-    return read_mask(one(path), segment=segment, **where)  # type: ignore[arg-type]
+    return read_mask(one(path), label=segment, **where)  # type: ignore[arg-type]
 
 
 def kept(data: bytes, path: Path) -> Path:

@@ -260,5 +260,5 @@ def test_voxels_elsewhere_are_not_opened(ending: str, name: str, tmp_path: Path)
     for file in (tmp_path / "a.raw", tmp_path / "in" / "LIST"):
         file.write_bytes(PHANTOM.voxels.tobytes())
     with pytest.raises(CalqueError) as caught:
-        read_volume([one(path), *source_files(tmp_path)])
+        read_volume([one(path), *source_files(tmp_path)], series=path.name)
     assert isinstance(caught.value, InvalidInput)

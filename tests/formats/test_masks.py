@@ -20,8 +20,8 @@ VOLUME = oblique_phantom((5, 16, 18))
 MASK = phantom_object(VOLUME)
 
 
-def imported(path: Path, volume: Volume = VOLUME) -> np.ndarray:
-    return read_mask(one(path), shape=volume.shape, affine=volume.affine, source_axes=volume.source_axes)
+def imported(path: Path, volume: Volume = VOLUME, label: int = 0) -> np.ndarray:
+    return read_mask(one(path), shape=volume.shape, affine=volume.affine, source_axes=volume.source_axes, label=label)
 
 
 def mismatch(path: Path) -> str:
@@ -36,6 +36,28 @@ def test_exports_come_back(tmp_path: Path) -> None:
     assert np.array_equal(imported(tmp_path / "m.nii.gz"), MASK)
     (tmp_path / "m.tif").write_bytes(tiff_bytes(MASK, affine=VOLUME.affine))
     assert np.array_equal(imported(tmp_path / "m.tif"), MASK)
+
+
+@pytest.mark.parametrize("dtype", [np.uint8, np.int16, np.float32])
+def test_one_label_of_several(dtype: type[np.generic], tmp_path: Path) -> None:
+    labels = np.random.default_rng(3).integers(0, 4, VOLUME.shape)
+    stored = labels.astype(dtype)
+    (tmp_path / "m.nii.gz").write_bytes(nifti_bytes(stored, affine=VOLUME.affine, source_axes=VOLUME.source_axes))
+    (tmp_path / "m.tif").write_bytes(tiff_bytes(stored, affine=VOLUME.affine))
+    for name in ("m.nii.gz", "m.tif"):
+        for label in (1, 3):
+            assert np.array_equal(imported(tmp_path / name, label=label), labels == label)
+        assert np.array_equal(imported(tmp_path / name), labels > 0)
+        assert not imported(tmp_path / name, label=9).any()
+
+
+def test_a_label_is_a_value_and_not_what_is_stored(tmp_path: Path) -> None:
+    ras = np.diag([-1.0, -1.0, 1.0, 1.0]) @ VOLUME.affine[:, [2, 1, 0, 3]]
+    image = nibabel.Nifti1Image(MASK.transpose(2, 1, 0).astype(np.uint8) * 10 + 4, ras)
+    image.header.set_slope_inter(0.5, 0.0)
+    image.to_filename(tmp_path / "m.nii")
+    assert np.array_equal(imported(tmp_path / "m.nii", label=7), MASK)
+    assert np.array_equal(imported(tmp_path / "m.nii", label=2), ~MASK)
 
 
 @pytest.mark.parametrize("axes", permutations(range(3)))

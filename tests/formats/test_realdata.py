@@ -19,7 +19,9 @@ from services.core.errors import CalqueError, ChoiceNeeded, Reason
 from services.core.volume import Volume
 from services.formats.dicom_pixels import stored_frames
 from services.formats.dicom_seg import Segment, Told, dicom_seg_bytes
+from services.formats.listing import list_series
 from services.formats.masks import read_mask
+from services.formats.offer import Kind
 from services.formats.read import read_volume, source_files
 from services.formats.volume_file import write_volume
 from services.formats.worker import Limits, read_in_worker
@@ -81,6 +83,16 @@ def test_three_series_in_one_folder() -> None:
     assert "3 series" in refused(SARCOMA / "dicom" / "STS_002", ChoiceNeeded, Reason.SEVERAL_SERIES)
 
 
+def test_what_a_study_holds_is_listed() -> None:
+    found = list_series(source_files(SARCOMA / "dicom"))
+    assert [(o.modality, o.kind, (o.columns, o.rows, o.slices), o.date) for o in found.offers] == [
+        ("CT", Kind.IMAGE, (161, 143, 48), "2006-01-28"),
+        ("MR", Kind.DERIVED, (115, 90, 35), "2006-01-03"),
+        ("PT", Kind.DERIVED, (30, 27, 48), "2006-01-28"),
+    ]
+    assert found.others == (("RT Structure Set Storage", 3),)
+
+
 @pytest.mark.parametrize(
     ("series", "reference"),
     [
@@ -132,6 +144,20 @@ def test_discs_are_read_by_their_directories() -> None:
     disc = DATA / "pydicom__pydicom" / "src" / "pydicom" / "data" / "test_files" / "dicomdirtests"
     assert len(source_files(disc / "DICOMDIR")) == 32
     assert "24 series" in refused(disc / "DICOMDIR", ChoiceNeeded, Reason.SEVERAL_SERIES)
+    found = list_series(source_files(disc / "DICOMDIR"))
+    assert len(found.offers) == 24
+    for offer in found.offers:
+        if offer.opens:
+            volume = read(disc / "DICOMDIR", series=offer.key)
+            assert volume.shape == (offer.slices, offer.rows, offer.columns)
+        else:
+            with pytest.raises(CalqueError) as caught:
+                read(disc / "DICOMDIR", series=offer.key)
+            assert str(caught.value) == offer.sentence
+    kinds = [(o.opens, o.kind) for o in found.offers]
+    first = kinds.index((True, Kind.LOCALIZER))
+    assert set(kinds[:first]) == {(True, Kind.IMAGE)}
+    assert [o for o, _ in kinds] == sorted((o for o, _ in kinds), reverse=True)
 
 
 def test_enhanced_object_equals_its_frames() -> None:

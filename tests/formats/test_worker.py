@@ -48,7 +48,7 @@ def test_decoders_do_not_print_into_the_log(tmp_path: Path) -> None:
         code = (
             "import sys; from pathlib import Path; from services.formats import read, worker\n"
             f"try: {call}(read.source_files(Path(sys.argv[1])))\n"
-            "except read.InvalidInput: print('refused')"
+            "except worker.InvalidInput: print('refused')"
         )
         done = subprocess.run([sys.executable, "-c", code, str(path)], capture_output=True, check=True, timeout=120)
         assert done.stdout == b"refused\n"

@@ -250,10 +250,93 @@ async def test_of_several_images_the_chosen_one_is_imported(served: Served, tmp_
     [detail] = rpc_status.from_call(caught.value).details
     info = common_pb2.ErrorInfo()
     detail.Unpack(info)
-    assert [choice.key for choice in info.choices] == ["a.nii", "b.nii"]
-    request = volumes_pb2.ImportRequest(upload_id=upload_id, series=info.choices[1].key)
+    assert [choice.key for choice in info.choices] == ["b.nii", "a.nii"]  # the larger one first
+    request = volumes_pb2.ImportRequest(upload_id=upload_id, series=info.choices[0].key)
     *_, last = [response async for response in served.volumes.Import(request)]
     assert last.volume.planes[0].slices == 5
+
+
+async def send(served: Served, files: dict[str, bytes]) -> str:
+    upload_id = str(uuid4())
+    await served.volumes.Upload(r for name, data in files.items() for r in chunks(upload_id, name, data))
+    return upload_id
+
+
+async def test_an_uploads_series_are_listed_and_the_chosen_one_is_imported(
+    served: Served, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    large = write_dicom_series(oblique_phantom((6, 20, 24)), tmp_path / "large", series="1.2.1")
+    small = write_dicom_series(oblique_phantom((4, 20, 24)), tmp_path / "small", series="1.2.2")
+    files = {f"{p.parent.name}/{p.name}": p.read_bytes() for p in [*large.iterdir(), *small.iterdir()]}
+    times = np.stack([oblique_phantom((4, 9, 9)).voxels] * 3, axis=-1)
+    nibabel.Nifti1Image(times, np.eye(4)).to_filename(tmp_path / "times.nii")
+    cut = write_nifti(oblique_phantom((4, 20, 24)), tmp_path / "cut.nii").read_bytes()[:-9]
+    files |= {"times.nii": (tmp_path / "times.nii").read_bytes(), "cut.nii": cut, "notes.txt": b"Dear colleague"}
+    upload_id = await send(served, files)
+    listing = await served.volumes.ListSeries(volumes_pb2.ListSeriesRequest(upload_id=upload_id))
+    first, second, third, last = listing.series
+    kinds = {volumes_pb2.SeriesKind.Name(one.kind) for one in listing.series}
+    assert kinds == {"SERIES_KIND_IMAGE"}
+    assert [(one.place, one.slices, len(one.frames)) for one in listing.series] == [
+        ("large", 6, 0),
+        ("small", 4, 0),
+        ("times.nii", 9, 3),
+        ("cut.nii", 0, 0),
+    ]
+    assert (first.modality, first.description, first.date) == ("MR", "phantom", "2024-02-29")
+    assert (first.column_mm, first.row_mm, first.slice_mm) == pytest.approx((0.8, 1.1, 5.0), abs=1e-5)
+    assert not first.HasField("refusal")
+    assert last.refusal.reason == common_pb2.FILE_TRUNCATED
+    assert "“cut.nii” ends before its image does" in last.refusal.message
+    assert [(one.what, one.count) for one in listing.others] == [("", 1)]
+    request = volumes_pb2.ImportRequest(upload_id=upload_id, series=second.key)
+    *_, done = [response async for response in served.volumes.Import(request)]
+    assert done.volume.planes[0].slices == 4
+    assert third.frames[1].key == "2"
+    said = capsys.readouterr().out
+    assert "imported" in said
+    assert "2024-02-29" not in said
+
+
+@pytest.mark.parametrize(
+    ("spoil", "asked"),
+    [("gap", {"resample": True}), ("tilt", {"shear": True}), ("both", {"resample": True, "shear": True})],
+)
+async def test_a_repair_is_offered_done_on_request_and_kept_for_ever(
+    served: Served, tmp_path: Path, spoil: str, asked: dict[str, bool]
+) -> None:
+    def tilt(index: int, d: Any) -> None:
+        d.ImagePositionPatient, d.ImageOrientationPatient = [0, 0.8 * index, 5 * index], [1, 0, 0, 0, 1, 0]
+
+    folder = write_dicom_series(
+        oblique_phantom((8, 20, 24)),
+        tmp_path / "s",
+        skip=(3,) if spoil != "tilt" else (),
+        change=tilt if spoil != "gap" else None,
+    )
+    upload_id = await send(served, {p.name: p.read_bytes() for p in folder.iterdir()})
+    (one,) = (await served.volumes.ListSeries(volumes_pb2.ListSeriesRequest(upload_id=upload_id))).series
+    assert one.HasField("refusal")
+    assert {"resample": one.resample_helps, "shear": one.shear_helps} == {"resample": False, "shear": False} | asked
+    code, reason, _ = await refused(served.volumes.Import(volumes_pb2.ImportRequest(upload_id=upload_id)))
+    assert (code, reason) == ("FAILED_PRECONDITION", common_pb2.Reason.Name(one.refusal.reason))
+    request = volumes_pb2.ImportRequest(upload_id=upload_id, series=one.key, **asked)
+    *_, done = [response async for response in served.volumes.Import(request)]
+    assert done.volume.planes[0].slices == 8
+    kept = (await served.volumes.GetVolume(volumes_pb2.GetVolumeRequest(volume_id=done.volume.volume_id))).volume
+    assert len([w for w in kept.warnings if "on request" in w]) == len(asked)
+
+
+async def test_an_upload_that_is_not_there_or_holds_nothing_is_not_listed(served: Served) -> None:
+    request = volumes_pb2.ListSeriesRequest(upload_id=str(uuid4()))
+    assert await refused(served.volumes.ListSeries(request)) == ("NOT_FOUND", "OBJECT_NOT_FOUND", 0)
+    upload_id = await send(served, {"notes.txt": b"Dear colleague"})
+    request = volumes_pb2.ListSeriesRequest(upload_id=upload_id)
+    assert await refused(served.volumes.ListSeries(request)) == ("INVALID_ARGUMENT", "FILE_NOT_AN_IMAGE", 0)
+    half = chunks(str(uuid4()), "a.nii", bytes(2_000), size=1_000)[:1]
+    await served.volumes.Upload(iter(half))
+    request = volumes_pb2.ListSeriesRequest(upload_id=half[0].upload_id)
+    assert await refused(served.volumes.ListSeries(request)) == ("FAILED_PRECONDITION", "UPLOAD_OUT_OF_STEP", 0)
 
 
 async def test_an_upload_is_imported_whole_or_not_at_all(served: Served) -> None:

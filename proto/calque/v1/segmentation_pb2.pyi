@@ -332,18 +332,20 @@ class Ack(_message.Message):
     def __init__(self, sequence: _Optional[int] = ..., position: _Optional[int] = ...) -> None: ...
 
 class Probability(_message.Message):
-    __slots__ = ("plane", "slice", "generation", "log_length", "levels")
+    __slots__ = ("plane", "slice", "generation", "log_length", "levels", "default_threshold")
     PLANE_FIELD_NUMBER: _ClassVar[int]
     SLICE_FIELD_NUMBER: _ClassVar[int]
     GENERATION_FIELD_NUMBER: _ClassVar[int]
     LOG_LENGTH_FIELD_NUMBER: _ClassVar[int]
     LEVELS_FIELD_NUMBER: _ClassVar[int]
+    DEFAULT_THRESHOLD_FIELD_NUMBER: _ClassVar[int]
     plane: _common_pb2.Plane
     slice: int
     generation: int
     log_length: int
     levels: bytes
-    def __init__(self, plane: _Optional[_Union[_common_pb2.Plane, str]] = ..., slice: _Optional[int] = ..., generation: _Optional[int] = ..., log_length: _Optional[int] = ..., levels: _Optional[bytes] = ...) -> None: ...
+    default_threshold: int
+    def __init__(self, plane: _Optional[_Union[_common_pb2.Plane, str]] = ..., slice: _Optional[int] = ..., generation: _Optional[int] = ..., log_length: _Optional[int] = ..., levels: _Optional[bytes] = ..., default_threshold: _Optional[int] = ...) -> None: ...
 
 class Histogram(_message.Message):
     __slots__ = ("generation", "counts", "complete")

@@ -28,6 +28,10 @@ class VolumesBase(abc.ABC):
         pass
 
     @abc.abstractmethod
+    async def ListSeries(self, stream: 'grpclib.server.Stream[calque.v1.volumes_pb2.ListSeriesRequest, calque.v1.volumes_pb2.ListSeriesResponse]') -> None:
+        pass
+
+    @abc.abstractmethod
     async def Import(self, stream: 'grpclib.server.Stream[calque.v1.volumes_pb2.ImportRequest, calque.v1.volumes_pb2.ImportResponse]') -> None:
         pass
 
@@ -66,6 +70,12 @@ class VolumesBase(abc.ABC):
                 grpclib.const.Cardinality.STREAM_UNARY,
                 calque.v1.volumes_pb2.UploadRequest,
                 calque.v1.volumes_pb2.UploadResponse,
+            ),
+            '/calque.v1.Volumes/ListSeries': grpclib.const.Handler(
+                self.ListSeries,
+                grpclib.const.Cardinality.UNARY_UNARY,
+                calque.v1.volumes_pb2.ListSeriesRequest,
+                calque.v1.volumes_pb2.ListSeriesResponse,
             ),
             '/calque.v1.Volumes/Import': grpclib.const.Handler(
                 self.Import,
@@ -120,6 +130,12 @@ class VolumesStub:
             '/calque.v1.Volumes/Upload',
             calque.v1.volumes_pb2.UploadRequest,
             calque.v1.volumes_pb2.UploadResponse,
+        )
+        self.ListSeries = grpclib.client.UnaryUnaryMethod(
+            channel,
+            '/calque.v1.Volumes/ListSeries',
+            calque.v1.volumes_pb2.ListSeriesRequest,
+            calque.v1.volumes_pb2.ListSeriesResponse,
         )
         self.Import = grpclib.client.UnaryStreamMethod(
             channel,

@@ -25,15 +25,17 @@ _sym_db = _symbol_database.Default()
 from calque.v1 import common_pb2 as calque_dot_v1_dot_common__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x17\x63\x61lque/v1/volumes.proto\x12\tcalque.v1\x1a\x16\x63\x61lque/v1/common.proto\"\x8f\x03\n\x06Volume\x12\x11\n\tvolume_id\x18\x01 \x01(\t\x12\x0c\n\x04name\x18\x02 \x01(\t\x12\x10\n\x08modality\x18\x03 \x01(\t\x12\x13\n\x0b\x64\x65scription\x18\x04 \x01(\t\x12\x13\n\x0bimported_ms\x18\x05 \x01(\x03\x12(\n\x06planes\x18\x06 \x03(\x0b\x32\x18.calque.v1.PlaneGeometry\x12%\n\x0b\x61\x63quisition\x18\x07 \x01(\x0e\x32\x10.calque.v1.Plane\x12\x12\n\ngrey_slope\x18\x08 \x01(\x01\x12\x16\n\x0egrey_intercept\x18\t \x01(\x01\x12\x12\n\ngrey_exact\x18\n \x01(\x08\x12\x12\n\nwindow_low\x18\x0b \x01(\x01\x12\x13\n\x0bwindow_high\x18\x0c \x01(\x01\x12\x10\n\x08warnings\x18\r \x03(\t\x12\x10\n\x08voxel_ml\x18\x0e \x01(\x01\x12\x0e\n\x06\x64igest\x18\x0f \x01(\t\x12\x11\n\tthumbnail\x18\x10 \x01(\x0c\x12\x14\n\x0c\x64\x65identified\x18\x11 \x01(\x08\x12\x11\n\tpseudonym\x18\x12 \x01(\t\"%\n\x10GetUploadRequest\x12\x11\n\tupload_id\x18\x01 \x01(\t\";\n\x11GetUploadResponse\x12&\n\x05\x66iles\x18\x01 \x03(\x0b\x32\x17.calque.v1.UploadedFile\"I\n\x0cUploadedFile\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x12\n\nsize_bytes\x18\x02 \x01(\x04\x12\x17\n\x0f\x63ommitted_bytes\x18\x03 \x01(\x04\"(\n\x13\x44\x65leteUploadRequest\x12\x11\n\tupload_id\x18\x01 \x01(\t\"\x16\n\x14\x44\x65leteUploadResponse\"k\n\rUploadRequest\x12\x11\n\tupload_id\x18\x01 \x01(\t\x12#\n\x04\x66ile\x18\x02 \x01(\x0b\x32\x15.calque.v1.UploadFile\x12\x14\n\x0coffset_bytes\x18\x03 \x01(\x04\x12\x0c\n\x04\x64\x61ta\x18\x04 \x01(\x0c\">\n\nUploadFile\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x12\n\nsize_bytes\x18\x02 \x01(\x04\x12\x0e\n\x06sha256\x18\x03 \x01(\x0c\"8\n\x0eUploadResponse\x12&\n\x05\x66iles\x18\x01 \x03(\x0b\x32\x17.calque.v1.UploadedFile\"X\n\rImportRequest\x12\x11\n\tupload_id\x18\x01 \x01(\t\x12\x0c\n\x04name\x18\x02 \x01(\t\x12\x0e\n\x06series\x18\x03 \x01(\t\x12\x16\n\x0e\x66rame_plus_one\x18\x04 \x01(\r\"\x99\x01\n\x0eImportResponse\x12-\n\x08progress\x18\x01 \x01(\x0b\x32\x19.calque.v1.ImportProgressH\x00\x12#\n\x06volume\x18\x02 \x01(\x0b\x32\x11.calque.v1.VolumeH\x00\x12+\n\x07preview\x18\x03 \x01(\x0b\x32\x18.calque.v1.ImportPreviewH\x00\x42\x06\n\x04what\"T\n\x0eImportProgress\x12\x0c\n\x04\x64one\x18\x01 \x01(\r\x12\r\n\x05total\x18\x02 \x01(\r\x12%\n\x05stage\x18\x03 \x01(\x0e\x32\x16.calque.v1.ImportStage\"X\n\rImportPreview\x12\'\n\x05plane\x18\x01 \x01(\x0b\x32\x18.calque.v1.PlaneGeometry\x12\r\n\x05slice\x18\x02 \x01(\r\x12\x0f\n\x07picture\x18\x03 \x01(\x0c\"\x14\n\x12ListVolumesRequest\"9\n\x13ListVolumesResponse\x12\"\n\x07volumes\x18\x01 \x03(\x0b\x32\x11.calque.v1.Volume\"%\n\x10GetVolumeRequest\x12\x11\n\tvolume_id\x18\x01 \x01(\t\"6\n\x11GetVolumeResponse\x12!\n\x06volume\x18\x01 \x01(\x0b\x32\x11.calque.v1.Volume\"W\n\x11ReadSlicesRequest\x12\x11\n\tvolume_id\x18\x01 \x01(\t\x12\x1f\n\x05plane\x18\x02 \x01(\x0e\x32\x10.calque.v1.Plane\x12\x0e\n\x06slices\x18\x03 \x03(\r\"1\n\x12ReadSlicesResponse\x12\r\n\x05slice\x18\x01 \x01(\r\x12\x0c\n\x04grey\x18\x02 \x01(\x0c\"(\n\x13\x44\x65leteVolumeRequest\x12\x11\n\tvolume_id\x18\x01 \x01(\t\"\x16\n\x14\x44\x65leteVolumeResponse*\\\n\x0bImportStage\x12\x1c\n\x18IMPORT_STAGE_UNSPECIFIED\x10\x00\x12\x16\n\x12IMPORT_STAGE_FILES\x10\x01\x12\x17\n\x13IMPORT_STAGE_SLICES\x10\x02\x32\xd8\x04\n\x07Volumes\x12\x46\n\tGetUpload\x12\x1b.calque.v1.GetUploadRequest\x1a\x1c.calque.v1.GetUploadResponse\x12O\n\x0c\x44\x65leteUpload\x12\x1e.calque.v1.DeleteUploadRequest\x1a\x1f.calque.v1.DeleteUploadResponse\x12?\n\x06Upload\x12\x18.calque.v1.UploadRequest\x1a\x19.calque.v1.UploadResponse(\x01\x12?\n\x06Import\x12\x18.calque.v1.ImportRequest\x1a\x19.calque.v1.ImportResponse0\x01\x12L\n\x0bListVolumes\x12\x1d.calque.v1.ListVolumesRequest\x1a\x1e.calque.v1.ListVolumesResponse\x12\x46\n\tGetVolume\x12\x1b.calque.v1.GetVolumeRequest\x1a\x1c.calque.v1.GetVolumeResponse\x12K\n\nReadSlices\x12\x1c.calque.v1.ReadSlicesRequest\x1a\x1d.calque.v1.ReadSlicesResponse0\x01\x12O\n\x0c\x44\x65leteVolume\x12\x1e.calque.v1.DeleteVolumeRequest\x1a\x1f.calque.v1.DeleteVolumeResponseb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x17\x63\x61lque/v1/volumes.proto\x12\tcalque.v1\x1a\x16\x63\x61lque/v1/common.proto\"\x8f\x03\n\x06Volume\x12\x11\n\tvolume_id\x18\x01 \x01(\t\x12\x0c\n\x04name\x18\x02 \x01(\t\x12\x10\n\x08modality\x18\x03 \x01(\t\x12\x13\n\x0b\x64\x65scription\x18\x04 \x01(\t\x12\x13\n\x0bimported_ms\x18\x05 \x01(\x03\x12(\n\x06planes\x18\x06 \x03(\x0b\x32\x18.calque.v1.PlaneGeometry\x12%\n\x0b\x61\x63quisition\x18\x07 \x01(\x0e\x32\x10.calque.v1.Plane\x12\x12\n\ngrey_slope\x18\x08 \x01(\x01\x12\x16\n\x0egrey_intercept\x18\t \x01(\x01\x12\x12\n\ngrey_exact\x18\n \x01(\x08\x12\x12\n\nwindow_low\x18\x0b \x01(\x01\x12\x13\n\x0bwindow_high\x18\x0c \x01(\x01\x12\x10\n\x08warnings\x18\r \x03(\t\x12\x10\n\x08voxel_ml\x18\x0e \x01(\x01\x12\x0e\n\x06\x64igest\x18\x0f \x01(\t\x12\x11\n\tthumbnail\x18\x10 \x01(\x0c\x12\x14\n\x0c\x64\x65identified\x18\x11 \x01(\x08\x12\x11\n\tpseudonym\x18\x12 \x01(\t\"%\n\x10GetUploadRequest\x12\x11\n\tupload_id\x18\x01 \x01(\t\";\n\x11GetUploadResponse\x12&\n\x05\x66iles\x18\x01 \x03(\x0b\x32\x17.calque.v1.UploadedFile\"I\n\x0cUploadedFile\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x12\n\nsize_bytes\x18\x02 \x01(\x04\x12\x17\n\x0f\x63ommitted_bytes\x18\x03 \x01(\x04\"(\n\x13\x44\x65leteUploadRequest\x12\x11\n\tupload_id\x18\x01 \x01(\t\"\x16\n\x14\x44\x65leteUploadResponse\"k\n\rUploadRequest\x12\x11\n\tupload_id\x18\x01 \x01(\t\x12#\n\x04\x66ile\x18\x02 \x01(\x0b\x32\x15.calque.v1.UploadFile\x12\x14\n\x0coffset_bytes\x18\x03 \x01(\x04\x12\x0c\n\x04\x64\x61ta\x18\x04 \x01(\x0c\">\n\nUploadFile\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x12\n\nsize_bytes\x18\x02 \x01(\x04\x12\x0e\n\x06sha256\x18\x03 \x01(\x0c\"8\n\x0eUploadResponse\x12&\n\x05\x66iles\x18\x01 \x03(\x0b\x32\x17.calque.v1.UploadedFile\"&\n\x11ListSeriesRequest\x12\x11\n\tupload_id\x18\x01 \x01(\t\"p\n\x12ListSeriesResponse\x12!\n\x06series\x18\x01 \x03(\x0b\x32\x11.calque.v1.Series\x12%\n\x06others\x18\x02 \x03(\x0b\x32\x15.calque.v1.OtherFiles\x12\x10\n\x08unlisted\x18\x03 \x01(\r\"\xd9\x02\n\x06Series\x12\x0b\n\x03key\x18\x01 \x01(\t\x12#\n\x04kind\x18\x02 \x01(\x0e\x32\x15.calque.v1.SeriesKind\x12\x10\n\x08modality\x18\x03 \x01(\t\x12\x13\n\x0b\x64\x65scription\x18\x04 \x01(\t\x12\r\n\x05place\x18\x05 \x01(\t\x12\x0c\n\x04\x64\x61te\x18\x06 \x01(\t\x12\x0f\n\x07\x63olumns\x18\x07 \x01(\r\x12\x0c\n\x04rows\x18\x08 \x01(\r\x12\x0e\n\x06slices\x18\t \x01(\r\x12\x11\n\tcolumn_mm\x18\n \x01(\x01\x12\x0e\n\x06row_mm\x18\x0b \x01(\x01\x12\x10\n\x08slice_mm\x18\x0c \x01(\x01\x12!\n\x06\x66rames\x18\r \x03(\x0b\x32\x11.calque.v1.Choice\x12%\n\x07refusal\x18\x0e \x01(\x0b\x32\x14.calque.v1.ErrorInfo\x12\x16\n\x0eresample_helps\x18\x0f \x01(\x08\x12\x13\n\x0bshear_helps\x18\x10 \x01(\x08\")\n\nOtherFiles\x12\x0c\n\x04what\x18\x01 \x01(\t\x12\r\n\x05\x63ount\x18\x02 \x01(\r\"y\n\rImportRequest\x12\x11\n\tupload_id\x18\x01 \x01(\t\x12\x0c\n\x04name\x18\x02 \x01(\t\x12\x0e\n\x06series\x18\x03 \x01(\t\x12\x16\n\x0e\x66rame_plus_one\x18\x04 \x01(\r\x12\x10\n\x08resample\x18\x05 \x01(\x08\x12\r\n\x05shear\x18\x06 \x01(\x08\"\x99\x01\n\x0eImportResponse\x12-\n\x08progress\x18\x01 \x01(\x0b\x32\x19.calque.v1.ImportProgressH\x00\x12#\n\x06volume\x18\x02 \x01(\x0b\x32\x11.calque.v1.VolumeH\x00\x12+\n\x07preview\x18\x03 \x01(\x0b\x32\x18.calque.v1.ImportPreviewH\x00\x42\x06\n\x04what\"T\n\x0eImportProgress\x12\x0c\n\x04\x64one\x18\x01 \x01(\r\x12\r\n\x05total\x18\x02 \x01(\r\x12%\n\x05stage\x18\x03 \x01(\x0e\x32\x16.calque.v1.ImportStage\"X\n\rImportPreview\x12\'\n\x05plane\x18\x01 \x01(\x0b\x32\x18.calque.v1.PlaneGeometry\x12\r\n\x05slice\x18\x02 \x01(\r\x12\x0f\n\x07picture\x18\x03 \x01(\x0c\"\x14\n\x12ListVolumesRequest\"9\n\x13ListVolumesResponse\x12\"\n\x07volumes\x18\x01 \x03(\x0b\x32\x11.calque.v1.Volume\"%\n\x10GetVolumeRequest\x12\x11\n\tvolume_id\x18\x01 \x01(\t\"6\n\x11GetVolumeResponse\x12!\n\x06volume\x18\x01 \x01(\x0b\x32\x11.calque.v1.Volume\"W\n\x11ReadSlicesRequest\x12\x11\n\tvolume_id\x18\x01 \x01(\t\x12\x1f\n\x05plane\x18\x02 \x01(\x0e\x32\x10.calque.v1.Plane\x12\x0e\n\x06slices\x18\x03 \x03(\r\"1\n\x12ReadSlicesResponse\x12\r\n\x05slice\x18\x01 \x01(\r\x12\x0c\n\x04grey\x18\x02 \x01(\x0c\"(\n\x13\x44\x65leteVolumeRequest\x12\x11\n\tvolume_id\x18\x01 \x01(\t\"\x16\n\x14\x44\x65leteVolumeResponse*\x95\x01\n\nSeriesKind\x12\x1b\n\x17SERIES_KIND_UNSPECIFIED\x10\x00\x12\x15\n\x11SERIES_KIND_IMAGE\x10\x01\x12\x19\n\x15SERIES_KIND_LOCALIZER\x10\x02\x12\x17\n\x13SERIES_KIND_DERIVED\x10\x03\x12\x1f\n\x1bSERIES_KIND_OTHER_REFERENCE\x10\x04*\\\n\x0bImportStage\x12\x1c\n\x18IMPORT_STAGE_UNSPECIFIED\x10\x00\x12\x16\n\x12IMPORT_STAGE_FILES\x10\x01\x12\x17\n\x13IMPORT_STAGE_SLICES\x10\x02\x32\xa3\x05\n\x07Volumes\x12\x46\n\tGetUpload\x12\x1b.calque.v1.GetUploadRequest\x1a\x1c.calque.v1.GetUploadResponse\x12O\n\x0c\x44\x65leteUpload\x12\x1e.calque.v1.DeleteUploadRequest\x1a\x1f.calque.v1.DeleteUploadResponse\x12?\n\x06Upload\x12\x18.calque.v1.UploadRequest\x1a\x19.calque.v1.UploadResponse(\x01\x12I\n\nListSeries\x12\x1c.calque.v1.ListSeriesRequest\x1a\x1d.calque.v1.ListSeriesResponse\x12?\n\x06Import\x12\x18.calque.v1.ImportRequest\x1a\x19.calque.v1.ImportResponse0\x01\x12L\n\x0bListVolumes\x12\x1d.calque.v1.ListVolumesRequest\x1a\x1e.calque.v1.ListVolumesResponse\x12\x46\n\tGetVolume\x12\x1b.calque.v1.GetVolumeRequest\x1a\x1c.calque.v1.GetVolumeResponse\x12K\n\nReadSlices\x12\x1c.calque.v1.ReadSlicesRequest\x1a\x1d.calque.v1.ReadSlicesResponse0\x01\x12O\n\x0c\x44\x65leteVolume\x12\x1e.calque.v1.DeleteVolumeRequest\x1a\x1f.calque.v1.DeleteVolumeResponseb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
 _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'calque.v1.volumes_pb2', _globals)
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
-  _globals['_IMPORTSTAGE']._serialized_start=1740
-  _globals['_IMPORTSTAGE']._serialized_end=1832
+  _globals['_SERIESKIND']._serialized_start=2319
+  _globals['_SERIESKIND']._serialized_end=2468
+  _globals['_IMPORTSTAGE']._serialized_start=2470
+  _globals['_IMPORTSTAGE']._serialized_end=2562
   _globals['_VOLUME']._serialized_start=63
   _globals['_VOLUME']._serialized_end=462
   _globals['_GETUPLOADREQUEST']._serialized_start=464
@@ -52,30 +54,38 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_UPLOADFILE']._serialized_end=876
   _globals['_UPLOADRESPONSE']._serialized_start=878
   _globals['_UPLOADRESPONSE']._serialized_end=934
-  _globals['_IMPORTREQUEST']._serialized_start=936
-  _globals['_IMPORTREQUEST']._serialized_end=1024
-  _globals['_IMPORTRESPONSE']._serialized_start=1027
-  _globals['_IMPORTRESPONSE']._serialized_end=1180
-  _globals['_IMPORTPROGRESS']._serialized_start=1182
-  _globals['_IMPORTPROGRESS']._serialized_end=1266
-  _globals['_IMPORTPREVIEW']._serialized_start=1268
-  _globals['_IMPORTPREVIEW']._serialized_end=1356
-  _globals['_LISTVOLUMESREQUEST']._serialized_start=1358
-  _globals['_LISTVOLUMESREQUEST']._serialized_end=1378
-  _globals['_LISTVOLUMESRESPONSE']._serialized_start=1380
-  _globals['_LISTVOLUMESRESPONSE']._serialized_end=1437
-  _globals['_GETVOLUMEREQUEST']._serialized_start=1439
-  _globals['_GETVOLUMEREQUEST']._serialized_end=1476
-  _globals['_GETVOLUMERESPONSE']._serialized_start=1478
-  _globals['_GETVOLUMERESPONSE']._serialized_end=1532
-  _globals['_READSLICESREQUEST']._serialized_start=1534
-  _globals['_READSLICESREQUEST']._serialized_end=1621
-  _globals['_READSLICESRESPONSE']._serialized_start=1623
-  _globals['_READSLICESRESPONSE']._serialized_end=1672
-  _globals['_DELETEVOLUMEREQUEST']._serialized_start=1674
-  _globals['_DELETEVOLUMEREQUEST']._serialized_end=1714
-  _globals['_DELETEVOLUMERESPONSE']._serialized_start=1716
-  _globals['_DELETEVOLUMERESPONSE']._serialized_end=1738
-  _globals['_VOLUMES']._serialized_start=1835
-  _globals['_VOLUMES']._serialized_end=2435
+  _globals['_LISTSERIESREQUEST']._serialized_start=936
+  _globals['_LISTSERIESREQUEST']._serialized_end=974
+  _globals['_LISTSERIESRESPONSE']._serialized_start=976
+  _globals['_LISTSERIESRESPONSE']._serialized_end=1088
+  _globals['_SERIES']._serialized_start=1091
+  _globals['_SERIES']._serialized_end=1436
+  _globals['_OTHERFILES']._serialized_start=1438
+  _globals['_OTHERFILES']._serialized_end=1479
+  _globals['_IMPORTREQUEST']._serialized_start=1481
+  _globals['_IMPORTREQUEST']._serialized_end=1602
+  _globals['_IMPORTRESPONSE']._serialized_start=1605
+  _globals['_IMPORTRESPONSE']._serialized_end=1758
+  _globals['_IMPORTPROGRESS']._serialized_start=1760
+  _globals['_IMPORTPROGRESS']._serialized_end=1844
+  _globals['_IMPORTPREVIEW']._serialized_start=1846
+  _globals['_IMPORTPREVIEW']._serialized_end=1934
+  _globals['_LISTVOLUMESREQUEST']._serialized_start=1936
+  _globals['_LISTVOLUMESREQUEST']._serialized_end=1956
+  _globals['_LISTVOLUMESRESPONSE']._serialized_start=1958
+  _globals['_LISTVOLUMESRESPONSE']._serialized_end=2015
+  _globals['_GETVOLUMEREQUEST']._serialized_start=2017
+  _globals['_GETVOLUMEREQUEST']._serialized_end=2054
+  _globals['_GETVOLUMERESPONSE']._serialized_start=2056
+  _globals['_GETVOLUMERESPONSE']._serialized_end=2110
+  _globals['_READSLICESREQUEST']._serialized_start=2112
+  _globals['_READSLICESREQUEST']._serialized_end=2199
+  _globals['_READSLICESRESPONSE']._serialized_start=2201
+  _globals['_READSLICESRESPONSE']._serialized_end=2250
+  _globals['_DELETEVOLUMEREQUEST']._serialized_start=2252
+  _globals['_DELETEVOLUMEREQUEST']._serialized_end=2292
+  _globals['_DELETEVOLUMERESPONSE']._serialized_start=2294
+  _globals['_DELETEVOLUMERESPONSE']._serialized_end=2316
+  _globals['_VOLUMES']._serialized_start=2565
+  _globals['_VOLUMES']._serialized_end=3240
 # @@protoc_insertion_point(module_scope)

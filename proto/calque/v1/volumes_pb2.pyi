@@ -8,11 +8,24 @@ from typing import ClassVar as _ClassVar, Optional as _Optional, Union as _Union
 
 DESCRIPTOR: _descriptor.FileDescriptor
 
+class SeriesKind(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
+    __slots__ = ()
+    SERIES_KIND_UNSPECIFIED: _ClassVar[SeriesKind]
+    SERIES_KIND_IMAGE: _ClassVar[SeriesKind]
+    SERIES_KIND_LOCALIZER: _ClassVar[SeriesKind]
+    SERIES_KIND_DERIVED: _ClassVar[SeriesKind]
+    SERIES_KIND_OTHER_REFERENCE: _ClassVar[SeriesKind]
+
 class ImportStage(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
     __slots__ = ()
     IMPORT_STAGE_UNSPECIFIED: _ClassVar[ImportStage]
     IMPORT_STAGE_FILES: _ClassVar[ImportStage]
     IMPORT_STAGE_SLICES: _ClassVar[ImportStage]
+SERIES_KIND_UNSPECIFIED: SeriesKind
+SERIES_KIND_IMAGE: SeriesKind
+SERIES_KIND_LOCALIZER: SeriesKind
+SERIES_KIND_DERIVED: SeriesKind
+SERIES_KIND_OTHER_REFERENCE: SeriesKind
 IMPORT_STAGE_UNSPECIFIED: ImportStage
 IMPORT_STAGE_FILES: ImportStage
 IMPORT_STAGE_SLICES: ImportStage
@@ -117,17 +130,81 @@ class UploadResponse(_message.Message):
     files: _containers.RepeatedCompositeFieldContainer[UploadedFile]
     def __init__(self, files: _Optional[_Iterable[_Union[UploadedFile, _Mapping]]] = ...) -> None: ...
 
+class ListSeriesRequest(_message.Message):
+    __slots__ = ("upload_id",)
+    UPLOAD_ID_FIELD_NUMBER: _ClassVar[int]
+    upload_id: str
+    def __init__(self, upload_id: _Optional[str] = ...) -> None: ...
+
+class ListSeriesResponse(_message.Message):
+    __slots__ = ("series", "others", "unlisted")
+    SERIES_FIELD_NUMBER: _ClassVar[int]
+    OTHERS_FIELD_NUMBER: _ClassVar[int]
+    UNLISTED_FIELD_NUMBER: _ClassVar[int]
+    series: _containers.RepeatedCompositeFieldContainer[Series]
+    others: _containers.RepeatedCompositeFieldContainer[OtherFiles]
+    unlisted: int
+    def __init__(self, series: _Optional[_Iterable[_Union[Series, _Mapping]]] = ..., others: _Optional[_Iterable[_Union[OtherFiles, _Mapping]]] = ..., unlisted: _Optional[int] = ...) -> None: ...
+
+class Series(_message.Message):
+    __slots__ = ("key", "kind", "modality", "description", "place", "date", "columns", "rows", "slices", "column_mm", "row_mm", "slice_mm", "frames", "refusal", "resample_helps", "shear_helps")
+    KEY_FIELD_NUMBER: _ClassVar[int]
+    KIND_FIELD_NUMBER: _ClassVar[int]
+    MODALITY_FIELD_NUMBER: _ClassVar[int]
+    DESCRIPTION_FIELD_NUMBER: _ClassVar[int]
+    PLACE_FIELD_NUMBER: _ClassVar[int]
+    DATE_FIELD_NUMBER: _ClassVar[int]
+    COLUMNS_FIELD_NUMBER: _ClassVar[int]
+    ROWS_FIELD_NUMBER: _ClassVar[int]
+    SLICES_FIELD_NUMBER: _ClassVar[int]
+    COLUMN_MM_FIELD_NUMBER: _ClassVar[int]
+    ROW_MM_FIELD_NUMBER: _ClassVar[int]
+    SLICE_MM_FIELD_NUMBER: _ClassVar[int]
+    FRAMES_FIELD_NUMBER: _ClassVar[int]
+    REFUSAL_FIELD_NUMBER: _ClassVar[int]
+    RESAMPLE_HELPS_FIELD_NUMBER: _ClassVar[int]
+    SHEAR_HELPS_FIELD_NUMBER: _ClassVar[int]
+    key: str
+    kind: SeriesKind
+    modality: str
+    description: str
+    place: str
+    date: str
+    columns: int
+    rows: int
+    slices: int
+    column_mm: float
+    row_mm: float
+    slice_mm: float
+    frames: _containers.RepeatedCompositeFieldContainer[_common_pb2.Choice]
+    refusal: _common_pb2.ErrorInfo
+    resample_helps: bool
+    shear_helps: bool
+    def __init__(self, key: _Optional[str] = ..., kind: _Optional[_Union[SeriesKind, str]] = ..., modality: _Optional[str] = ..., description: _Optional[str] = ..., place: _Optional[str] = ..., date: _Optional[str] = ..., columns: _Optional[int] = ..., rows: _Optional[int] = ..., slices: _Optional[int] = ..., column_mm: _Optional[float] = ..., row_mm: _Optional[float] = ..., slice_mm: _Optional[float] = ..., frames: _Optional[_Iterable[_Union[_common_pb2.Choice, _Mapping]]] = ..., refusal: _Optional[_Union[_common_pb2.ErrorInfo, _Mapping]] = ..., resample_helps: _Optional[bool] = ..., shear_helps: _Optional[bool] = ...) -> None: ...
+
+class OtherFiles(_message.Message):
+    __slots__ = ("what", "count")
+    WHAT_FIELD_NUMBER: _ClassVar[int]
+    COUNT_FIELD_NUMBER: _ClassVar[int]
+    what: str
+    count: int
+    def __init__(self, what: _Optional[str] = ..., count: _Optional[int] = ...) -> None: ...
+
 class ImportRequest(_message.Message):
-    __slots__ = ("upload_id", "name", "series", "frame_plus_one")
+    __slots__ = ("upload_id", "name", "series", "frame_plus_one", "resample", "shear")
     UPLOAD_ID_FIELD_NUMBER: _ClassVar[int]
     NAME_FIELD_NUMBER: _ClassVar[int]
     SERIES_FIELD_NUMBER: _ClassVar[int]
     FRAME_PLUS_ONE_FIELD_NUMBER: _ClassVar[int]
+    RESAMPLE_FIELD_NUMBER: _ClassVar[int]
+    SHEAR_FIELD_NUMBER: _ClassVar[int]
     upload_id: str
     name: str
     series: str
     frame_plus_one: int
-    def __init__(self, upload_id: _Optional[str] = ..., name: _Optional[str] = ..., series: _Optional[str] = ..., frame_plus_one: _Optional[int] = ...) -> None: ...
+    resample: bool
+    shear: bool
+    def __init__(self, upload_id: _Optional[str] = ..., name: _Optional[str] = ..., series: _Optional[str] = ..., frame_plus_one: _Optional[int] = ..., resample: _Optional[bool] = ..., shear: _Optional[bool] = ...) -> None: ...
 
 class ImportResponse(_message.Message):
     __slots__ = ("progress", "volume", "preview")

@@ -50,6 +50,11 @@ class VolumesStub:
                 request_serializer=calque_dot_v1_dot_volumes__pb2.UploadRequest.SerializeToString,
                 response_deserializer=calque_dot_v1_dot_volumes__pb2.UploadResponse.FromString,
                 _registered_method=True)
+        self.ListSeries = channel.unary_unary(
+                '/calque.v1.Volumes/ListSeries',
+                request_serializer=calque_dot_v1_dot_volumes__pb2.ListSeriesRequest.SerializeToString,
+                response_deserializer=calque_dot_v1_dot_volumes__pb2.ListSeriesResponse.FromString,
+                _registered_method=True)
         self.Import = channel.unary_stream(
                 '/calque.v1.Volumes/Import',
                 request_serializer=calque_dot_v1_dot_volumes__pb2.ImportRequest.SerializeToString,
@@ -109,6 +114,19 @@ class VolumesServicer:
         (a file name that cannot be, a size that differs from the one announced), RESOURCE_EXHAUSTED (over the limit on
         size, or the store is full), DATA_LOSS with DIGEST_MISMATCH (the file is forgotten and must be sent again),
         UNAVAILABLE (the store does not answer).
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ListSeries(self, request, context):
+        """What an upload's files hold, for a user to choose from. Only headers are read, and nothing is kept: an image whose
+        pixels are damaged is found out by Import. The upload stays as it is.
+
+        Errors: NOT_FOUND (no such upload), FAILED_PRECONDITION with UPLOAD_OUT_OF_STEP (a file is not complete), DATA_LOSS with
+        DIGEST_MISMATCH (a file was damaged on its way: send it again), INVALID_ARGUMENT (FILE_NOT_AN_IMAGE: there is nothing
+        to list; a file name that cannot be), RESOURCE_EXHAUSTED (FILE_TOO_LARGE, STORE_FULL), UNAVAILABLE (the store does not
+        answer).
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -186,6 +204,11 @@ def add_VolumesServicer_to_server(servicer, server):
                     servicer.Upload,
                     request_deserializer=calque_dot_v1_dot_volumes__pb2.UploadRequest.FromString,
                     response_serializer=calque_dot_v1_dot_volumes__pb2.UploadResponse.SerializeToString,
+            ),
+            'ListSeries': grpc.unary_unary_rpc_method_handler(
+                    servicer.ListSeries,
+                    request_deserializer=calque_dot_v1_dot_volumes__pb2.ListSeriesRequest.FromString,
+                    response_serializer=calque_dot_v1_dot_volumes__pb2.ListSeriesResponse.SerializeToString,
             ),
             'Import': grpc.unary_stream_rpc_method_handler(
                     servicer.Import,
@@ -295,6 +318,33 @@ class Volumes:
             '/calque.v1.Volumes/Upload',
             calque_dot_v1_dot_volumes__pb2.UploadRequest.SerializeToString,
             calque_dot_v1_dot_volumes__pb2.UploadResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ListSeries(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/calque.v1.Volumes/ListSeries',
+            calque_dot_v1_dot_volumes__pb2.ListSeriesRequest.SerializeToString,
+            calque_dot_v1_dot_volumes__pb2.ListSeriesResponse.FromString,
             options,
             channel_credentials,
             insecure,

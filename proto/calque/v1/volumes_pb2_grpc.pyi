@@ -54,6 +54,15 @@ class VolumesStub:
     size, or the store is full), DATA_LOSS with DIGEST_MISMATCH (the file is forgotten and must be sent again),
     UNAVAILABLE (the store does not answer).
     """
+    ListSeries: _grpc.UnaryUnaryMultiCallable[_volumes_pb2.ListSeriesRequest, _volumes_pb2.ListSeriesResponse]
+    """What an upload's files hold, for a user to choose from. Only headers are read, and nothing is kept: an image whose
+    pixels are damaged is found out by Import. The upload stays as it is.
+
+    Errors: NOT_FOUND (no such upload), FAILED_PRECONDITION with UPLOAD_OUT_OF_STEP (a file is not complete), DATA_LOSS with
+    DIGEST_MISMATCH (a file was damaged on its way: send it again), INVALID_ARGUMENT (FILE_NOT_AN_IMAGE: there is nothing
+    to list; a file name that cannot be), RESOURCE_EXHAUSTED (FILE_TOO_LARGE, STORE_FULL), UNAVAILABLE (the store does not
+    answer).
+    """
     Import: _grpc.UnaryStreamMultiCallable[_volumes_pb2.ImportRequest, _volumes_pb2.ImportResponse]
     """Read an upload's files into a volume. Progress is streamed, and pictures of slices that are there already; the last
     message holds the volume. The same files give the same volume: importing them again returns the one that is there.
@@ -115,6 +124,15 @@ class VolumesAsyncStub(VolumesStub):
     (a file name that cannot be, a size that differs from the one announced), RESOURCE_EXHAUSTED (over the limit on
     size, or the store is full), DATA_LOSS with DIGEST_MISMATCH (the file is forgotten and must be sent again),
     UNAVAILABLE (the store does not answer).
+    """
+    ListSeries: _aio.UnaryUnaryMultiCallable[_volumes_pb2.ListSeriesRequest, _volumes_pb2.ListSeriesResponse]  # type: ignore[assignment]
+    """What an upload's files hold, for a user to choose from. Only headers are read, and nothing is kept: an image whose
+    pixels are damaged is found out by Import. The upload stays as it is.
+
+    Errors: NOT_FOUND (no such upload), FAILED_PRECONDITION with UPLOAD_OUT_OF_STEP (a file is not complete), DATA_LOSS with
+    DIGEST_MISMATCH (a file was damaged on its way: send it again), INVALID_ARGUMENT (FILE_NOT_AN_IMAGE: there is nothing
+    to list; a file name that cannot be), RESOURCE_EXHAUSTED (FILE_TOO_LARGE, STORE_FULL), UNAVAILABLE (the store does not
+    answer).
     """
     Import: _aio.UnaryStreamMultiCallable[_volumes_pb2.ImportRequest, _volumes_pb2.ImportResponse]  # type: ignore[assignment]
     """Read an upload's files into a volume. Progress is streamed, and pictures of slices that are there already; the last
@@ -192,6 +210,21 @@ class VolumesServicer(metaclass=_abc_1.ABCMeta):
         (a file name that cannot be, a size that differs from the one announced), RESOURCE_EXHAUSTED (over the limit on
         size, or the store is full), DATA_LOSS with DIGEST_MISMATCH (the file is forgotten and must be sent again),
         UNAVAILABLE (the store does not answer).
+        """
+
+    @_abc_1.abstractmethod
+    def ListSeries(
+        self,
+        request: _volumes_pb2.ListSeriesRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_volumes_pb2.ListSeriesResponse, _abc.Awaitable[_volumes_pb2.ListSeriesResponse]]:
+        """What an upload's files hold, for a user to choose from. Only headers are read, and nothing is kept: an image whose
+        pixels are damaged is found out by Import. The upload stays as it is.
+
+        Errors: NOT_FOUND (no such upload), FAILED_PRECONDITION with UPLOAD_OUT_OF_STEP (a file is not complete), DATA_LOSS with
+        DIGEST_MISMATCH (a file was damaged on its way: send it again), INVALID_ARGUMENT (FILE_NOT_AN_IMAGE: there is nothing
+        to list; a file name that cannot be), RESOURCE_EXHAUSTED (FILE_TOO_LARGE, STORE_FULL), UNAVAILABLE (the store does not
+        answer).
         """
 
     @_abc_1.abstractmethod

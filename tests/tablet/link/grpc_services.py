@@ -81,6 +81,12 @@ class Volumes(volumes_grpc.VolumesBase):
                 raise GRPCError(Status.UNAVAILABLE, "cut")
         await stream.send_message(volumes_pb2.UploadResponse())
 
+    async def ListSeries(self, stream: Stream[Any, Any]) -> None:  # noqa: N802
+        request = await stream.recv_message()
+        if self.fail is not None:
+            raise self.fail
+        await stream.send_message(volumes_pb2.ListSeriesResponse(series=[volumes_pb2.Series(key=request.upload_id)]))
+
     async def Import(self, stream: Stream[Any, Any]) -> None:  # noqa: N802
         self.imported.append(await stream.recv_message())
         await stream.send_message(volumes_pb2.ImportResponse(progress=volumes_pb2.ImportProgress(done=1, total=3)))

@@ -30,7 +30,9 @@ def files(folder: Path, *sizes: int) -> list[LocalFile]:
 async def test_an_import_sends_everything_once_and_reports(services, tmp_path):
     chosen = files(tmp_path, CHUNK_BYTES * 2 + 5, 0, 10)
     steps: list[Step] = []
-    volume = await services.link.import_files(chosen, "id", steps.append, name="n", series="s", frame_plus_one=2)
+    volume = await services.link.import_files(
+        chosen, "id", steps.append, name="n", series="s", frame_plus_one=2, resample=True, shear=True
+    )
     assert volume == MESSAGE
     for file in chosen:
         head, data = services.volumes.uploads[file.name]
@@ -44,6 +46,17 @@ async def test_an_import_sends_everything_once_and_reports(services, tmp_path):
     assert steps[-1] == Step("import", 1, 3)
     (request,) = services.volumes.imported
     assert (request.upload_id, request.name, request.series, request.frame_plus_one) == ("id", "n", "s", 2)
+    assert (request.resample, request.shear) == (True, True)
+
+
+async def test_what_an_upload_holds_is_listed_or_refused(services):
+    (series,) = (await services.link.list_series("id")).series
+    assert series.key == "id"
+    info = common_pb2.ErrorInfo(reason=common_pb2.FILE_NOT_AN_IMAGE, message="Only a report.")
+    services.volumes.fail = GRPCError(Status.INVALID_ARGUMENT, "m", [info])
+    with pytest.raises(LinkError) as caught:
+        await services.link.list_series("id")
+    assert caught.value.reason == "FILE_NOT_AN_IMAGE"
 
 
 async def test_a_cut_upload_goes_on_where_it_was(services, tmp_path):

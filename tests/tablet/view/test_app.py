@@ -375,14 +375,74 @@ async def test_of_several_series_one_is_chosen_by_a_touch(studio: Any, tmp_path:
     await studio.hand.tap("back")
     with pytest.raises(NotThere, match="Several series lie here"):
         await studio.hand.import_path(str(tmp_path))
-    rows = {row.text for row in studio.app.importer.ids.rows.children}
-    assert rows == {"an array"}
+    rows = [(row.title, row.facts) for row in reversed(studio.app.importer.ids.rows.children)]
+    facts = "7 × 6, {} slices · 1 × 1 × 3 mm"
+    assert rows == [("second.npy", facts.format(4)), ("first.npy", facts.format(3))]
     assert {"choice:first.npy", "choice:second.npy"} <= set(names())
     await studio.hand.tap("choice:second.npy")
     await studio.hand.until("The import's end", lambda: studio.app.screens.current == "library")
     await studio.hand.open("second.npy")
     assert studio.app.viewer.slices.count == 4
     studio.link._volumes = {key: held for key, held in studio.link._volumes.items() if held[0].name != "second.npy"}
+
+
+async def test_a_series_then_a_frame_then_a_repair_are_chosen_by_touches(studio: Any, tmp_path: Any) -> None:
+    from tablet_client.hand import eyes
+    from tablet_client.hand.eyes import NotThere
+
+    importer = studio.app.importer
+    voxels = np.zeros((2, 5, 6, 7), dtype=np.uint16)
+    voxels[1] = 1
+    voxels[:, 2] = 7  # a missing slice, for this server
+    np.save(tmp_path / ("a very long name of a series, " * 8 + ".npy"), voxels)
+    np.save(tmp_path / "plain.npy", np.zeros((3, 6, 7)))
+    (tmp_path / "bad.npy").write_bytes(b"no array")
+    await studio.hand.tap("back")
+    with pytest.raises(NotThere, match="Several series lie here"):
+        await studio.hand.import_path(str(tmp_path))
+    plain, long, bad = reversed(importer.ids.rows.children)
+    assert (plain.title, bad.title, bad.reason, bad.disabled) == ("plain.npy", "bad.npy", "The file is not an array.", True)
+    assert (long.tag, long.reason, long.disabled) == ("needs repair", "A slice is missing.", False)
+    assert min(row.height for row in (plain, long, bad)) >= 48
+    assert all(row.right <= importer.right for row in (plain, long, bad))
+    with pytest.raises(NotThere, match="greyed out"):
+        await studio.hand.tap("choice:bad.npy")
+    await studio.hand.tap(long.tap_name)
+    await studio.hand.until("The frames", lambda: {"choice:1", "choice:2"} <= set(eyes.names()))
+    await studio.hand.tap("choice:2")
+    await studio.hand.until("The repair", lambda: "choice:repair" in eyes.names())
+    assert importer.trouble == "A slice is missing."
+    (repair,) = importer.ids.rows.children
+    assert repair.title == "Resample"
+    assert "for ever" in repair.reason
+    assert repair.height >= 48
+    await studio.hand.tap("back")
+    await studio.hand.until("The frames again", lambda: "choice:2" in eyes.names())
+    await studio.hand.tap("choice:2")
+    await studio.hand.until("The repair again", lambda: "choice:repair" in eyes.names())
+    await studio.hand.tap("choice:repair")
+    await studio.hand.until("The import's end", lambda: studio.app.screens.current == "library")
+    volume = next(v for v, _ in studio.link._volumes.values() if "very long" in v.name)
+    assert list(volume.warnings) == ["Slices were missing; on request the volume was resampled."]
+    assert (studio.link._volumes[volume.volume_id][1][0] == 1).all()  # the second frame
+    assert importer.steps == ()
+    studio.link._volumes.pop(volume.volume_id)
+
+
+async def test_back_leaves_the_choice_and_then_the_screen(studio: Any, tmp_path: Any) -> None:
+    from tablet_client.hand.eyes import NotThere
+
+    for name in ("a.npy", "b.npy"):
+        np.save(tmp_path / name, np.zeros((3, 6, 7)))
+    await studio.hand.tap("back")
+    with pytest.raises(NotThere):
+        await studio.hand.import_path(str(tmp_path))
+    await studio.hand.tap("back")
+    assert studio.app.screens.current == "import"
+    assert (studio.app.importer.steps, studio.app.importer.trouble) == ((), "")
+    await studio.hand.tap("entry:a.npy")
+    await studio.hand.tap("back")
+    assert studio.app.screens.current == "library"
 
 
 async def test_an_empty_folder_says_so(studio: Any, tmp_path: Any) -> None:

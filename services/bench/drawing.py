@@ -1,0 +1,135 @@
+"""A program's stream on an annotation: strokes go out; acknowledgements and probabilities come back, as to a tablet."""
+
+from __future__ import annotations
+
+import hashlib
+import queue
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from uuid import uuid4
+
+import numpy as np
+from calque import wire
+from calque.v1 import segmentation_pb2 as messages
+
+from services.bench.client import Client, reason, refusals
+from services.bench.clinician import PenStroke
+from services.core.errors import CalqueError, InvalidInput, Reason, Unavailable
+from services.core.geometry import Plane, PlaneGeometry
+from services.core.mask import Level
+
+
+@dataclass(frozen=True)
+class Whole:
+    """The probability of a whole volume, as it came.
+
+    Attributes:
+        levels: ``(slices, rows, columns)`` uint8, probability × 255.
+        default_threshold: 1 to 255, where the service expects the best mask.
+        seconds: from the end of the last stroke until all of it was there.
+    """
+
+    levels: Level
+    default_threshold: int
+    seconds: float
+
+
+class Drawing:
+    """An open stream. Calls block; make one with `drawing`."""
+
+    def __init__(
+        self, call: Iterator[messages.AnnotateResponse], outbox: queue.Queue[messages.AnnotateRequest | None]
+    ) -> None:
+        self._call = call
+        self._outbox = outbox
+        self._sequence = 0
+
+    def set(self, *, preset: int, seed: int) -> None:
+        """Compute after each stroke, in this way."""
+        settings = messages.AnnotateSettings(preset=preset, live=True, seed=seed)  # type: ignore[arg-type]
+        self._outbox.put(messages.AnnotateRequest(settings=settings))
+
+    def look(self, plane: Plane, index: int) -> None:
+        """Look at a slice."""
+        view = messages.AnnotateView(plane=int(plane), slice=index)  # type: ignore[arg-type]
+        self._outbox.put(messages.AnnotateRequest(view=view))
+
+    def draw(self, stroke: PenStroke) -> int:
+        """Send a stroke, without waiting. Returns its number, by which it is acknowledged."""
+        self._sequence += 1
+        drawn = messages.Stroke(
+            plane=int(stroke.plane),  # type: ignore[arg-type]
+            slice=stroke.slice,
+            label=stroke.label,
+            width_mm=stroke.width_mm,
+            x=stroke.x,
+            y=stroke.y,
+        )
+        body = messages.EventBody(stroke=drawn).SerializeToString()
+        event = messages.Event(sequence=self._sequence, body=body, sha256=hashlib.sha256(body).digest())
+        self._outbox.put(messages.AnnotateRequest(event=event))
+        return self._sequence
+
+    def responses(self) -> Iterator[messages.AnnotateResponse]:
+        """What comes back. Raises: CalqueError, when a call is refused, computing fails or the stream ends."""
+        with refusals():
+            for response in self._call:
+                if response.WhichOneof("what") == "error":
+                    raise CalqueError(response.error.message, reason(response.error))
+                yield response
+        raise Unavailable("The service ended the stream.", Reason.SERVICE_UNAVAILABLE)
+
+    def whole(self, strokes: Sequence[PenStroke], plane: PlaneGeometry, shape: tuple[int, int, int]) -> Whole:
+        """Draw strokes on one slice, and wait until every slice's probability takes the last one into account.
+
+        Args:
+            strokes: one or more, all on one slice of ``plane``.
+            plane: in which the probability is looked at.
+            shape: slices, rows, columns of the volume.
+
+        Raises:
+            CalqueError: as in `responses`.
+        """
+        self.look(strokes[0].plane, strokes[0].slice)
+        for stroke in strokes[:-1]:
+            self.draw(stroke)
+        sent = time.perf_counter()
+        last = self.draw(strokes[-1])
+        levels = np.zeros(shape, dtype=np.uint8)
+        known, position, threshold = np.zeros(plane.slices, dtype=np.int64), 0, 0
+        for response in self.responses():
+            if response.ack.sequence == last:
+                position = response.ack.position
+            came = response.probability
+            if int(came.plane) == int(plane.plane):
+                image = wire.unpack(came.levels, wire.LEVEL, (plane.rows, plane.columns))
+                plane.put(levels, came.slice, image)
+                known[came.slice] = came.log_length
+                threshold = came.default_threshold
+            if position and (known >= position).all():
+                break
+        return Whole(levels, threshold, time.perf_counter() - sent)
+
+
+@contextmanager
+def drawing(client: Client, annotation_id: str, *, seconds: float) -> Iterator[Drawing]:
+    """A stream on an annotation, as its writer; it lasts at most so many seconds. Raises: CalqueError."""
+    outbox: queue.Queue[messages.AnnotateRequest | None] = queue.Queue()
+    opening = messages.AnnotateOpen(annotation_id=annotation_id, session_id=str(uuid4()))
+    outbox.put(messages.AnnotateRequest(open=opening))
+    call = client.segmentation.Annotate(iter(outbox.get, None), timeout=seconds)
+    try:
+        yield Drawing(call, outbox)
+    finally:
+        outbox.put(None)
+        call.cancel()
+
+
+def preset_of(name: str) -> int:
+    """A preset of the contract by its name in lower case: ``paper``. Raises: InvalidInput, which lists what there is."""
+    known = {key.removeprefix("PRESET_").lower(): value for key, value in messages.Preset.items() if value}
+    if name not in known:
+        raise InvalidInput(f"There is no preset “{name}”; there is {', '.join(known)}.")
+    return known[name]

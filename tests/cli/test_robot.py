@@ -1,0 +1,134 @@
+"""`calque robot` on a phantom, over the real wire; its figures against the same strokes drawn by hand."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import AsyncIterator
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+from calque.v1 import segmentation_pb2, volumes_pb2
+from scipy import ndimage
+from typer.testing import CliRunner
+
+from services.bench.clinician import best_seen, corrections, first_strokes, voxels_of
+from services.bench.person import Effort
+from services.cli.main import app
+from services.core import mask, pipeline
+from services.core.errors import CalqueError, InvalidInput
+from tests.phantoms import oblique_phantom, phantom_object, write_nifti
+from tests.served import Served, serve
+
+VOLUME = oblique_phantom((6, 60, 70))
+# Three blobs of much the same grey; the second one is searched.
+BLOBS, _ = ndimage.label(phantom_object(VOLUME))
+TRUTH = BLOBS == 2
+
+
+@pytest.fixture
+async def served(tmp_path: Path) -> AsyncIterator[Served]:
+    async with serve(tmp_path / "store", compute_threads=2) as served:
+        yield served
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    write_nifti(VOLUME, tmp_path / "image.nii.gz")
+    write_nifti(replace(VOLUME, voxels=BLOBS.astype(np.uint8)), tmp_path / "mask.nii.gz")
+    return tmp_path
+
+
+def robot(*arguments: object) -> str:
+    """What it prints."""
+    result = CliRunner().invoke(app, ["robot", *[str(argument) for argument in arguments]])
+    if isinstance(result.exception, CalqueError):
+        raise result.exception
+    assert result.exit_code == 0, result.output
+    return result.stdout
+
+
+def by_hand(corrected: int) -> list[tuple[float, float, int]]:
+    """Dice at the best and at the default threshold and drawn voxels, without any service."""
+    labels = np.zeros(VOLUME.shape, np.uint8)
+    strokes, found = first_strokes(TRUTH, VOLUME.affine), []
+    for number in range(1, corrected + 2):
+        for stroke in strokes:
+            labels.ravel()[voxels_of(stroke, VOLUME.shape, VOLUME.affine)] = stroke.label
+        levels = pipeline.segment(VOLUME, labels).levels
+        seen = best_seen(levels, TRUTH)
+        found.append((seen.dice, mask.dice(levels >= 128, TRUTH), int((labels > 0).sum())))
+        strokes = corrections(TRUTH, seen.mask, VOLUME.affine, number=number)
+    return found
+
+
+async def test_its_figures_are_those_of_the_same_strokes(served: Served, folder: Path) -> None:
+    arguments = ("--image", folder / "image.nii.gz", "--mask", folder / "mask.nii.gz", "--label", 2)
+    files = ("--json", folder / "figures.json", "--plot", folder / "figures.png")
+    server = ("--server", f"127.0.0.1:{served.port}", "--corrections", 2)
+    printed = await asyncio.to_thread(robot, *arguments, *files, *server)
+    figures = json.loads((folder / "figures.json").read_text())
+    (volume,) = figures["volumes"]
+    (run,) = volume["runs"]
+    expected = by_hand(2)
+    found = [(a["dice"], a["default_dice"], a["stroke_pixels"]) for a in run["answers"]]
+    np.testing.assert_allclose(found, expected, rtol=1e-12)
+    assert expected[0][2] < expected[1][2] < expected[2][2], "something was there to correct"
+    assert figures["summary"]["dice"] == pytest.approx([dice for dice, _, _ in expected])
+    assert {a["default_threshold"] for a in run["answers"]} == {128}
+    assert (run["preset"], run["seed"], run["habit"]) == ("paper", 0, "usual")
+    assert (figures["preset"], figures["engine"], volume["label"]) == ("paper", run["engine"], 2)
+    assert {"calque", "numpy"} <= figures["versions"].keys()
+    assert len(volume["digest"]) == 64
+    total = 0.0
+    for answer in run["answers"]:
+        effort = Effort(**answer["effort"])
+        total += effort.person_seconds
+        assert answer["person_seconds"] == effort.person_seconds > 2.0 * (effort.strokes > 0)
+        if answer["dice"] >= 0.8:
+            break
+    assert run["person_s_to_0.8"] == pytest.approx(total)
+    assert f"{expected[0][0]:.3f}" in printed
+    assert (folder / "figures.png").read_bytes().startswith(b"\x89PNG")
+
+
+async def test_variants_seeds_and_a_manifest(served: Served, folder: Path) -> None:
+    entry = '[[volume]]\nname = "{}"\nimage = "image.nii.gz"\nmask = "mask.nii.gz"\n'
+    (folder / "two.toml").write_text(entry.format("One") + entry.format("[red]Two"))
+    arguments = ("--manifest", folder / "two.toml", "--variants", "--seed", 0, "--seed", 4, "--corrections", 0)
+    server = ("--server", f"127.0.0.1:{served.port}", "--json", folder / "figures.json")
+    printed = await asyncio.to_thread(robot, *arguments, *server)
+    figures = json.loads((folder / "figures.json").read_text())
+    one, two = figures["volumes"]
+    assert one["runs"][0]["answers"][0]["dice"] == two["runs"][0]["answers"][0]["dice"]
+    assert figures["summary"]["dice_spread"] == [0.0]
+    dice = {(run["habit"], run["seed"]): run["answers"][0]["dice"] for run in one["runs"]}
+    assert len(dice) == 2 * 9
+    assert figures["summary"]["dice"][0] == pytest.approx((dice["usual", 0] + dice["usual", 4]) / 2)
+    others = [value for (habit, _), value in dice.items() if habit != "usual"]
+    assert figures["summary"]["variants_mean_dice"][0] == pytest.approx(np.mean(others))
+    assert "mean of the others" in printed
+    assert "[red]Two" in printed
+    (kept,) = (await served.volumes.ListVolumes(volumes_pb2.ListVolumesRequest())).volumes
+    left = await served.segmentation.ListAnnotations(segmentation_pb2.ListAnnotationsRequest(volume_id=kept.volume_id))
+    assert list(left.annotations) == [], "the volume stays, the annotations do not"
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        ((), "--manifest alone"),
+        (("--image", "image.nii.gz"), "--manifest alone"),
+        (("--image", "image.nii.gz", "--mask", "none.nii.gz"), "none.nii.gz, is not there"),
+        (("--image", "image.nii.gz", "--mask", "mask.nii.gz", "--preset", "dreams"), "no preset “dreams”; there is paper"),
+        (("--image", "image.nii.gz", "--mask", "mask.nii.gz", "--json", "no/such.json"), "such.json cannot be written"),
+    ],
+)
+def test_what_cannot_be_is_said_before_anything_is_done(
+    folder: Path, monkeypatch: pytest.MonkeyPatch, arguments: tuple[str, ...], said: str
+) -> None:
+    monkeypatch.chdir(folder)
+    with pytest.raises(InvalidInput, match=said):
+        robot(*arguments)

@@ -35,7 +35,7 @@ from services.store.catalogue import Catalogue
 from services.store.directory import DirectoryStore
 from services.volumes import intake, servicer
 from services.volumes.intake import Intake
-from services.volumes.uploads import UploadFolder
+from services.volumes.uploads import UploadFolder, collect
 from tests.phantoms import oblique_phantom, set_pixels, write_dicom_series, write_nifti
 from tests.served import SECONDS, Served, chunks, eventually, keep, refused, serve
 
@@ -456,6 +456,18 @@ async def test_a_forgotten_upload_leaves_nothing(served: Served) -> None:
     assert {key.split("/")[1] for key in served.store.list("uploads")} == {other.replace("-", "")}
     nothing = served.volumes.DeleteUpload(volumes_pb2.DeleteUploadRequest(upload_id="../volumes"))
     assert await refused(nothing) == ("INVALID_ARGUMENT", "REQUEST_INVALID", 0)
+
+
+async def test_an_old_upload_is_forgotten_but_not_while_it_is_read(served: Served) -> None:
+    upload_id, other = str(uuid4()), str(uuid4())
+    for one in (upload_id, other):
+        await served.volumes.Upload(iter(chunks(one, "a.nii", b"a patient's")))
+    read = UploadFolder(served.store, upload_id, limit_bytes=0, checked=set())
+    assert collect(served.store, 24.0, set(), ()) == 0
+    assert collect(served.store, 0.0, set(), [read.name]) == 1
+    assert [file.committed_bytes for file in read.files()] == [11]
+    assert collect(served.store, 0.0, set(), ()) == 1
+    assert list(served.store.list("uploads")) == []
 
 
 async def test_slices_are_shown_before_the_volume_is_there(served: Served, tmp_path: Path, monkeypatch) -> None:

@@ -6,6 +6,9 @@ bytes are the same in whatever order slices are visited, and whichever part of a
 * features of a slice depend on that slice and the volume's window alone;
 * samples are gathered in the order of the voxels in the volume, not in the order of drawing or computing;
 * the forest depends on the samples and the seed alone, and a pixel's probability on the forest and its features.
+
+That is the preset ``paper``. The preset ``calque`` is the same with a model of where the object is: see
+`services.core.spatial`. Its coarse solution needs the whole volume; after it, slices again come in any order.
 """
 
 from __future__ import annotations
@@ -16,6 +19,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from services.core import spatial
 from services.core.features import PAPER, Feature, compute
 from services.core.forest import Forest, fit, predict_levels
 from services.core.volume import Volume, intensity_window, to_window
@@ -69,6 +73,40 @@ def segment(
     for index in range(volume.shape[0]) if order is None else order:
         levels[index] = predict_levels(forest, features_of(index), label)
     return Segmentation(levels, forest)
+
+
+def segment_by_shape(volume: Volume, labels: Level, *, seed: int = 0, label: int = 1) -> Segmentation:
+    """Segment a volume from its labelled voxels and where they are. Arguments, result and errors as of `segment`."""
+    window = intensity_window(volume)
+
+    def features_of(index: int) -> Level:
+        return slice_features(volume, window, index)
+
+    def image_of(index: int) -> Level:
+        return image_levels(volume, window, index)
+
+    two = spatial.two_labels(labels, label)
+    model = spatial.learn(image_of, features_of, two, volume.spacing_mm, seed=seed)
+    if model is None:
+        return segment(volume, labels, seed=seed, label=label)
+    last = volume.shape[0] - 1
+    slices = []
+    for index in range(volume.shape[0]):
+        appearance = predict_levels(model.forest, features_of(index), spatial.OBJECT)
+        slices.append(spatial.problem(model, index, image_of(index), two[index], appearance))
+    times = spatial.halvings(volume.shape[1:])
+    coarse = spatial.walked([spatial.coarsened(one, times) for one in slices])
+    levels = np.zeros(volume.shape, dtype=np.uint8)
+    for index, one in enumerate(slices):
+        before, after = max(index - 1, 0), min(index + 1, last)
+        levels[index] = spatial.refined(one, (image_of(before), image_of(after)), coarse[[before, index, after]], times)
+    return Segmentation(levels, model.forest)
+
+
+def image_levels(volume: Volume, window: tuple[float, float], index: int) -> Level:
+    """Acquisition slice ``index`` over the volume's window: ``(rows, columns)`` uint8."""
+    levels: Level = np.rint(to_window(volume.intensity(index), window)).astype(np.uint8)
+    return levels
 
 
 def slice_features(
@@ -151,4 +189,8 @@ def warm_up() -> None:
     ramp = np.arange(2 * 24 * 24, dtype=np.uint16).reshape(2, 24, 24)
     labels = np.zeros(ramp.shape, dtype=np.uint8)
     labels[0, 4], labels[0, 20] = 1, 2
-    segment(Volume(ramp, np.eye(4), np.ones(2), np.zeros(2)), labels)
+    volume = Volume(ramp, np.eye(4), np.ones(2), np.zeros(2))
+    segment(volume, labels)
+    labels[0, 20] = labels[0, 4] = 0
+    labels[0, 10:14, 10:14], labels[0, 2] = 1, 2
+    segment_by_shape(volume, labels)

@@ -7,7 +7,11 @@ from calque.v1 import common_pb2, segmentation_pb2
 from services.core.errors import InvalidInput
 from services.store.annotations import AnnotationRecord, LabelRecord, MaskRecord
 
-PRESETS: dict[int, str] = {segmentation_pb2.PRESET_UNSPECIFIED: "paper", segmentation_pb2.PRESET_PAPER: "paper"}
+PRESETS: dict[int, str] = {
+    segmentation_pb2.PRESET_UNSPECIFIED: "paper",
+    segmentation_pb2.PRESET_PAPER: "paper",
+    segmentation_pb2.PRESET_CALQUE: "calque",
+}
 NAME_LIMIT = 64
 LABEL_LIMIT = 15
 

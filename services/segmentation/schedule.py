@@ -199,6 +199,8 @@ class Schedule:
             return await self._each(self._computation.load_features, self._without_features())
         if await self._views():
             return True
+        if self._computation.drafting:
+            return await self._walk()
         stale = np.flatnonzero(self._computation.current != self._computation.generation)
         if len(stale):
             return await self._each(self._computation.predict, self._outward(stale))
@@ -210,10 +212,13 @@ class Schedule:
         async with self._labels_lock:
             length = await self._run(self._catch_up)
             samples, labels = await self._run(self._computation.gather)
+            drawn = await self._run(self._computation.drawn) if settings.preset == "calque" else None
         gathered = time.monotonic()
 
         def fit() -> None:
-            self._computation.fit(samples, labels, seed=settings.seed, shown_label=settings.shown_label)
+            seed, shown = settings.seed, settings.shown_label
+            if drawn is None or not self._computation.learn(drawn, seed=seed, shown_label=shown):
+                self._computation.fit(samples, labels, seed=seed, shown_label=shown)
 
         await self._run(fit)
         self.fitted_length, self._fitted_settings = length, settings
@@ -232,6 +237,8 @@ class Schedule:
             plane, index = self._planes[view[0]], view[1]
             if self._computation.image(plane, index) is not None:
                 continue
+            if plane.slice_axis and self._computation.cuts_wait:
+                continue
             if plane.slice_axis == 0:
                 await self._run(self._computation.predict, plane.voxel_index(index))
             else:
@@ -240,6 +247,14 @@ class Schedule:
                 self.measured.visible_ms = self._since_asked()
             return True
         return False
+
+    async def _walk(self) -> bool:
+        """A step from drafts to what replaces them."""
+        missing = self._computation.missing()
+        if missing:
+            return await self._each(self._computation.ask, self._outward(np.array(missing, dtype=np.intp)))
+        await self._run(self._computation.walk)
+        return True
 
     async def _each(self, work: Callable[[int], object], indices: Iterable[int]) -> bool:
         """Do the first few of a list of slices, one a thread; all have ended when this does, also when one fails."""

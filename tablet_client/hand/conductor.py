@@ -15,7 +15,7 @@ A line is an object with ``do`` and the gesture's own fields; ``id``, if given, 
     {"do": "pinch", "factor": F}
     {"do": "threshold", "value": 1-255}
     {"do": "undo"}, {"do": "redo"}, {"do": "segment"}
-    {"do": "live", "on": true}
+    {"do": "live", "on": true}, {"do": "shape", "on": true}
     {"do": "wait_mask"}, {"do": "wait_volume"}              "timeout_s" may be given with any gesture
     {"do": "save"}                                          the answer has "mask", "object_ml", "threshold"
     {"do": "tap", "name": NAME}, {"do": "type", "name": NAME, "text": TEXT}, {"do": "names"}
@@ -154,6 +154,9 @@ class Conductor:
 
     async def _do_live(self, on: bool) -> None:
         await self._hand.live(on)
+
+    async def _do_shape(self, on: bool) -> None:
+        await self._hand.shape(on)
 
     async def _do_wait_mask(self) -> None:
         await self._hand.see_mask()

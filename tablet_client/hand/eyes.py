@@ -82,6 +82,7 @@ def read(app: Any) -> dict[str, Any]:
             volume=viewer.side.volume_text,
             volume_note=viewer.side.volume_note,
             live=viewer.side.live,
+            shape=viewer.side.shape,
             style=viewer.side.style,
             hint=viewer.image.hint,
             pointer=viewer.image.pointer_text,

@@ -194,9 +194,14 @@ class Hand:
             raise NotThere(f"The slider stands at {int(slider.value)}.")
 
     async def live(self, on: bool) -> None:
-        """The switch."""
+        """The switch "Live"."""
         if self._app.viewer.side.live != on:
             await self.tap("live")
+
+    async def shape(self, on: bool) -> None:
+        """The switch "Shape"."""
+        if self._app.viewer.side.shape != on:
+            await self.tap("shape")
 
     async def see_mask(self, patience_s: float | None = None) -> None:
         """Until the shown slice's probability knows all that was drawn, and a frame with it was drawn."""

@@ -265,6 +265,7 @@ class SessionKeeper:
     def _become(self, writer: bool) -> None:
         if writer and not self._writer:
             self._sent = 0  # what was sent meanwhile may have been dropped; what was not, is acknowledged once more
+            self._settings_due = self._settings is not None
         self._writer = writer
         self._set(Connection.CONNECTED if writer else Connection.OTHER_WRITER)
         self._agree()

@@ -95,6 +95,7 @@ class CalqueApp(App):
         viewer.side.bind(on_pick_plane=lambda _, plane: self._show("look_at_plane", Plane[plane.upper()]))
         viewer.side.bind(on_pick_threshold=lambda _, value: self._show("threshold", value))
         viewer.side.bind(on_pick_live=lambda _, live: control.live(live))
+        viewer.side.bind(on_pick_shape=lambda _, shape: control.shape(shape))
         viewer.side.bind(on_pick_fill=lambda _, fill: control.fill(fill))
         viewer.side.bind(on_pick_style=lambda _, style: control.style(style))
         viewer.slices.bind(on_pick=lambda _, index: self._show("look_at_slice", index))

@@ -101,7 +101,7 @@ class ChoiceButton(PressButton):
 
 
 class OnOff(PressButton):
-    """On or off, with its word."""
+    """On or off, with its word above."""
 
     text = StringProperty("")
     active = BooleanProperty(False)

@@ -1,5 +1,5 @@
 # mypy: disallow-subclassing-any=False
-"""The column at the right: which plane, the threshold with the volume that it gives, live, and how the mask is shown."""
+"""The column at the right: which plane, the threshold with the volume that it gives, live, shape, and how the mask is shown."""
 
 from __future__ import annotations
 
@@ -20,17 +20,19 @@ class RightColumn(BoxLayout):
         volume_text: the object's volume at this threshold, such as "182 mL".
         volume_note: the word under it.
         live: the mask follows each stroke.
+        shape: the service goes by where the strokes are as well as by looks; off: by looks alone.
         fill: 0 to 1, opacity of the mask's fill.
         style: how the answer is drawn: "mask" (fill and outline), "wash" (probability as strength) or "hidden".
     """
 
-    __events__ = ("on_pick_plane", "on_pick_threshold", "on_pick_live", "on_pick_fill", "on_pick_style")
+    __events__ = ("on_pick_plane", "on_pick_threshold", "on_pick_live", "on_pick_shape", "on_pick_fill", "on_pick_style")
 
     plane = OptionProperty("axial", options=["axial", "coronal", "sagittal"])
     threshold = NumericProperty(128)
     volume_text = StringProperty("–")
     volume_note = StringProperty("volume")
     live = BooleanProperty(True)
+    shape = BooleanProperty(True)
     fill = NumericProperty(0.35)
     style = OptionProperty("mask", options=list(STYLES))
 
@@ -41,7 +43,10 @@ class RightColumn(BoxLayout):
         """The slider is at this threshold now."""
 
     def on_pick_live(self, live: bool) -> None:
-        """The switch was pressed."""
+        """The switch "Live" was pressed."""
+
+    def on_pick_shape(self, shape: bool) -> None:
+        """The switch "Shape" was pressed."""
 
     def on_pick_fill(self, fill: float) -> None:
         """The opacity slider is here now."""

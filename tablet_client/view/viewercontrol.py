@@ -7,7 +7,7 @@ from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 
-from calque.v1.segmentation_pb2 import Annotation, Mask
+from calque.v1.segmentation_pb2 import PRESET_CALQUE, PRESET_PAPER, Annotation, Mask
 from calque.v1.volumes_pb2 import Volume
 
 from tablet_client.link.listener import Connection, Listener, Status
@@ -133,7 +133,7 @@ class ViewerControl(Listener):
         self.choose_tool("object")
         self.showing.threshold(START_THRESHOLD)
         self._buttons()
-        work.keeper.configure(live=self._viewer.side.live)
+        self._configure(work)
         self.status_changed(work.keeper.status)
         work.start()
         if annotation.masks:
@@ -183,7 +183,13 @@ class ViewerControl(Listener):
         """Compute after each stroke, or only when asked."""
         self._viewer.side.live = live
         if self.work is not None:
-            self.work.keeper.configure(live=live)
+            self._configure(self.work)
+
+    def shape(self, shape: bool) -> None:
+        """Go by where the strokes are as well as by looks, or by looks alone as the paper does."""
+        self._viewer.side.shape = shape
+        if self.work is not None:
+            self._configure(self.work)
 
     def style(self, style: str) -> None:
         """Another way of drawing the answer."""
@@ -229,6 +235,10 @@ class ViewerControl(Listener):
             self.saving = False
             self._viewer.bar.progress = 0.0
             self._buttons()
+
+    def _configure(self, work: Work) -> None:
+        side = self._viewer.side
+        work.keeper.configure(live=side.live, preset=PRESET_CALQUE if side.shape else PRESET_PAPER)
 
     @property
     def _drawing(self) -> bool:

@@ -12,6 +12,7 @@ class Preset(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
     __slots__ = ()
     PRESET_UNSPECIFIED: _ClassVar[Preset]
     PRESET_PAPER: _ClassVar[Preset]
+    PRESET_CALQUE: _ClassVar[Preset]
 
 class ExportKind(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
     __slots__ = ()
@@ -29,6 +30,7 @@ class ExportFormat(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
     EXPORT_FORMAT_DICOM_SEG: _ClassVar[ExportFormat]
 PRESET_UNSPECIFIED: Preset
 PRESET_PAPER: Preset
+PRESET_CALQUE: Preset
 EXPORT_KIND_UNSPECIFIED: ExportKind
 EXPORT_KIND_ANNOTATION: ExportKind
 EXPORT_KIND_MASK: ExportKind

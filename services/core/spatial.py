@@ -1,0 +1,236 @@
+"""The preset ``calque``: the forest says what the object looks like, the strokes say where it is, a walker weighs both.
+
+In the order of the flow:
+
+1. `learn`: annotated slices are completed (`services.core.shape`), the forest is fitted on their pixels, not on the few
+   that were drawn on, and the shape between and beyond them is known.
+2. `draft`: one slice for itself, for whoever looks at it.
+3. `coarsened`, `walked`: the whole volume on a coarser grid, with what is bound through the slices.
+4. `refined`: slice by slice at full resolution, from the coarse solution; in whatever order, the bytes are the same.
+
+A level is 255 × probability, stretched so that the mask is best near `services.core.mask.DEFAULT_THRESHOLD`; a stroke's own
+voxels always have its label.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy import ndimage
+
+from services.core import shape, walk
+from services.core.forest import Forest, fit, predict_levels
+from services.core.shape import Mask, Shape, Values
+
+Level = NDArray[np.uint8]
+Spacing = tuple[float, float, float]
+
+OBJECT, BACKGROUND = 1, 2
+"""Labels as this room has them: what is sought, and what is not."""
+
+SCATTERED = 50
+"""Strokes on so many times more pixels than the object is deep, in pixels, tell of thin or branched tissue, as cortex is:
+it has no shape that goes on from slice to slice, and only its looks count."""
+
+_SAMPLES = 3000  # of each label and slice
+_NEAR = 25  # half of the background's samples are at most so many pixels away
+_EDGE = 60.0
+_WEIGHT = 0.02
+_KNOWN = 1.0  # weight of a completed slice
+_COARSE_SWEEPS = (12, 12, 20)
+_DRAFT_SWEEPS = (12, 12, 20)
+_REFINE_SWEEPS = 8
+_COARSE_PIXELS = 160  # rows or columns that a coarse grid has at most
+_HALF = 1.0 / 3.0  # what the walker reaches on the outline of an object: priors fade away from the strokes
+
+
+@dataclass(frozen=True)
+class Model:
+    """What strokes say.
+
+    Attributes:
+        masks: the object in completed slices, ``(rows, columns)`` by the number of the slice.
+        shape: where it is likely to be elsewhere.
+        forest: of two classes, `OBJECT` and `BACKGROUND`.
+        spacing_mm: distance of slices, rows and columns.
+    """
+
+    masks: Mapping[int, Mask]
+    shape: Shape
+    forest: Forest
+    spacing_mm: Spacing
+
+
+def two_labels(labels: Level, label: int) -> Level:
+    """Labels with `OBJECT` for ``label`` and `BACKGROUND` for every other, 0 where nothing is drawn."""
+    of_kind = np.full(256, BACKGROUND, np.uint8)
+    of_kind[0], of_kind[label] = 0, OBJECT
+    return of_kind[labels]
+
+
+def learn(
+    images: Callable[[int], Level],
+    features: Callable[[int], Level],
+    labels: Level,
+    spacing_mm: Spacing,
+    *,
+    seed: int,
+    threads: int = 1,
+) -> Model | None:
+    """Complete the annotated slices and fit the forest on them.
+
+    Args:
+        images: slice → ``(rows, columns)`` uint8 over the volume's window.
+        features: slice → ``(features, rows, columns)`` uint8.
+        labels: ``(slices, rows, columns)``, see `two_labels`.
+        spacing_mm: distance of slices, rows and columns.
+        seed: of the forest and of the choice of samples.
+        threads: that fit trees.
+
+    Returns:
+        ``None`` where no slice has strokes of both labels, and for an object without a shape (see `SCATTERED`).
+    """
+    pixel_mm = spacing_mm[1:]
+    random = np.random.RandomState(seed)
+    masks: dict[int, Mask] = {}
+    parts: list[tuple[Level, Level]] = []
+    first: Forest | None = None
+    for index in shape.annotated(labels):
+        if not masks:
+            masks[index] = shape.completed(images(index), labels[index], pixel_mm)
+            if _is_scattered(masks[index], labels[index]):
+                return None
+        else:
+            first = first or _fitted(parts, seed, threads)
+            odds = Shape(masks, spacing_mm).log_odds(index)
+            odds += shape.log_odds(predict_levels(first, features(index), OBJECT))
+            masks[index] = shape.completed_with(images(index), labels[index], pixel_mm, odds)
+        parts.append(_samples(features(index), labels[index], masks[index], random))
+    if not masks:
+        return None
+    forest = first if first and len(parts) == 1 else _fitted(parts, seed, threads)
+    return Model(masks, Shape(masks, spacing_mm), forest, spacing_mm)
+
+
+def problem(model: Model, index: int, image: Level, labels: Level, appearance: Level) -> walk.Problem:
+    """What is to be solved in slice ``index``.
+
+    Args:
+        model: what the strokes say.
+        index: of the slice.
+        image, labels: the slice's, ``(rows, columns)``.
+        appearance: levels of the forest, ``(rows, columns)``.
+    """
+    if index in model.masks:
+        prior, weight = model.masks[index].astype(np.float32), _KNOWN
+    else:
+        prior, weight = shape.probability(model.shape.log_odds(index) + shape.log_odds(appearance)), _WEIGHT
+    return walk.Problem(
+        image[None],
+        prior[None],
+        np.full((1, *prior.shape), weight, np.float32),
+        shape.seeds(labels)[None],
+        model.spacing_mm,
+        _EDGE,
+    )
+
+
+def draft(one: walk.Problem) -> Level:
+    """Levels of a slice for itself, ``(rows, columns)``."""
+    return _levels(walk.solve(one, len(_DRAFT_SWEEPS), _DRAFT_SWEEPS)[0], one.seeds[0])
+
+
+def unary(odds: Values, appearance: Level) -> Level:
+    """Levels of pixels for themselves: log odds of the shape and levels of the forest, both of any one shape."""
+    return _levels(shape.probability(odds + shape.log_odds(appearance)), np.full(odds.shape, walk.FREE, np.int8))
+
+
+def halvings(size: tuple[int, int]) -> int:
+    """How often slices of so many rows and columns are halved for the coarse grid, at least once."""
+    times = 1
+    while max(size) > _COARSE_PIXELS << times:
+        times += 1
+    return times
+
+
+def coarsened(one: walk.Problem, times: int) -> walk.Problem:
+    """The problem of one slice on the coarse grid."""
+    for _ in range(times):
+        one = walk.halved(one)
+    return one
+
+
+def walked(slices: Sequence[walk.Problem]) -> Values:
+    """The coarse solution of a volume: ``(slices, rows, columns)`` of the coarse grid."""
+    whole = walk.Problem(
+        np.concatenate([one.image for one in slices]),
+        np.concatenate([one.prior for one in slices]),
+        np.concatenate([one.weight for one in slices]),
+        np.concatenate([one.seeds for one in slices]),
+        slices[0].spacing_mm,
+        slices[0].edge,
+    )
+    return walk.solve(whole, len(_COARSE_SWEEPS), _COARSE_SWEEPS)
+
+
+def refined(one: walk.Problem, neighbours: tuple[Level, Level], coarse: Values, times: int) -> Level:
+    """Levels of a slice at full resolution, ``(rows, columns)``.
+
+    Args:
+        one: the slice's problem.
+        neighbours: images of the slices before and after it, at the ends of the volume its own.
+        coarse: ``(3, ...)``, what `walked` found for the three, in order.
+        times: how often the coarse grid was halved.
+    """
+    rows, columns = one.image.shape[1:]
+    sizes = [(rows, columns)]
+    for _ in range(times - 1):
+        sizes.insert(0, ((sizes[0][0] + 1) // 2, (sizes[0][1] + 1) // 2))
+    around = coarse
+    for size in sizes:
+        around = walk.doubled(around, *size)
+    image = np.stack([neighbours[0], one.image[0], neighbours[1]])
+    three = walk.Problem(
+        image, one.prior.repeat(3, 0), one.weight.repeat(3, 0), one.seeds.repeat(3, 0), one.spacing_mm, one.edge
+    )
+    return _levels(walk.refined(three, around, _REFINE_SWEEPS, one.spacing_mm[1]), one.seeds[0])
+
+
+def _is_scattered(mask: Mask, labels: Level) -> bool:
+    deepest = float(ndimage.distance_transform_edt(np.pad(mask, 1)).max())
+    return int(np.count_nonzero(labels == OBJECT)) > SCATTERED * deepest
+
+
+def _fitted(parts: list[tuple[Level, Level]], seed: int, threads: int) -> Forest:
+    samples, labels = zip(*parts)
+    return fit(np.concatenate(samples), np.concatenate(labels), seed=seed, threads=threads)
+
+
+def _samples(features: Level, labels: Level, mask: Mask, random: np.random.RandomState) -> tuple[Level, Level]:
+    """Some pixels of a completed slice off the object's outline, whose place is never quite sure.
+
+    Returns:
+        Samples ``(n, features)`` and their labels ``(n,)``: the object's, the background's near it and far from it.
+    """
+    inside = (ndimage.binary_erosion(mask) | (labels == OBJECT)) & (labels != BACKGROUND)
+    outside = (~ndimage.binary_dilation(mask) | (labels == BACKGROUND)) & (labels != OBJECT)
+    away = ndimage.distance_transform_edt(~mask) if mask.any() else np.full(mask.shape, np.inf)
+    near = outside & (away < _NEAR)
+    object_ = random.permutation(np.flatnonzero(inside))[:_SAMPLES]
+    background = [random.permutation(np.flatnonzero(part))[: _SAMPLES // 2] for part in (near, outside & ~near)]
+    chosen = np.concatenate([object_, *background])
+    targets = np.full(len(chosen), BACKGROUND, np.uint8)
+    targets[: len(object_)] = OBJECT
+    return np.ascontiguousarray(features.reshape(len(features), -1)[:, chosen].T), targets
+
+
+def _levels(reached: Values, seeds: walk.Seeds) -> Level:
+    """What the walker reaches as levels, the outline at one half; strokes have their label."""
+    stretched = np.where(reached < _HALF, reached * (0.5 / _HALF), 0.5 + (reached - _HALF) * (0.5 / (1.0 - _HALF)))
+    levels: Level = np.floor(stretched * 255.0 + 0.5).astype(np.uint8)
+    levels[seeds == walk.OBJECT] = 255
+    levels[seeds == walk.BACKGROUND] = 0
+    return levels

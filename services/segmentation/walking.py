@@ -1,0 +1,93 @@
+"""The preset ``calque`` of one generation: what `services.core.spatial` needs is kept here slice by slice.
+
+First what the forest says is gathered for all slices; who looks at a slice meanwhile gets a draft of it. Then the whole
+volume is solved on a coarse grid, and slices are refined from that. Methods block and are called from threads: those that
+take an ``index`` may run at once for different slices, `walk` runs alone.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+from numpy.typing import NDArray
+
+from services.core import spatial
+from services.core.forest import predict_levels
+from services.core.spatial import Model
+from services.core.walk import Problem
+
+Levels = NDArray[np.uint8]
+
+
+class Walking:
+    """Caches of a generation.
+
+    Args:
+        model: what the strokes say.
+        labels: ``(slices, rows, columns)``, as the model was learned from (`services.core.spatial.two_labels`).
+        image: slice → ``(rows, columns)`` uint8 over the volume's window.
+        features: slice → ``(features, rows, columns)`` uint8.
+    """
+
+    def __init__(
+        self, model: Model, labels: Levels, image: Callable[[int], Levels], features: Callable[[int], Levels]
+    ) -> None:
+        self.model = model
+        self._labels = labels
+        self._image = image
+        self._features = features
+        self._times = spatial.halvings((labels.shape[1], labels.shape[2]))
+        self._appearance: list[Levels | None] = [None] * len(labels)
+        self._coarse: list[Problem | None] = [None] * len(labels)
+        self._solution: NDArray[np.float32] | None = None
+
+    @property
+    def missing(self) -> list[int]:
+        """Slices of which the forest was not asked yet."""
+        return [index for index, one in enumerate(self._coarse) if one is None] if self._solution is None else []
+
+    @property
+    def walked(self) -> bool:
+        """Levels are final."""
+        return self._solution is not None
+
+    def ask(self, index: int) -> None:
+        """Ask the forest about a slice."""
+        self._coarse[index] = spatial.coarsened(self._problem(index), self._times)
+
+    def walk(self) -> None:
+        """Solve the whole volume on the coarse grid; all slices were asked about."""
+        self._solution = spatial.walked([one for one in self._coarse if one is not None])
+        self._coarse = []
+
+    def levels(self, index: int) -> Levels:
+        """Levels of a slice, ``(rows, columns)``: refined, or a draft before `walk`."""
+        one = self._problem(index)
+        if self._solution is None:
+            return spatial.draft(one)
+        last = len(self._labels) - 1
+        around = [max(index - 1, 0), index, min(index + 1, last)]
+        neighbours = self._image(around[0]), self._image(around[2])
+        return spatial.refined(one, neighbours, self._solution[around], self._times)
+
+    def cut(self, features: Levels, rows: slice, columns: slice) -> Levels:
+        """A draft across the slices: ``features`` ``(features, slices, rows or columns)`` of a line of each slice."""
+        appearance = predict_levels(self.model.forest, features, spatial.OBJECT)
+        odds = np.stack([self.model.shape.log_odds(index, rows, columns).ravel() for index in range(len(self._labels))])
+        return spatial.unary(odds, appearance)
+
+    @property
+    def size_bytes(self) -> int:
+        """Memory of the arrays held."""
+        parts = [one for one in self._coarse if one is not None]
+        coarse = sum(one.image.nbytes + one.prior.nbytes + one.weight.nbytes + one.seeds.nbytes for one in parts)
+        asked = sum(one.nbytes for one in self._appearance if one is not None)
+        return asked + coarse + self._labels.nbytes + (0 if self._solution is None else self._solution.nbytes)
+
+    def _problem(self, index: int) -> Problem:
+        appearance = self._appearance[index]
+        if appearance is None:
+            appearance = predict_levels(self.model.forest, self._features(index), spatial.OBJECT)
+            self._appearance[index] = appearance
+        return spatial.problem(self.model, index, self._image(index), self._labels[index], appearance)

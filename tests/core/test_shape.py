@@ -1,0 +1,101 @@
+"""What strokes say about where an object is, on objects whose place is known."""
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+from services.core import shape
+from services.core.mask import dice
+
+SIZE = (64, 64)
+
+
+def disc(radius: float, centre: tuple[float, float] = (32.0, 32.0)) -> NDArray[np.bool_]:
+    rows, columns = np.mgrid[: SIZE[0], : SIZE[1]]
+    return np.hypot(rows - centre[0], columns - centre[1]) <= radius
+
+
+def drawn(radius: float) -> NDArray[np.uint8]:
+    """A short stroke in the middle, and a ring some pixels outside."""
+    labels = np.zeros(SIZE, np.uint8)
+    labels[32, 28:37] = 1
+    labels[disc(radius + 6.5) & ~disc(radius + 5.5)] = 2
+    return labels
+
+
+def picture(inside: NDArray[np.bool_], seed: int = 0) -> NDArray[np.uint8]:
+    noise = np.random.RandomState(seed).normal(0, 8, SIZE)
+    return np.clip(np.where(inside, 150, 90) + noise, 0, 255).astype(np.uint8)
+
+
+def test_slices_to_complete() -> None:
+    labels = np.zeros((6, *SIZE), np.uint8)
+    labels[1] = drawn(12)
+    labels[2, 5, :30] = 1  # one label, many pixels
+    labels[3, 5, :20], labels[3, 9, :2] = 1, 2  # both, fewer than in slice 1
+    labels[4, 5, :3] = 1  # a line of another plane crosses it
+    assert shape.annotated(labels) == [1, 3, 2]
+    labels[1], labels[3] = 0, 0
+    assert shape.annotated(labels) == []
+
+
+@pytest.mark.parametrize("radius", [10.0, 16.0, 22.0])
+def test_a_slice_is_completed_to_its_edges(radius: float) -> None:
+    labels = drawn(radius)
+    found = shape.completed(picture(disc(radius)), labels, (1.0, 1.0))
+    assert dice(found, disc(radius)) > 0.95
+    # Without an edge nothing but the strokes can be told: the outline is somewhere between them.
+    even = shape.completed(np.full(SIZE, 99, np.uint8), labels, (1.0, 1.0))
+    assert even[labels == 1].all()
+    assert not even[labels == 2].any()
+
+
+def test_strokes_are_kept_also_where_the_image_says_otherwise() -> None:
+    labels = drawn(16)
+    labels[32, 50] = 1  # outside of the disc
+    labels[24, 30:34] = 2  # inside of it
+    for found in (
+        shape.completed(picture(disc(16)), labels, (1.0, 1.0)),
+        shape.completed_with(picture(disc(16)), labels, (1.0, 1.0), np.zeros(SIZE, np.float32)),
+    ):
+        assert found[labels == 1].all()
+        assert not found[labels == 2].any()
+
+
+def test_a_ball_from_its_middle_slice() -> None:
+    radius, slice_mm = 18.0, 3.0
+    found = shape.Shape({10: disc(radius)}, (slice_mm, 1.0, 1.0))
+    for index in range(21):
+        away = abs(index - 10) * slice_mm
+        inside = found.log_odds(index) > 0
+        within = np.sqrt(max(0.0, (shape.DEEP * radius) ** 2 - away**2)) / shape.DEEP  # the ball, stretched along its axis
+        if away < radius:
+            assert dice(inside, disc(within)) > 0.85
+        if away > 1.5 * radius:
+            assert not inside.any()
+    assert np.array_equal(found.log_odds(8), found.log_odds(12))
+
+
+def test_between_two_slices() -> None:
+    found = shape.Shape({2: disc(10), 8: disc(20)}, (3.0, 1.0, 1.0))
+    assert dice(found.log_odds(5) > 0, disc(15)) > 0.95
+    assert np.array_equal(found.log_odds(2) > 0, disc(10))
+    part = found.log_odds(5, slice(10, 11), slice(3, 40))
+    assert np.array_equal(part, found.log_odds(5)[10:11, 3:40])
+    assert np.array_equal(found.log_odds(11, slice(None), slice(7, 8)), found.log_odds(11)[:, 7:8])
+
+
+def test_a_slice_without_the_object_ends_it() -> None:
+    found = shape.Shape({2: disc(16), 5: np.zeros(SIZE, bool)}, (3.0, 1.0, 1.0))
+    assert not (found.log_odds(5) > 0).any()
+    assert not (found.log_odds(7) > 0).any()
+    assert 0 < np.count_nonzero(found.log_odds(3) > 0) < disc(16).sum()
+    assert not (shape.Shape({5: np.zeros(SIZE, bool)}, (3.0, 1.0, 1.0)).log_odds(1) > 0).any()
+
+
+def test_log_odds_and_probability() -> None:
+    levels = np.arange(256, dtype=np.uint8)
+    back = shape.probability(shape.log_odds(levels))
+    assert np.all(np.diff(back) >= 0)
+    assert abs(back[128] - 128 / 255) < 0.01
+    assert abs(shape.log_odds(levels)).max() <= shape.MOST

@@ -1,0 +1,98 @@
+"""The preset calque on a phantom that looks like its surroundings: where the strokes are makes the difference."""
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+from services.core import spatial
+from services.core.mask import DEFAULT_THRESHOLD, at_threshold, best_threshold, dice
+from services.core.pipeline import image_levels, segment, segment_by_shape, slice_features
+from services.core.volume import Volume, intensity_window
+
+SHAPE = (11, 72, 80)
+
+
+def balls() -> tuple[Volume, NDArray[np.bool_]]:
+    """A ball, and a second one that looks the same and is not wanted; slices are thick."""
+    s, r, c = np.indices(SHAPE)
+    wanted = ((s - 5) * 3.0) ** 2 + (r - 30) ** 2 + (c - 26) ** 2 < 13**2
+    other = ((s - 6) * 3.0) ** 2 + (r - 44) ** 2 + (c - 62) ** 2 < 11**2
+    noise = np.random.RandomState(5).normal(0, 10, SHAPE)
+    voxels = (200 + 100 * (wanted | other) + noise).astype(np.int16)
+    return Volume(voxels, np.diag([3.0, 1.0, 1.0, 1.0]), np.ones(11), np.zeros(11)), wanted
+
+
+@pytest.fixture(scope="module")
+def drawn() -> tuple[Volume, NDArray[np.bool_], NDArray[np.uint8]]:
+    volume, truth = balls()
+    labels = np.zeros(SHAPE, np.uint8)
+    r, c = np.indices(SHAPE[1:])
+    away = np.hypot(r - 30, c - 26)
+    labels[5, 30, 20:32] = 1
+    labels[5][(away > 18) & (away < 19.5)] = 2
+    labels[5, 66] = 2
+    return volume, truth, labels
+
+
+Drawn = tuple[Volume, NDArray[np.bool_], NDArray[np.uint8]]
+
+
+def test_one_slice_finds_the_ball_and_not_its_twin(drawn: Drawn) -> None:
+    volume, truth, labels = drawn
+    found = segment_by_shape(volume, labels)
+    assert best_threshold(found.levels, truth).dice > 0.9
+    assert dice(at_threshold(found.levels, DEFAULT_THRESHOLD), truth) > 0.85
+    assert best_threshold(segment(volume, labels).levels, truth).dice < 0.8  # by its looks alone it is two balls
+
+
+def test_strokes_are_certain(drawn: Drawn) -> None:
+    volume, _, labels = drawn
+    labels = labels.copy()
+    labels[5, 30, 24] = 2  # within the ball
+    labels[2, 5, 5:9] = 1  # far from it
+    found = segment_by_shape(volume, labels).levels
+    assert (found[labels == 1] == 255).all()
+    assert (found[labels == 2] == 0).all()
+
+
+def test_a_correction_moves_its_surroundings(drawn: Drawn) -> None:
+    volume, truth, labels = drawn
+    labels = labels.copy()
+    labels[8, 28:33, 26] = 1
+    labels[8, 30, 38:46] = 2
+    found = segment_by_shape(volume, labels)
+    assert best_threshold(found.levels, truth).dice > 0.9
+    model = spatial.learn(
+        lambda i: image_levels(volume, intensity_window(volume), i),
+        lambda i: slice_features(volume, intensity_window(volume), i),
+        labels,
+        volume.spacing_mm,
+        seed=0,
+    )
+    assert model is not None
+    assert sorted(model.masks) == [5, 8]
+    assert dice(model.masks[5], truth[5]) > 0.95
+
+
+def test_the_same_strokes_give_the_same_bytes(drawn: Drawn) -> None:
+    volume, _, labels = drawn
+    one = segment_by_shape(volume, labels, seed=3).levels
+    assert segment_by_shape(volume, labels, seed=3).levels.tobytes() == one.tobytes()
+    # Labels may be exchanged or have other numbers.
+    exchanged = np.array([0, 7, 1], np.uint8)[labels]
+    assert segment_by_shape(volume, exchanged, seed=3, label=7).levels.tobytes() == one.tobytes()
+
+
+def test_thin_tissue_is_left_to_its_looks(drawn: Drawn) -> None:
+    volume, _, _ = drawn
+    labels = np.zeros(SHAPE, np.uint8)
+    labels[5, ::6], labels[5, 3::6] = 1, 2  # folded through the whole slice
+    assert np.array_equal(segment_by_shape(volume, labels).levels, segment(volume, labels).levels)
+    one_label = np.zeros(SHAPE, np.uint8)
+    one_label[5, 30, 20:32], one_label[2, 66] = 1, 2  # on different slices
+    assert np.array_equal(segment_by_shape(volume, one_label).levels, segment(volume, one_label).levels)
+
+
+@pytest.mark.parametrize(("size", "times"), [((64, 64), 1), ((320, 300), 1), ((321, 20), 2), ((2048, 2048), 4)])
+def test_how_coarse(size: tuple[int, int], times: int) -> None:
+    assert spatial.halvings(size) == times

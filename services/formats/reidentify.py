@@ -16,8 +16,10 @@ from pydicom.uid import generate_uid
 from services.core.deidentify import Pseudonyms
 from services.core.errors import InvalidInput, Reason
 from services.core.source import SourceSeries
+from services.formats.contents import contents
 from services.formats.dicom_header import read_images
-from services.formats.source import SourceFile, refusing, short_name
+from services.formats.dicom_scan import UNDEFINED, check_deflated
+from services.formats.source import SourceFile, refusing, short_name, truncated
 
 # Of the patient and the study; an object on its own has them from the images that it is about.
 _IDENTITY = (
@@ -35,18 +37,25 @@ def reidentified(file: SourceFile, originals: Sequence[SourceFile], pseudonyms: 
 
     Args:
         file: for one a segmentation that Calque exported.
-        originals: files of the series, or of more than that.
+        originals: files of the series, or of more than that, in folders or zip archives; what is no DICOM is passed over.
         pseudonyms: of the key that the series was de-identified with.
 
     Returns:
         A DICOM file, and how many of the original images it names.
 
     Raises:
-        InvalidInput: not readable, of another patient or key, or an image that it names is not among the originals.
+        InvalidInput: not readable, cut short, of another patient or key, or names an image that is not among the originals.
         CalqueError: as in `read_images`, for the originals.
     """
+    with contents([file]) as given, contents(originals) as found:
+        if len(given.dicom) != 1:
+            raise InvalidInput(f"The file {short_name(file.name)} is not one DICOM object.", Reason.REQUEST_INVALID)
+        return _reidentified(given.dicom[0], found.dicom, pseudonyms)
+
+
+def _reidentified(file: SourceFile, originals: Sequence[SourceFile], pseudonyms: Pseudonyms) -> tuple[bytes, int]:
     with refusing(file.name):
-        dataset = pydicom.dcmread(file.path)
+        dataset = _whole(file)
         named = {(element.keyword, str(element.value)) for element in _uids(dataset)}
         images = {uid for keyword, uid in named if keyword == "ReferencedSOPInstanceUID"}
         patient = str(dataset.get("PatientID") or "")
@@ -74,6 +83,24 @@ def reidentified(file: SourceFile, originals: Sequence[SourceFile], pseudonyms: 
         out = io.BytesIO()
         pydicom.dcmwrite(out, dataset, enforce_file_format=True)
     return out.getvalue(), len(images)
+
+
+def _whole(file: SourceFile) -> Any:
+    """The object in a file. pydicom takes what there is of one that ends too early; here it is refused."""
+    deflated, size, begun = check_deflated(file), file.size_bytes, None
+
+    def look(tag: Any, vr: str | None, length: int) -> bool:
+        nonlocal begun
+        begun = tag
+        if not deflated and length != UNDEFINED and raw.tell() + length > size:
+            raise truncated(file.name)
+        return False
+
+    with file.path.open("rb") as raw:
+        dataset = pydicom.filereader.read_partial(raw, stop_when=look)
+    if begun is not None and begun not in dataset:  # of no stated length, and its end is missing
+        raise truncated(file.name)
+    return dataset
 
 
 def _sources(originals: Sequence[SourceFile]) -> Iterator[tuple[SourceFile, SourceSeries]]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import zipfile
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -11,11 +12,12 @@ import numpy as np
 import pydicom
 import pytest
 from pydicom.dataset import Dataset
+from pydicom.uid import RLELossless
 from typer.testing import CliRunner
 
 from services.cli.main import app
 from services.core.deidentify import Pseudonyms, deidentified
-from services.core.errors import InvalidInput, Unavailable
+from services.core.errors import InvalidInput, Reason, Unavailable
 from services.core.source import SourceSeries
 from services.formats.dicom_seg import Segment, Told, dicom_seg_bytes
 from services.formats.read import SourceFile, read_volume, source_files
@@ -112,6 +114,41 @@ def test_our_own_segmentation_names_the_originals_again(series: Path, tmp_path: 
     ):  # fmt: skip
         assert keyword not in dataset
     check_dicom(reidentified(SourceFile(path.name, path), source_files(series), NAMES)[0], tmp_path)
+
+
+def test_what_lies_beside_the_originals_does_no_harm(series: Path, tmp_path: Path) -> None:
+    (series / "README.txt").write_text("Of Monday.")
+    assert back(pseudonymous(series, tmp_path / "seg.dcm"), series)[1] == 4
+
+
+def test_the_originals_may_lie_in_an_archive(series: Path, tmp_path: Path) -> None:
+    path = pseudonymous(series, tmp_path / "seg.dcm")
+    with zipfile.ZipFile(tmp_path / "series.zip", "w") as archive:
+        for file in series.iterdir():
+            archive.write(file, file.name)
+    assert back(path, tmp_path / "series.zip")[1] == 4
+
+
+def test_originals_that_are_none_are_called_so(series: Path, tmp_path: Path) -> None:
+    (tmp_path / "notes").mkdir()
+    (tmp_path / "notes" / "a.txt").write_text("Of Monday.")
+    with pytest.raises(InvalidInput, match="neither DICOM"):
+        back(pseudonymous(series, tmp_path / "seg.dcm"), tmp_path / "notes")
+
+
+@pytest.mark.parametrize("compressed", [False, True])
+def test_an_object_that_was_cut_short_gets_nothing(series: Path, tmp_path: Path, compressed: bool) -> None:
+    path = pseudonymous(series, tmp_path / "seg.dcm")
+    if compressed:
+        dataset = pydicom.dcmread(path)
+        dataset.compress(RLELossless)
+        dataset.save_as(path)
+    whole = path.read_bytes()
+    for size in (len(whole) // 2, whole.rindex(b"\xe0\x7f\x10\x00") + 40):
+        path.write_bytes(whole[:size])
+        with pytest.raises(InvalidInput) as caught:
+            back(path, series)
+        assert caught.value.reason == Reason.FILE_TRUNCATED
 
 
 def test_another_key_gets_nothing(series: Path, tmp_path: Path) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import Any
 from uuid import uuid4
 
@@ -66,11 +66,21 @@ class Client:
         self.channel.close()
 
     def upload(self, files: Sequence[SourceFile], progress: Progress = lambda what, done, total: None) -> str:
-        """Send files. Returns the upload's identifier. Raises: Refused."""
+        """Send files. Returns the upload's identifier. Raises: Refused; nothing is left on the server then."""
         upload_id = str(uuid4())
-        with refusals():
+        with self._forgotten(upload_id), refusals():
             self.volumes.Upload(_chunks(files, upload_id, progress))
         return upload_id
+
+    @contextmanager
+    def _forgotten(self, upload_id: str) -> Iterator[None]:
+        """Leave nothing of an upload on the server when its use fails: it may tell of a patient, and its name is lost."""
+        try:
+            yield
+        except BaseException:
+            with suppress(grpc.RpcError):
+                self.volumes.DeleteUpload(volumes_pb2.DeleteUploadRequest(upload_id=upload_id))
+            raise
 
     def import_files(
         self,
@@ -85,10 +95,10 @@ class Client:
         """Send files and have them read into a volume. ``progress`` gets "Sending" in bytes, then "Reading" in slices.
 
         Raises:
-            Refused: what the server said.
+            Refused: what the server said; nothing of the files is left there, also where it asked for a choice.
         """
         upload_id = self.upload(files, progress)
-        with refusals():
+        with self._forgotten(upload_id), refusals():
             request = volumes_pb2.ImportRequest(
                 upload_id=upload_id,
                 name=name,

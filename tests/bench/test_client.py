@@ -34,3 +34,13 @@ async def test_a_refusal_offers_what_can_be_chosen(tmp_path: Path) -> None:
     assert (caught.value.code, caught.value.reason) == (grpc.StatusCode.FAILED_PRECONDITION, Reason.SEVERAL_FRAMES)
     assert [choice.key for choice in caught.value.choices] == ["1", "2"]
     assert all(isinstance(choice, Choice) and choice.text for choice in caught.value.choices)
+
+
+async def test_a_refusal_that_offers_a_choice_leaves_no_file_on_the_server(tmp_path: Path) -> None:
+    nibabel.Nifti1Image(np.zeros((4, 5, 6, 2), np.int16), np.eye(4)).to_filename(tmp_path / "four.nii")
+    async with serve(tmp_path / "store") as served:
+        client = Client(f"127.0.0.1:{served.port}")
+        with pytest.raises(Refused):
+            await asyncio.to_thread(client.import_files, source_files(tmp_path / "four.nii"))
+        client.close()
+    assert [file for file in (tmp_path / "store").rglob("*") if file.is_file()] == []

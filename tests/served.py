@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
-from collections.abc import AsyncIterator, Callable, Iterable
+from collections.abc import AsyncIterator, Callable, Collection, Iterable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -41,7 +41,7 @@ class Served:
     volumes: Any
     segmentation: Any
     servicer: SegmentationServicer
-    imports: set[Stop]
+    imports: Collection[Stop]
     """What ends the imports that run."""
 
     def workspace(self, annotation_id: str) -> Workspace:

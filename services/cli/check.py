@@ -16,18 +16,13 @@ from services.cli.words import tell
 from services.core.errors import CalqueError, ChoiceNeeded, InvalidInput, Reason
 from services.core.geometry import acquisition_plane, edge_letters
 from services.core.volume import Volume
-from services.formats.archive import is_zip
-from services.formats.contents import is_dicom, is_segmentation
-from services.formats.metaimage import is_metaimage
-from services.formats.nifti import head_of, is_nifti
-from services.formats.nrrd import is_nrrd
+from services.formats.contents import SEGMENTATION, kind_of_head
+from services.formats.nifti import head_of
 from services.formats.offer import Listing, plain
 from services.formats.source import SourceFile, refusing, source_files
-from services.formats.tiff import is_tiff
 from services.formats.worker import Limits, in_worker, list_in_worker, read_in_worker
 
 _HEAD = 1024
-_SEG = "DICOM segmentation"
 # Positive direction first, as in LPS.
 _SIDES = (("L", "R"), ("P", "A"), ("S", "I"))
 
@@ -66,7 +61,7 @@ def look(path: Path, limits: Limits) -> dict[str, Any]:
     try:
         files = source_files(path)
         report |= {"format": _format(files), "files": len(files)}
-        if report["format"] == _SEG:
+        if report["format"] == SEGMENTATION:
             report |= segmentation(files[0], limits)
         else:
             report |= _listed(list_in_worker(files, limits=limits))
@@ -195,20 +190,12 @@ def _format(files: Sequence[SourceFile]) -> str:
     found: Counter[str] = Counter()
     for file in files:
         with refusing(file.name):
-            found[_kind(head_of(file, _HEAD))] += 1
+            found[kind_of_head(head_of(file, _HEAD))] += 1
     others = found.pop("", 0)
     if not others and len(files) == 1:
         return next(iter(found))
     parts = [f"{count} {kind} file{'s' if count > 1 else ''}" for kind, count in sorted(found.items())]
     return ", ".join(parts + ([f"{others} other{'s' if others > 1 else ''}"] if others and parts else []))
-
-
-def _kind(head: bytes) -> str:
-    kinds = (is_dicom, "DICOM"), (is_nifti, "NIfTI"), (is_tiff, "TIFF"), (is_nrrd, "NRRD"), (is_metaimage, "MetaImage")
-    for kind, told in ((is_segmentation, _SEG), *kinds, (is_zip, "zip")):
-        if kind(head):
-            return told
-    return ""
 
 
 def _refusal(error: CalqueError) -> dict[str, Any]:

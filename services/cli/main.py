@@ -38,6 +38,10 @@ def serve(
     listen: Annotated[str | None, typer.Option(help="Address and port; port 0 takes a free one.")] = None,
     store: Annotated[Path | None, typer.Option(help="Folder of the directory store.")] = None,
     log: Annotated[Literal["people", "json"] | None, typer.Option(help="Form of the log lines.")] = None,
+    deidentify: Annotated[Literal["on", "off"] | None, typer.Option(help="Whether volumes are de-identified.")] = None,
+    pseudonym_key: Annotated[Path | None, typer.Option(help="File of the pseudonyms' key.")] = None,
+    new_pseudonym_key: Annotated[bool | None, typer.Option(help="Go on with another key than before.")] = None,
+    upload_hours: Annotated[float | None, typer.Option(help="How long an upload is kept that nobody imports.")] = None,
     upload_limit_bytes: Annotated[int | None, typer.Option(help="Largest upload.")] = None,
     parser_memory_bytes: Annotated[int | None, typer.Option(help="Most memory for reading a file.")] = None,
     parser_seconds: Annotated[int | None, typer.Option(help="Longest time for reading the files of an import.")] = None,
@@ -54,6 +58,10 @@ def serve(
         "listen": listen,
         "store": store,
         "log": log,
+        "deidentify": deidentify,
+        "pseudonym_key": pseudonym_key,
+        "new_pseudonym_key": new_pseudonym_key,
+        "upload_hours": upload_hours,
         "upload_limit_bytes": upload_limit_bytes,
         "parser_memory_bytes": parser_memory_bytes,
         "parser_seconds": parser_seconds,
@@ -152,6 +160,21 @@ def convert(
         segment=segment,
     )
     tell(told)
+
+
+@app.command()
+def reidentify(
+    source: Annotated[Path, typer.Argument(metavar="SEG", help="DICOM object that names a de-identified series.")],
+    series: Annotated[Path, typer.Option(help="Folder of the original series.")],
+    key: Annotated[Path, typer.Option(help="File of the key that the series was de-identified with.")],
+    out: Annotated[Path, typer.Option("--out", "-o", help="File to write.")],
+    force: Annotated[bool, typer.Option("--force", help="Replace the file if it is there.")] = False,
+) -> None:
+    """Give a segmentation drawn on a de-identified series back to the original one, where all that it names is there."""
+    from services.cli.reidentify import reidentify as reidentify_file
+    from services.cli.words import tell
+
+    tell(reidentify_file(source, series, key, out, force=force))
 
 
 @app.command()

@@ -35,6 +35,7 @@ def run_services(settings: Settings, services: tuple[Service, ...], *, with_pare
 async def _serve(settings: Settings, services: tuple[Service, ...], with_parent: bool) -> None:
     import structlog
 
+    from services.formats.scratch import clean_scratch
     from services.serving.server import Server, Servicer
     from services.store.directory import DirectoryStore
 
@@ -42,6 +43,8 @@ async def _serve(settings: Settings, services: tuple[Service, ...], with_parent:
     told = await _end_asked_for(with_parent)
     store = DirectoryStore(settings.store)
     store.check()
+    if left := clean_scratch():
+        log.info("removed temporary files of a process that was stopped", folders=left)
     servicers: list[Servicer] = []
     if "volumes" in services:
         from services.volumes.servicer import VolumesServicer

@@ -28,7 +28,7 @@ MOST = 4.0
 """Largest log odds of a prior."""
 
 _EDGE = 130.0
-_COMPLETE_SWEEPS = (15, 15, 20, 30, 60, 200)
+_COMPLETE_SWEEPS = (10, 15, 20, 30, 60, 200)
 _PRIOR_SWEEPS = (12, 12, 20)
 _PRIOR_WEIGHT = 0.01
 _SOFT = 0.25

@@ -19,7 +19,9 @@ class SourceSeries:
             multi-frame object.
         frame_numbers: of each slice in its image, from 1.
         study_date, study_time: as in the files, ``YYYYMMDD`` and ``HHMMSS.FFFFFF``; empty is allowed.
-        patient_id, patient_name: the patient as the files name him or her; empty is allowed.
+        patient_id, patient_name: the patient as the files name him or her; empty is allowed. After de-identification both
+            are the pseudonym, UIDs and date are others, and the time is empty (see ``services.core.deidentify``).
+        patient_id_issuer: who gave the identifier; empty is allowed.
     """
 
     study_uid: str
@@ -32,6 +34,7 @@ class SourceSeries:
     study_time: str = ""
     patient_id: str = ""
     patient_name: str = ""
+    patient_id_issuer: str = ""
 
 
 def source_from_json(fields: dict[str, Any]) -> SourceSeries:

@@ -35,6 +35,10 @@ SCATTERED = 50
 """Strokes on so many times more pixels than the object is deep, in pixels, tell of thin or branched tissue, as cortex is:
 it has no shape that goes on from slice to slice, and only its looks count."""
 
+PLAIN = 200
+"""Where a forest of the strokes alone tells the completed object from the rest of the slice by so many levels of 255 on
+average, looks are enough, and where the strokes are would only mislead."""
+
 _SAMPLES = 3000  # of each label and slice
 _NEAR = 25  # half of the background's samples are at most so many pixels away
 _EDGE = 60.0
@@ -42,8 +46,8 @@ _WEIGHT = 0.02
 _KNOWN = 1.0  # weight of a completed slice
 _COARSE_SWEEPS = (12, 12, 20)
 _DRAFT_SWEEPS = (12, 12, 20)
-_REFINE_SWEEPS = 10
-_COARSE_PIXELS = 256  # rows or columns that a coarse grid has at most
+_REFINE_SWEEPS = 8
+_COARSE_PIXELS = 160  # rows or columns that a coarse grid has at most
 _HALF = 1.0 / 3.0  # what the walker reaches on the outline of an object: priors fade away from the strokes
 
 
@@ -91,7 +95,7 @@ def learn(
         threads: that fit trees.
 
     Returns:
-        ``None`` where no slice has strokes of both labels, and for an object without a shape (see `SCATTERED`).
+        ``None`` where no slice has strokes of both labels, and where looks alone count (see `SCATTERED`, `PLAIN`).
     """
     pixel_mm = spacing_mm[1:]
     random = np.random.RandomState(seed)
@@ -102,6 +106,8 @@ def learn(
         if not masks:
             masks[index] = shape.completed(images(index), labels[index], pixel_mm)
             if _is_scattered(masks[index], labels[index]):
+                return None
+            if _is_plain(features(index), masks[index], labels[index], seed, threads):
                 return None
         else:
             first = first or _fitted(parts, seed, threads)
@@ -202,6 +208,14 @@ def refined(one: walk.Problem, neighbours: tuple[Level, Level], coarse: Values, 
 def _is_scattered(mask: Mask, labels: Level) -> bool:
     deepest = float(ndimage.distance_transform_edt(np.pad(mask, 1)).max())
     return int(np.count_nonzero(labels == OBJECT)) > SCATTERED * deepest
+
+
+def _is_plain(features: Level, mask: Mask, labels: Level, seed: int, threads: int) -> bool:
+    drawn = labels > 0
+    forest = fit(np.ascontiguousarray(features[:, drawn].T), labels[drawn], seed=seed, threads=threads)
+    levels = predict_levels(forest, features, OBJECT)
+    inside, outside = levels[mask & ~drawn], levels[~mask & ~drawn]
+    return bool(inside.size and outside.size and inside.mean() - outside.mean() > PLAIN)
 
 
 def _fitted(parts: list[tuple[Level, Level]], seed: int, threads: int) -> Forest:

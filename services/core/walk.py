@@ -8,7 +8,7 @@ the time grows with the number of voxels alone. Values are 0 (background) to 1 (
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -23,6 +23,8 @@ FREE, BACKGROUND, OBJECT = -1, 0, 1
 """What a seed says."""
 
 _LEAST_BOND = 1e-4
+_NOTHING = 0.004  # less than one of 255 levels
+_MARGIN = 4  # pixels around what a coarser grid found
 _RELAXATION = np.float32(1.6)
 
 
@@ -61,16 +63,31 @@ def solve(problem: Problem, levels: int, sweeps: tuple[int, ...]) -> Values:
     grids = [problem]
     for _ in range(levels - 1):
         grids.append(halved(grids[-1]))
-    found: Values | None = None
-    for grid, count in zip(reversed(grids), reversed(sweeps[:levels])):
-        start = grid.prior.copy() if found is None else doubled(found, grid.image.shape[1], grid.image.shape[2])
-        found = relaxed(grid, start, count, problem.spacing_mm[1])
-    assert found is not None
+    coarsest = grids.pop()
+    everything = np.array([(0, size) for size in coarsest.image.shape])
+    found = _relaxed(coarsest, coarsest.prior.copy(), everything, sweeps[levels - 1], problem.spacing_mm[1])
+    for grid, count in zip(reversed(grids), reversed(sweeps[: levels - 1])):
+        start = doubled(found, grid.image.shape[1], grid.image.shape[2])
+        found = _relaxed(grid, start, _reached(start, grid.seeds), count, problem.spacing_mm[1])
     return found
 
 
-def relaxed(problem: Problem, start: Values, sweeps: int, unit_mm: float) -> Values:
-    """``start`` after some sweeps, changed in place; bonds are those of pixels of ``unit_mm`` times the inverse square."""
+def _reached(start: Values, seeds: Seeds) -> NDArray[np.int64]:
+    """The box, first and last index + 1 along each axis, outside of which a coarser grid found nothing of the object."""
+    some = (start > _NOTHING) | (seeds == OBJECT)
+    box = np.zeros((3, 2), np.int64)
+    for axis in range(3):
+        places = np.flatnonzero(some.any(axis=tuple(other for other in range(3) if other != axis)))
+        if len(places):
+            box[axis] = max(0, places[0] - _MARGIN), min(some.shape[axis], places[-1] + 1 + _MARGIN)
+    return box
+
+
+def _relaxed(problem: Problem, start: Values, box: NDArray[np.int64], sweeps: int, unit_mm: float) -> Values:
+    """``start`` after some sweeps over a box, changed in place.
+
+    Bonds are in units of those between equal pixels that are ``unit_mm`` apart, and fall with the square of the distance.
+    """
     start[problem.seeds == OBJECT] = 1.0
     start[problem.seeds == BACKGROUND] = 0.0
     bonds = (unit_mm / np.array(problem.spacing_mm, np.float64)) ** 2
@@ -82,6 +99,7 @@ def relaxed(problem: Problem, start: Values, sweeps: int, unit_mm: float) -> Val
         problem.seeds,
         _by_difference(problem.edge),
         bonds.astype(np.float32),
+        box,
         sweeps,
     )
     return start
@@ -93,20 +111,17 @@ def refined(problem: Problem, around: Values, sweeps: int, unit_mm: float) -> Va
     Args:
         problem: of three slices; the middle one is solved.
         around: ``(3, rows, columns)``, what is known of them.
-        sweeps, unit_mm: as in `relaxed`.
+        sweeps: how many.
+        unit_mm: distance of pixels with a bond of 1.
 
     Returns:
         The middle slice, ``(rows, columns)``.
     """
     seeds = problem.seeds.copy()
-    seeds[0] = seeds[2] = OBJECT  # fixed, at the values that they have
-    start = around.copy()
-    start[1][seeds[1] == OBJECT] = 1.0
-    start[1][seeds[1] == BACKGROUND] = 0.0
-    bonds = (unit_mm / np.array(problem.spacing_mm, np.float64)) ** 2
-    lut = _by_difference(problem.edge)
-    _sweep(start, problem.image, problem.prior, problem.weight, seeds, lut, bonds.astype(np.float32), sweeps)
-    middle: Values = start[1]
+    seeds[0] = seeds[2] = FREE
+    box = _reached(around, seeds)
+    box[0] = 1, 2
+    middle: Values = _relaxed(replace(problem, seeds=seeds), around.copy(), box, sweeps, unit_mm)[1]
     return middle
 
 
@@ -157,15 +172,16 @@ def _sweep(
     seeds: Seeds,
     bond: Values,
     axes: Values,
+    box: NDArray[np.int64],
     sweeps: int,
 ) -> None:
-    """Successive over-relaxation in place: every voxel that is free becomes the weighted mean around it, and a bit more."""
+    """Successive over-relaxation in place: each free voxel of a box becomes the weighted mean around it, and more."""
     slices, rows, columns = x.shape
     for _ in range(sweeps):
         for colour in range(2):
-            for k in range(slices):
-                for r in range(rows):
-                    for c in range((k + r + colour) % 2, columns, 2):
+            for k in range(box[0, 0], box[0, 1]):
+                for r in range(box[1, 0], box[1, 1]):
+                    for c in range(box[2, 0] + (box[2, 0] + k + r + colour) % 2, box[2, 1], 2):
                         if seeds[k, r, c] >= 0:
                             continue
                         here = np.int64(image[k, r, c])

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import gzip
 import stat
-import tempfile
 import zipfile
 import zlib
 from collections.abc import Iterator, Sequence
@@ -17,6 +16,7 @@ from pathlib import Path, PurePosixPath
 from typing import IO
 
 from services.core.errors import CalqueError, InvalidInput, Reason, TooLarge
+from services.formats.scratch import scratch_folder
 from services.formats.source import MAX_FILES, MAX_RATIO, SMALL_BYTES, SourceFile, check_names, short_name, truncated
 
 MAX_UNPACKED = 8 << 30  # bytes, of all archives of an import
@@ -49,8 +49,8 @@ def unpacked(
     if not zips and not gzips:
         yield list(files), []
         return
-    with tempfile.TemporaryDirectory(prefix="calque-unpack-") as folder:
-        room = _Room(Path(folder))
+    with scratch_folder() as folder:
+        room = _Room(folder)
         found: list[SourceFile] = []
         damaged: list[tuple[str, CalqueError]] = []
         packed = {*zips, *gzips}

@@ -17,6 +17,8 @@ from services.formats.source import SourceFile, check_names, joined, refusing, s
 from services.formats.tiff import is_tiff
 
 _HEAD = 1024
+SEGMENTATION = "DICOM segmentation"
+"""What `kind_of_head` calls one."""
 # The storage class of segmentations or of label maps, in the file meta or in a data set without: tag, VR or none, length.
 _SEGMENTATION = re.compile(
     rb"(\x02\x00\x02\x00|\x08\x00\x16\x00)(UI\x1c\x00|\x1c\x00\x00\x00)1\.2\.840\.10008\.5\.1\.4\.1\.1\.66\.[47]"
@@ -70,6 +72,21 @@ def contents(files: Sequence[SourceFile]) -> Iterator[Contents]:
                 Reason.FILE_NOT_AN_IMAGE,
             )
         yield found
+
+
+def kind_of(files: Sequence[SourceFile]) -> str:
+    """What the first file that is an image, or an archive, is: ``DICOM``, ``NIfTI``, ``zip`` and so on, or empty."""
+    return next(filter(None, (kind_of_head(_head(file)) for file in files)), "")
+
+
+def kind_of_head(head: bytes) -> str:
+    """What a file is by its first bytes (at least 352), inflated; see `kind_of`."""
+    # A DICOM file may carry a TIFF header in its preamble, so DICOM is asked first.
+    kinds = (is_dicom, "DICOM"), (is_nifti, "NIfTI"), (is_tiff, "TIFF"), (is_nrrd, "NRRD"), (is_metaimage, "MetaImage")
+    for kind, told in ((is_segmentation, SEGMENTATION), *kinds, (is_zip, "zip")):
+        if kind(head):
+            return told
+    return ""
 
 
 def is_dicom(head: bytes) -> bool:

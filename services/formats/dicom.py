@@ -104,6 +104,7 @@ def read_dicom(
     slices, affine, repair = planned(files, chosen, frame, repairs)
     if len(slices) == 1:
         warnings.add("There is one slice only; its thickness is taken for the distance of slices.")
+    warnings |= {sentence for image in chosen.images for sentence in image.shows}
     by_source = {(image.file, image.frame): image for image in chosen.images}
     ordered = [by_source[s.source] for s in slices]
     if any(image.inverted for image in ordered):

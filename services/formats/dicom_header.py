@@ -26,6 +26,7 @@ _RESULTS = {
     "1.2.840.10008.5.1.4.1.1.481.2": "radiotherapy dose",
 }
 _DIRECTORY = "1.2.840.10008.1.3.10"
+_SECONDARY_CAPTURE = "1.2.840.10008.5.1.4.1.1.7."  # and a further number where the object has several frames
 _DATES = ("AcquisitionDate", "AcquisitionDateTime", "SeriesDate", "StudyDate")
 _UIDS = (
     "SOPClassUID", "SOPInstanceUID", "StudyInstanceUID", "SeriesInstanceUID", "FrameOfReferenceUID",
@@ -35,6 +36,7 @@ _UIDS = (
 _HELPFUL = ("SliceThickness", "WindowCenter", "WindowWidth", "VOILUTFunction")
 _TAGS = [
     "SOPClassUID", "SOPInstanceUID", "StudyInstanceUID", "StudyDate", "StudyTime", "PatientID", "PatientName",
+    "IssuerOfPatientID", "BurnedInAnnotation", "RecognizableVisualFeatures",
     "Modality", "SeriesInstanceUID", "SeriesDescription", "FrameOfReferenceUID",
     "ImageType", "Rows", "Columns", "NumberOfFrames", "SamplesPerPixel", "PhotometricInterpretation", "BitsAllocated",
     "ImagePositionPatient", "ImageOrientationPatient", "PixelSpacing", "SliceThickness", "SpacingBetweenSlices",
@@ -76,6 +78,7 @@ class Image:
     voi: tuple[float, float] | None  # intensities that the file proposes to look at
     told: Told
     source: SourceSeries  # of this image alone
+    shows: tuple[str, ...]  # sentences: why the pixels themselves may tell who the patient is
     broken: InvalidInput | None  # why its pixels cannot be read; to be raised when they are asked for
     native: NativePixels | None  # where its pixels lie as they are; ``None``: they are packed, or broken
 
@@ -251,6 +254,7 @@ def _image(
         voi=voi,
         told=read_told(dataset, mine),
         source=_source(dataset, frame),
+        shows=_shows(dataset, kinds),
         broken=broken,
         native=native,
     )
@@ -273,7 +277,32 @@ def _source(dataset: Any, frame: int) -> SourceSeries:
         study_time=text("StudyTime"),
         patient_id=text("PatientID"),
         patient_name=text("PatientName"),
+        patient_id_issuer=text("IssuerOfPatientID"),
     )
+
+
+def _shows(dataset: Any, kinds: list[str]) -> tuple[str, ...]:
+    """Whether the image itself may tell who the patient is (DICOM PS3.3 C.7.6.1, PS3.15 E.3.1 and E.3.2).
+
+    Where it does not say so, a screen shot is taken for one with text; most have the patient's name in a corner.
+    """
+    burned = one_line(_soft(dataset, "BurnedInAnnotation"), 16).upper()
+    captured = f"{_soft(dataset, 'SOPClassUID') or ''}.".startswith(_SECONDARY_CAPTURE)
+    screen = captured or any("SCREEN" in kind for kind in kinds)
+    sentences = []
+    if burned == "YES":
+        sentences.append(
+            "The files say that text is burned into the images, maybe the patient's name: look at every slice before you "
+            "share anything of this volume."
+        )
+    elif screen and burned != "NO":
+        sentences.append(
+            "The images are pictures of a screen, which often show the patient's name: look at every slice before you "
+            "share anything of this volume."
+        )
+    if one_line(_soft(dataset, "RecognizableVisualFeatures"), 16).upper() == "YES":
+        sentences.append("The files say that the patient can be recognised in the images, for one by the face.")
+    return tuple(sentences)
 
 
 def _voi(centre: Any, width: Any, function: Any) -> tuple[float, float] | None:

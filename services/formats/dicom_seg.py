@@ -51,6 +51,7 @@ class Told:
         made_ms: when its content was made, milliseconds since 1970, UTC.
         version: of Calque.
         engine: version of what computed it; empty where a hand drew it.
+        deidentified: whether its source was, as `services.core.deidentify` does it.
     """
 
     label: str
@@ -59,6 +60,7 @@ class Told:
     made_ms: int
     version: str
     engine: str = ""
+    deidentified: bool = False
 
 
 def check_source(shape: tuple[int, ...], affine: Affine, source: SourceSeries | None) -> SourceSeries:
@@ -138,6 +140,8 @@ def dicom_seg_bytes(
         _date(seg, datetime.fromtimestamp(told.made_ms // 1000, UTC))
         seg.SeriesDescription = _text(told.description)
         seg.ContentCreatorName = ""
+        if told.deidentified:
+            _say_deidentified(seg)
         organization = _uid(uid, "dimensions")  # highdicom draws another one each time
         for item in (*seg.DimensionOrganizationSequence, *seg.DimensionIndexSequence):
             item.DimensionOrganizationUID = organization
@@ -248,6 +252,24 @@ def _name_images(seg: Any, source: SourceSeries) -> None:
         image.ReferencedSOPClassUID, image.ReferencedSOPInstanceUID = source.sop_class_uid, uid
     seg.SourceImageSequence = images
     seg.ReferencedSeriesSequence[0].ReferencedInstanceSequence = images
+
+
+def _say_deidentified(seg: Any) -> None:
+    """Say that the patient was removed, and by which profile and options (DICOM PS3.15 E, PS3.16 CID 7050)."""
+    from pydicom.dataset import Dataset
+    from pydicom.sr.codedict import codes
+
+    seg.PatientIdentityRemoved = "YES"
+    seg.DeidentificationMethodCodeSequence = []
+    for applied in (
+        codes.cid7050.BasicApplicationConfidentialityProfile,
+        codes.cid7050.CleanDescriptorsOption,
+        codes.cid7050.RetainLongitudinalTemporalInformationModifiedDatesOption,
+    ):
+        code = Dataset()
+        code.CodeValue, code.CodingSchemeDesignator, code.CodeMeaning = applied.value, "DCM", applied.meaning
+        seg.DeidentificationMethodCodeSequence.append(code)
+    seg.LongitudinalTemporalInformationModified = "MODIFIED"
 
 
 def _date(seg: Any, made: datetime) -> None:

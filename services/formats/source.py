@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import errno
 import io
 import logging
 import os
 import shutil
-import tempfile
 import unicodedata
 import warnings
 from bisect import bisect_right
@@ -19,6 +17,7 @@ from pathlib import Path, PurePosixPath
 from typing import Any
 
 from services.core.errors import CalqueError, Choice, InvalidInput, Reason, TooLarge
+from services.formats.scratch import scratch_folder
 
 MAX_VOXELS = 2**31
 MAX_SLICES = 20_000
@@ -107,11 +106,14 @@ class _Parts(io.RawIOBase):
 @contextmanager
 def joined(files: Sequence[SourceFile], in_parts: Callable[[SourceFile], bool]) -> Iterator[list[SourceFile]]:
     """The files, as long as the context lasts, each in one piece but those that can be read ``in_parts``."""
-    with tempfile.TemporaryDirectory(prefix="calque-join-") as folder:
+    if not any(file.more for file in files):
+        yield list(files)
+        return
+    with scratch_folder() as folder:
         whole = []
         for number, file in enumerate(files):
             if file.more and not in_parts(file):
-                path = Path(folder, f"{number:06d}")
+                path = folder / f"{number:06d}"
                 with file.open() as parts, path.open("wb") as out:
                     shutil.copyfileobj(parts, out, 1 << 20)
                 file = SourceFile(file.name, path)
@@ -209,19 +211,6 @@ def refusing(name: str) -> Iterator[None]:
             raise truncated(name) from None
         except Exception:
             raise InvalidInput(f"The file {shown} is damaged and could not be read.", Reason.FILE_NOT_READABLE) from None
-
-
-@contextmanager
-def scratch_folder() -> Iterator[Path]:
-    """A temporary folder for files on their way. Raises: TooLarge (STORE_FULL), a file in it finds no room."""
-    with tempfile.TemporaryDirectory(prefix="calque-") as folder:
-        try:
-            yield Path(folder)
-        except OSError as error:
-            if error.errno not in (errno.ENOSPC, errno.EDQUOT):
-                raise
-            message = "The server has no room to read the files; try again when there is some."
-            raise TooLarge(message, Reason.STORE_FULL) from error
 
 
 @contextmanager

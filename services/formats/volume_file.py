@@ -73,7 +73,7 @@ def write_volume(volume: Volume, path: Path, *, overwrite: bool = False) -> Stor
     """
     form = form_of(path)
     stored = stored_values(volume, form)
-    with _complete(path, overwrite) as out:
+    with whole_file(path, overwrite) as out:
         if form == "tiff":
             write_tiff(out, stored.voxels, affine=volume.affine)
         elif path.name.lower().endswith(".gz"):
@@ -108,7 +108,7 @@ def _is_float32(number: float) -> bool:
 
 
 @contextmanager
-def _complete(path: Path, overwrite: bool) -> Iterator[IO[bytes]]:
+def whole_file(path: Path, overwrite: bool) -> Iterator[IO[bytes]]:
     """A file beside ``path`` that takes its name once it is written and on the disk, and goes when anything fails."""
     beside = path.with_name(f".{secrets.token_hex(8)}.part")
     try:

@@ -35,6 +35,7 @@ from services.formats.offer import Listing, of_plain, plain
 from services.formats.read import read_volume
 from services.formats.repair import NO_REPAIRS, Repairs
 from services.formats.room import Plan
+from services.formats.scratch import scratch_folder
 from services.formats.shared_room import (
     VOXELS,
     SharedRoom,
@@ -44,7 +45,7 @@ from services.formats.shared_room import (
     plan_of,
     stored_dtype,
 )
-from services.formats.source import Progress, SourceFile, scratch_folder
+from services.formats.source import Progress, SourceFile
 
 _MAX_MESSAGE = 64 << 20  # a list of the most images with the longest names, each character escaped
 # What a worker may say, by the name of the class.
@@ -245,9 +246,10 @@ class _Listener:
 
     def answer(self, deadline: float, limits: Limits) -> dict[str, Any] | None:
         """Pass on what the worker says until its answer; ``None`` when it ended without one. Raises: TooLarge, Stopped."""
-        waited: list[Any] = [self._ours] if self._stop is None else [self._ours, self._stop]
-        while connection.wait(waited, max(0.0, deadline - time.monotonic())):
-            if self._stop is not None and self._stop.asked:
+        stop: Any = self._stop
+        waited = [self._ours] if stop is None else [self._ours, stop]
+        while ready := connection.wait(waited, max(0.0, deadline - time.monotonic())):
+            if stop in ready:
                 raise Stopped
             try:
                 message = json.loads(self._ours.recv_bytes(_MAX_MESSAGE))

@@ -174,6 +174,7 @@ def _image(content: Content, volume: VolumeRecord, annotation: AnnotationRecord,
         made_ms=content.made_ms,
         version=versions()["calque"],
         engine=content.made_by.get("engine", ""),
+        deidentified=volume.deidentified,
     )
     return dicom_seg_bytes(
         content.array // 255 if content.kind == "mask" else content.array,

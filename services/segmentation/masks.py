@@ -12,7 +12,8 @@ from services.core import forest
 from services.core.errors import InvalidInput, NotFound, Reason
 from services.core.mask import at_threshold
 from services.formats.masks import read_mask
-from services.formats.source import SourceFile, scratch_folder
+from services.formats.scratch import scratch_folder
+from services.formats.source import SourceFile
 from services.formats.worker import Limits, in_worker
 from services.segmentation.schedule import Snapshot
 from services.store.annotations import Annotations, MaskRecord

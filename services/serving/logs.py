@@ -4,15 +4,14 @@ from __future__ import annotations
 
 import logging
 import sys
+import traceback
 from typing import Literal
 
 import structlog
-from structlog.tracebacks import ExceptionDictTransformer
 
 
 def configure(form: Literal["people", "json"]) -> None:
     """Set up logging for the whole process."""
-    # Tracebacks without local variables: those hold file names and, in the readers, patient data.
     renderer: structlog.typing.Processor = (
         structlog.processors.JSONRenderer()
         if form == "json"
@@ -22,12 +21,23 @@ def configure(form: Literal["people", "json"]) -> None:
         structlog.contextvars.merge_contextvars,
         structlog.processors.add_log_level,
         structlog.processors.TimeStamper(fmt="iso", utc=True),
+        structlog.processors.ExceptionRenderer(_Where()),
     ]
-    if form == "json":
-        shared.append(structlog.processors.ExceptionRenderer(ExceptionDictTransformer(show_locals=False)))
     structlog.configure(
         processors=[*shared, renderer],
         wrapper_class=structlog.make_filtering_bound_logger(logging.INFO),
         logger_factory=structlog.PrintLoggerFactory(file=sys.stderr),
         cache_logger_on_first_use=True,
     )
+
+
+class _Where(structlog.typing.ExceptionTransformer):
+    """Where an exception came from, and its class. Not its text, nor local variables: both may quote names and headers."""
+
+    def __call__(self, exc_info: structlog.typing.ExcInfo) -> str:
+        lines: list[str] = []
+        seen: BaseException | None = exc_info[1]
+        while seen is not None:
+            lines[:0] = [*traceback.format_tb(seen.__traceback__), f"{type(seen).__module__}.{type(seen).__qualname__}\n"]
+            seen = seen.__cause__ or (None if seen.__suppress_context__ else seen.__context__)
+        return "".join(lines).rstrip()

@@ -23,6 +23,12 @@ class Settings(BaseSettings):
         description="Folder of the directory store.",
     )
     log: Literal["people", "json"] = Field("people", description="Form of the log lines on standard error.")
+    deidentify: Literal["on", "off"] = Field("on", description="Whether imported volumes are de-identified.")
+    pseudonym_key: Path | None = Field(
+        None, description="File of the key of the pseudonyms, made when missing; none: `keys` beside the store."
+    )
+    new_pseudonym_key: bool = Field(False, description="Go on with another key than the store's volumes have.")
+    upload_hours: float = Field(24.0, gt=0, description="How long an upload is kept that nobody imports.")
     upload_limit_bytes: int = Field(8 << 30, gt=0, description="Largest upload, all files together.")
     parser_memory_bytes: int = Field(8 << 30, gt=0, description="Most memory for the process that reads a file.")
     parser_seconds: int = Field(600, gt=0, description="Longest time for reading the files of one import.")
@@ -30,3 +36,8 @@ class Settings(BaseSettings):
     workspaces: int = Field(4, ge=1, description="Annotations whose features are kept when nobody works on them.")
     model: Path | None = Field(None, description="ONNX file of the encoder that the embedding service serves.")
     model_sha256: str = Field("", description="Digest that the encoder's file must have; empty: any.")
+
+    @property
+    def key_file(self) -> Path:
+        """Where the key of the pseudonyms lies."""
+        return self.pseudonym_key or self.store.absolute().parent / "keys" / "pseudonym.key"

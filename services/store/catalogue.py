@@ -47,8 +47,8 @@ class VolumeRecord:
 
     ``window`` is the volume's intensity window, ``voi`` the one that its source proposes for looking at it, ``digest`` the
     SHA-256 of the voxels, ``slice_crc32`` one CRC-32 a slice, ``imported_ms`` milliseconds since 1970 (UTC), ``thumbnail``
-    a JPEG, ``grey`` how 16-bit greys are shown, ``source`` the series that the slices
-    are images of.
+    a JPEG, ``grey`` how 16-bit greys are shown, ``source`` the series that the slices are images of, ``deidentified``
+    whether nothing of it is as the files say it, ``key_check`` tells which key made its pseudonyms (empty: none).
     """
 
     volume_id: str
@@ -70,6 +70,8 @@ class VolumeRecord:
     slice_crc32: tuple[int, ...]
     thumbnail: bytes
     source: SourceSeries | None = None
+    deidentified: bool = False
+    key_check: str = ""
 
     @property
     def affine_array(self) -> NDArray[np.float64]:
@@ -98,10 +100,13 @@ class Catalogue:
         grey: GreyMap,
         thumbnail: bytes,
         file: VoxelFile | None = None,
+        deidentified: bool = False,
+        key_check: str = "",
     ) -> VolumeRecord:
-        """Store a volume and return its record, or the record that is there for the same content; mends what is damaged.
+        """Store a volume and return its record, or the record that is there for the same content.
 
-        With ``file`` the store takes the voxels from there, and those of ``volume`` are not looked at.
+        What is damaged is mended, and a record that tells of the patient gives way to one that does not. With ``file`` the
+        store takes the voxels from there, and those of ``volume`` are not looked at.
         """
         little = volume.voxels.dtype.newbyteorder("<")
         if file is None:
@@ -135,13 +140,17 @@ class Catalogue:
             slice_crc32=crc32,
             thumbnail=thumbnail,
             source=volume.source,
+            deidentified=deidentified,
+            key_check=key_check,
         )
         if not put(_voxels_key(record.volume_id)) and not self._sound(record):
             self._store.delete(_voxels_key(record.volume_id))
             put(_voxels_key(record.volume_id))
         if not self._store.create(_record_key(record.volume_id), _to_json(record)):
             with suppress(Corrupt):
-                return self.get(record.volume_id)
+                there = self.get(record.volume_id)
+                if there.deidentified or not deidentified:
+                    return there
             self._store.delete(_record_key(record.volume_id))
             self._store.create(_record_key(record.volume_id), _to_json(record))
         return self.get(record.volume_id)

@@ -1,21 +1,19 @@
 """The embedded store: a plain directory.
 
-An object is written to a temporary file, synced, and linked to its name: ``link(2)`` fails when the name is there, so the
-first writer wins and nobody ever sees half an object. Then the folder is synced, and only then `create` returns.
+An object is written to a file in a scratch folder, synced, and linked to its name: ``link(2)`` fails when it is taken,
+so the first writer wins and nobody ever sees half an object. Then the folder is synced, and only then `create` returns.
 """
 
 from __future__ import annotations
 
 import errno
-import fcntl
 import os
-import shutil
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from pathlib import Path
-from uuid import uuid4
 
 from services.core.errors import NotFound, Reason, TooLarge, Unavailable
+from services.core.held import held_folder, sweep
 from services.store.port import Store, check_key
 
 _TEMPORARY = ".tmp"
@@ -31,17 +29,13 @@ class DirectoryStore(Store):
 
     def create(self, key: str, data: bytes | Iterable[bytes]) -> bool:
         target = self._path(key)
-        temporary = self.root / _TEMPORARY / uuid4().hex
-        with _store_errors():
-            try:
-                with open(temporary, "xb") as file:
-                    for chunk in (data,) if isinstance(data, bytes) else data:
-                        file.write(chunk)
-                    file.flush()
-                    os.fsync(file.fileno())
-                return self._publish(temporary, target)
-            finally:
-                temporary.unlink(missing_ok=True)
+        with self.scratch() as folder:
+            with open(folder / "object", "xb") as file:
+                for chunk in (data,) if isinstance(data, bytes) else data:
+                    file.write(chunk)
+                file.flush()
+                os.fsync(file.fileno())
+            return self._publish(folder / "object", target)
 
     def adopt(self, key: str, path: Path) -> bool:
         target = self._path(key)
@@ -52,15 +46,8 @@ class DirectoryStore(Store):
 
     @contextmanager
     def scratch(self) -> Iterator[Path]:
-        folder = self.root / _TEMPORARY / uuid4().hex
-        with _store_errors():  # also what goes wrong with the files in it
-            folder.mkdir()
-            held = _hold(folder)
-            try:
-                yield folder
-            finally:
-                shutil.rmtree(folder, ignore_errors=True)
-                os.close(held)
+        with _store_errors(), held_folder(self.root / _TEMPORARY) as folder:  # also what goes wrong with the files in it
+            yield folder
 
     def file(self, key: str) -> Path | None:
         with _store_errors():
@@ -104,15 +91,13 @@ class DirectoryStore(Store):
                     break
 
     def check(self) -> None:
-        probe = self.root / _TEMPORARY / uuid4().hex
         with _store_errors():
-            self._sweep()
-            try:
-                probe.write_bytes(b"calque")
-                if probe.read_bytes() != b"calque":
-                    raise Unavailable("The store does not give back what was written.", Reason.STORE_UNAVAILABLE)
-            finally:
-                probe.unlink(missing_ok=True)
+            sweep(self.root / _TEMPORARY)
+        with self.scratch() as folder:
+            probe = folder / "probe"
+            probe.write_bytes(b"calque")
+            if probe.read_bytes() != b"calque":
+                raise Unavailable("The store does not give back what was written.", Reason.STORE_UNAVAILABLE)
 
     def _path(self, key: str) -> Path:
         return self.root / check_key(key)
@@ -127,15 +112,6 @@ class DirectoryStore(Store):
             won = False
         _sync_folder(target.parent)  # also for the loser: who won may have died before doing it
         return won
-
-    def _sweep(self) -> None:
-        """Remove scratch folders of processes that died: nobody holds them."""
-        for entry in os.scandir(self.root / _TEMPORARY):
-            if entry.is_dir(follow_symlinks=False):
-                with suppress(OSError):  # held, or just gone
-                    held = _hold(Path(entry.path))
-                    shutil.rmtree(entry.path, ignore_errors=True)
-                    os.close(held)
 
     def _make_folder(self, folder: Path) -> None:
         """Make a folder and its parents, each entry durable in its parent."""
@@ -152,17 +128,6 @@ def _unless_missing(error: OSError) -> None:
     """A folder that is not there has no objects; one that cannot be read is an error, not empty."""
     if not isinstance(error, FileNotFoundError):
         raise error
-
-
-def _hold(folder: Path) -> int:
-    """Lock a folder as long as the descriptor is open. Raises: OSError, another process holds it."""
-    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except OSError:
-        os.close(descriptor)
-        raise
-    return descriptor
 
 
 def _sync_folder(folder: Path) -> None:

@@ -1,23 +1,31 @@
-"""From an upload to a volume in the catalogue: read in a worker process, look once, store, publish."""
+"""From an upload to a volume in the catalogue: read in a worker process, de-identify, look once, store, publish.
+
+The worker never holds the key of the pseudonyms; past `private` nothing is as the files say it, their names included.
+"""
 
 from __future__ import annotations
 
 import io
+import secrets
 import time
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
+from services.core.deidentify import Pseudonyms, deidentified, neutral_name
+from services.core.errors import InvalidInput, Reason, TooLarge
 from services.core.geometry import PlaneGeometry, acquisition_plane, plane_geometry
-from services.core.volume import to_window
+from services.core.volume import Volume, to_window
+from services.formats.contents import kind_of
 from services.formats.offer import Listing
-from services.formats.read import Repairs, suggested_name
+from services.formats.read import Repairs, SourceFile, suggested_name
 from services.formats.room import Plan
+from services.formats.scratch import scratch_folder
 from services.formats.shared_room import VOXELS
-from services.formats.source import scratch_folder
 from services.formats.worker import Limits, Stop, list_in_worker, read_in_worker
 from services.store.catalogue import Catalogue, VolumeRecord
 from services.store.port import Store
@@ -26,6 +34,10 @@ from services.volumes.uploads import UploadFolder
 
 THUMBNAIL_PIXELS = 320
 PREVIEW_PIXELS = 256
+NOT_DEIDENTIFIED = (
+    "De-identification was switched off when this volume was imported: its name, and what is kept and exported with it, "
+    "may tell who the patient is."
+)
 
 
 @dataclass(frozen=True)
@@ -64,12 +76,14 @@ def import_upload(
     frame: int | None,
     repairs: Repairs,
     limits: Limits,
+    pseudonyms: Pseudonyms | None,
     watch: Watch,
     stop: Stop,
 ) -> None:
-    """Make a volume of an upload's files, and forget the upload. Blocks.
+    """Make a volume of an upload's files, and forget the upload; also one that cannot be read. Blocks.
 
     Args:
+        pseudonyms: who the patient is becomes; ``None``: the volume is kept as the files say it is.
         watch: told of progress and pictures, from several threads, and of the record as soon as the volume is readable.
         stop: ends it; then there is no volume, and the upload stays.
 
@@ -78,7 +92,7 @@ def import_upload(
     """
     # Slices are counted as they come: what the reader tells by itself is of files until then.
     counting = Intake(stop, lambda done, total: watch(Step(done, total, True)), lambda *seen: watch(_preview(*seen)))
-    with store.scratch() as folder, counting as intake:
+    with _forgotten_when_refused(upload), store.scratch() as folder, counting as intake:
         stop.check()
         files = upload.sources(folder)
         volume = read_in_worker(
@@ -92,20 +106,43 @@ def import_upload(
             follower=intake,
             stop=stop,
         )
+        volume, name = private(volume, name, files, pseudonyms)
         file, window, grey = intake.finish(volume, folder / VOXELS)
         middle = volume.shape[0] // 2
         plane = plane_geometry(volume.shape, volume.affine, acquisition_plane(volume.shape, volume.affine))
         record = Catalogue(store).add(
             volume,
-            name=name or suggested_name(files, volume),
+            name=name,
             imported_ms=time.time_ns() // 1_000_000,
             window=window,
             grey=grey,
             thumbnail=picture(plane, volume.intensity(middle), volume.voi or window, THUMBNAIL_PIXELS),
             file=file,
+            deidentified=pseudonyms is not None,
+            key_check=pseudonyms.check if pseudonyms is not None and volume.source is not None else "",
         )
         watch(record)
     upload.delete()
+
+
+@contextmanager
+def _forgotten_when_refused(upload: UploadFolder) -> Iterator[None]:
+    """Forget an upload that cannot be read. Not one that a choice is asked for, or that there was no room for."""
+    try:
+        yield
+    except (InvalidInput, TooLarge) as error:
+        if error.reason is not Reason.STORE_FULL:
+            upload.delete()
+        raise
+
+
+def private(volume: Volume, name: str, files: Sequence[SourceFile], pseudonyms: Pseudonyms | None) -> tuple[Volume, str]:
+    """The volume as it may be kept, and its name: the user's, or else one that tells nothing of the patient."""
+    if pseudonyms is None:
+        warned = replace(volume, warnings=(*volume.warnings, NOT_DEIDENTIFIED))
+        return warned, name or suggested_name(files, volume)
+    volume = deidentified(volume, pseudonyms)
+    return volume, name or neutral_name(volume, kind_of(files), secrets.token_hex(2))
 
 
 def _preview(plan: Plan, index: int, intensity: NDArray[np.float32], window: tuple[float, float]) -> Preview:

@@ -27,7 +27,8 @@ from services.serving.settings import Settings
 from services.store.catalogue import Catalogue, VolumeRecord
 from services.store.port import Store
 from services.volumes.importing import Preview, Step, import_upload, list_upload
-from services.volumes.uploads import PART_BYTES, Upload, UploadFolder, out_of_step
+from services.volumes.pseudonymkey import pseudonyms
+from services.volumes.uploads import PART_BYTES, Upload, UploadFolder, collect, out_of_step
 
 log = structlog.get_logger()
 
@@ -47,13 +48,18 @@ class VolumesServicer(volumes_pb2_grpc.VolumesServicer):
     runs_on = ""
 
     def __init__(self, store: Store, settings: Settings) -> None:
+        """Raises: InvalidInput, Unavailable when the key of the pseudonyms cannot be used."""
         self._store = store
         self._settings = settings
         self._catalogue = Catalogue(store)
+        self._pseudonyms = pseudonyms(settings, self._catalogue)
+        if self._pseudonyms is None:
+            log.warning("de-identification is off: volumes are kept as their files say they are")
+        self._checked: set[str] = set()
+        self._imports: dict[Stop, str] = {}  # that run, and of which upload
+        self._collect()
         self._greys = GreyCache(self._catalogue)
         self._limits = Limits(memory_bytes=settings.parser_memory_bytes, seconds=settings.parser_seconds)
-        self._checked: set[str] = set()
-        self._imports: set[Stop] = set()
         warm_up()
         # Imports take minutes and gigabytes: a few at once, and never in the threads that other calls wait for.
         self._importers = ThreadPoolExecutor(IMPORTS_AT_ONCE, thread_name_prefix="import")
@@ -105,6 +111,7 @@ class VolumesServicer(volumes_pb2_grpc.VolumesServicer):
         self, request: volumes_pb2.ImportRequest, context: Context
     ) -> AsyncGenerator[volumes_pb2.ImportResponse, None]:
         upload = self._upload(request.upload_id)
+        await asyncio.to_thread(self._collect)
         loop = asyncio.get_running_loop()
         told: asyncio.Queue[Step | Preview | VolumeRecord | None] = asyncio.Queue()
         stop = Stop()
@@ -123,19 +130,20 @@ class VolumesServicer(volumes_pb2_grpc.VolumesServicer):
                 frame=request.frame_plus_one - 1 if request.frame_plus_one else None,
                 repairs=Repairs(request.resample, request.shear),
                 limits=self._limits,
+                pseudonyms=self._pseudonyms,
                 watch=watch,
                 stop=stop,
             ),
         )
 
         def ended(work: asyncio.Future[None]) -> None:
-            self._imports.discard(stop)
+            self._imports.pop(stop, None)
             stop.close()
             told.put_nowait(None)
             if not work.cancelled():
                 work.exception()  # seen, also when who asked is gone
 
-        self._imports.add(stop)
+        self._imports[stop] = upload.name
         work.add_done_callback(ended)
         try:
             while (news := await told.get()) is not None:
@@ -180,6 +188,11 @@ class VolumesServicer(volumes_pb2_grpc.VolumesServicer):
         self._greys.forget(request.volume_id)
         log.info("deleted", volume=request.volume_id)
         return volumes_pb2.DeleteVolumeResponse()
+
+    def _collect(self) -> None:
+        """Forget the uploads that nobody imports any more."""
+        if forgotten := collect(self._store, self._settings.upload_hours, self._checked, self._imports.values()):
+            log.info("forgot uploads that nobody imported", uploads=forgotten)
 
     def _upload(self, upload_id: str) -> UploadFolder:
         return UploadFolder(self._store, upload_id, limit_bytes=self._settings.upload_limit_bytes, checked=self._checked)
@@ -332,6 +345,8 @@ def volume_message(record: VolumeRecord) -> volumes_pb2.Volume:
         voxel_ml=record.voxel_ml,
         digest=record.digest,
         thumbnail=record.thumbnail,
+        deidentified=record.deidentified,
+        pseudonym=record.source.patient_id if record.deidentified and record.source else "",
     )
 
 

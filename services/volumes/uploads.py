@@ -2,16 +2,19 @@
 
 ::
 
-    uploads/<uuid>/<file>/file.json         name, size and digest as announced
+    uploads/<uuid>/<file>/file.json         name, size and digest as announced, and when
     uploads/<uuid>/<file>/parts/<offset>    consecutive bytes, create-only
 
-What lies in the store is what has arrived: a new connection, or a new server, goes on where the last part ends.
+What lies in the store is what has arrived: a new connection, or a new server, goes on where the last part ends. It is all
+of a patient's files, so it goes as soon as it was read or refused, and after a while when nobody asks to read it.
 """
 
 from __future__ import annotations
 
 import hashlib
 import json
+import time
+from collections.abc import Collection
 from dataclasses import dataclass
 from pathlib import Path
 from uuid import UUID
@@ -46,9 +49,10 @@ class UploadFolder:
         self._checked = checked
         self._announced: dict[str, Upload] | None = None  # by name; a series has thousands, so they are read once
         try:
-            self._prefix = f"uploads/{UUID(upload_id).hex}"
+            self.name = UUID(upload_id).hex
         except ValueError as error:
             raise InvalidInput("An upload is named by a UUID.") from error
+        self._prefix = f"uploads/{self.name}"
         self._store = store
         self._limit_bytes = limit_bytes
 
@@ -77,7 +81,8 @@ class UploadFolder:
             raise TooLarge(f"There are more than {MAX_FILES} files; choose one series.")
         if sum(file.size_bytes for file in self._announced.values()) + size_bytes > self._limit_bytes:
             raise TooLarge(f"The files are larger than the {self._limit_bytes >> 20} MiB that may be sent at once.")
-        head = json.dumps({"name": name, "size_bytes": size_bytes, "sha256": sha256.hex()}).encode()
+        told = {"name": name, "size_bytes": size_bytes, "sha256": sha256.hex(), "announced_ms": _now_ms()}
+        head = json.dumps(told).encode()
         number = max((file.number for file in self._announced.values()), default=-1) + 1
         while not self._store.create(f"{self._folder(number)}/file.json", head):
             number += 1
@@ -139,7 +144,15 @@ class UploadFolder:
         """Forget the upload."""
         for key in reversed(list(self._store.list(self._prefix))):
             self._store.delete(key)
-        self._checked -= {folder for folder in self._checked if folder.startswith(f"{self._prefix}/")}
+        self._checked -= {folder for folder in list(self._checked) if folder.startswith(f"{self._prefix}/")}
+
+    def announced_ms(self) -> int:
+        """When the last file was announced, milliseconds since 1970, UTC; 0 where it is not known."""
+        numbers = list(self._store.folders(self._prefix))
+        try:
+            return int(json.loads(self._store.read(f"{self._folder(int(numbers[-1]))}/file.json"))["announced_ms"])
+        except (IndexError, KeyError, ValueError, NotFound):
+            return 0
 
     def _file(self, number: int) -> Upload:
         head = json.loads(self._store.read(f"{self._folder(number)}/file.json"))
@@ -165,6 +178,28 @@ class UploadFolder:
         for key in self._keys(number):
             digest.update(self._store.read(key))
         return digest.digest()
+
+
+def collect(store: Store, hours: float, checked: set[str], reading: Collection[str]) -> int:
+    """Forget the uploads whose last file was announced before that many hours. Returns how many there were.
+
+    Args:
+        store: where they lie.
+        hours: how long one is kept.
+        checked: as for `UploadFolder`.
+        reading: names of those that are being read: they stay.
+    """
+    forgotten = 0
+    for name in store.folders("uploads"):
+        upload = UploadFolder(store, name, limit_bytes=0, checked=checked)
+        if name not in reading and _now_ms() - upload.announced_ms() >= hours * 3_600_000:
+            upload.delete()
+            forgotten += 1
+    return forgotten
+
+
+def _now_ms() -> int:
+    return time.time_ns() // 1_000_000
 
 
 def out_of_step(expected: int) -> OutOfSequence:

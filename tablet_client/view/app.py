@@ -134,7 +134,8 @@ class CalqueApp(App):
 
     def _imported(self, volume: Volume) -> None:
         self._go("library")
-        self._say(f"{volume.name} was imported.", "done")
+        told = " ".join([f"{volume.name} was imported.", *volume.warnings])
+        self._say(told, "warning" if volume.warnings else "done")
 
     def _pen(self, what: str, *place: float) -> None:
         """What the pen does, if something is open."""

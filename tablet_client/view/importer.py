@@ -49,6 +49,7 @@ class Importer(Screen):
     Attributes:
         folder: the folder that is listed.
         path: what would be imported; the folder, or a file of it.
+        name_typed: for the library, as typed; empty: the server makes a neutral one.
         busy: an import runs; then ``progress`` (0 to 1) and ``doing`` say how far it is.
         previews: of that import, the slices that are there already.
         trouble: a sentence when it went wrong.
@@ -59,6 +60,7 @@ class Importer(Screen):
 
     folder = StringProperty("")
     path = StringProperty("")
+    name_typed = StringProperty("")
     busy = BooleanProperty(False)
     progress = NumericProperty(0.0)
     doing = StringProperty("")

@@ -113,7 +113,8 @@ class Library(Screen):
 
     def _tell(self, widget: VolumeCard, card: Card) -> None:
         widget.title, widget.date = card.name, card.date
-        widget.size_text = " · ".join(filter(None, (card.modality, card.size_mm)))
+        warned = f"{card.warnings} warning{'s' if card.warnings > 1 else ''}" if card.warnings else ""
+        widget.size_text = " · ".join(filter(None, (card.modality, card.size_mm, warned)))
         widget.work_text, widget.work_color = _WORK[card.work]
         widget.texture = self._picture(card)
 

@@ -107,7 +107,9 @@ class LibraryControl:
             if self._cancelled:
                 return
             self._sending = asyncio.ensure_future(
-                self._link.import_files(files, self._upload, self._watch, show=self._show, **asdict(asked))
+                self._link.import_files(
+                    files, self._upload, self._watch, show=self._show, name=screen.name_typed.strip(), **asdict(asked)
+                )
             )
             volume = await self._sending
         except asyncio.CancelledError:
@@ -126,6 +128,8 @@ class LibraryControl:
             return
         finally:
             screen.busy, screen.doing, self._sending = False, "", None
+            screen.previews = Previews()  # pictures of who may be a patient stay no longer than they are looked at
+        screen.name_typed = ""  # the next volume is another one
         screen.show(())
         self.volumes[volume.volume_id] = volume
         self._library.cards = [card(volume), *(c for c in self._library.cards if c.volume_id != volume.volume_id)]
@@ -158,7 +162,7 @@ class LibraryControl:
         """After a cancellation: what was sent is of use to nobody. Raises: CancelledError, when the application ends."""
         if not self._cancelled:
             raise asyncio.CancelledError
-        with suppress(LinkError):  # then it stays on the server, and harms nobody
+        with suppress(LinkError):  # then the server forgets it after a day
             await self._link.delete_upload(self._upload)
 
     def _show(self, preview: ImportPreview) -> None:

@@ -1,5 +1,5 @@
 # mypy: disallow-subclassing-any=False
-"""The column at the right: which plane, the threshold with the volume that it gives, live, shape, how the mask is shown."""
+"""The column at the right: which plane, the threshold and its volume, live, shape, and how the mask is shown."""
 
 from __future__ import annotations
 

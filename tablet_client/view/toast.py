@@ -9,7 +9,7 @@ from kivy.uix.anchorlayout import AnchorLayout
 
 from tablet_client.view import controls, theme  # noqa: F401  (controls: its rules are used in the kv)
 
-_SHOWN_S = {"done": 5.0, "error": 12.0}
+_SHOWN_S = {"done": 5.0, "warning": 30.0, "error": 12.0}
 
 
 class Toast(AnchorLayout):
@@ -17,11 +17,11 @@ class Toast(AnchorLayout):
 
     Attributes:
         text: the sentence; empty: nothing is shown.
-        kind: "done" or "error".
+        kind: "done", "warning" (which may be long) or "error".
     """
 
     text = StringProperty("")
-    kind = OptionProperty("done", options=["done", "error"])
+    kind = OptionProperty("done", options=list(_SHOWN_S))
 
     def say(self, text: str, kind: str = "done") -> None:
         """Show a sentence in place of the one before."""

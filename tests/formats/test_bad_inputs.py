@@ -166,7 +166,7 @@ async def test_18_nothing_of_a_preamble_is_stored(tmp_path: Path) -> None:
         kept = [file.read_bytes() for file in (tmp_path / "store").rglob("*") if file.is_file()]
         assert any(b"MZ payload" in data for data in kept)
         request = volumes_pb2.ImportRequest(upload_id=upload_id)
-        assert [one async for one in served.volumes.Import(request)][-1].volume.name == "phantom"
+        assert [one async for one in served.volumes.Import(request)][-1].volume.modality == "MR"
         kept = [file.read_bytes() for file in (tmp_path / "store").rglob("*") if file.is_file()]
         assert sum(map(len, kept)) > PHANTOM.voxels.nbytes
         assert not any(b"payload" in data for data in kept)

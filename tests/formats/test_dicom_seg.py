@@ -154,6 +154,27 @@ def test_three_readers_find_it_on_the_source(direction: str, spacing: tuple[floa
     assert_same_places(by_nibabel(nifti), expected)
 
 
+@pytest.mark.parametrize("fractions", [False, True])
+def test_it_says_how_its_source_was_de_identified(fractions: bool, tmp_path: Path) -> None:
+    volume = read(write_dicom_series(scanned("oblique"), tmp_path / "series"))
+    plain = pydicom.dcmread(io.BytesIO(as_seg(volume, fractions=fractions)))
+    data = as_seg(volume, fractions=fractions, told=replace(TOLD, deidentified=True))
+    said = pydicom.dcmread(io.BytesIO(data))
+    assert said.PatientIdentityRemoved == "YES"
+    assert said.LongitudinalTemporalInformationModified == "MODIFIED"
+    codes = [(c.CodeValue, c.CodingSchemeDesignator, c.CodeMeaning) for c in said.DeidentificationMethodCodeSequence]
+    assert codes == [
+        ("113100", "DCM", "Basic Application Confidentiality Profile"),
+        ("113105", "DCM", "Clean Descriptors Option"),
+        ("113107", "DCM", "Retain Longitudinal Temporal Information Modified Dates Option"),
+    ]
+    assert "PatientIdentityRemoved" not in plain
+    assert "DeidentificationMethodCodeSequence" not in plain
+    assert "LongitudinalTemporalInformationModified" not in plain
+    assert said.SOPInstanceUID != plain.SOPInstanceUID
+    check_dicom(data, tmp_path)
+
+
 def test_each_frame_names_the_image_that_it_lies_on(tmp_path: Path) -> None:
     folder = write_dicom_series(scanned("oblique"), tmp_path / "series")
     volume = read(folder)

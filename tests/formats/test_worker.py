@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import multiprocessing
 import os
 import signal
 import subprocess
@@ -20,7 +21,7 @@ import pytest
 from services.core.errors import CalqueError, ChoiceNeeded, InvalidInput, Reason, TooLarge
 from services.formats.read import SourceFile, read_volume, source_files
 from services.formats.shared_room import plan_from_message, plan_message, plan_of
-from services.formats.worker import Limits, Stop, Stopped, _broken, read_in_worker
+from services.formats.worker import Limits, Stop, Stopped, _broken, _Listener, read_in_worker
 from tests.formats.bad_dicom import encoded, unsigned
 from tests.phantoms import oblique_phantom, write_dicom_series, write_nifti
 
@@ -103,6 +104,16 @@ def test_a_reading_that_is_stopped_ends_at_once(tmp_path: Path) -> None:
         read_in_worker(files, stop=stop)
     stop.close()
     stop.set()  # too late is harmless
+
+
+def test_who_is_woken_by_a_stop_waits_for_no_worker(tmp_path: Path) -> None:
+    stop = Stop()
+    ours, theirs = multiprocessing.Pipe(duplex=False)
+    theirs.close()  # a worker that says nothing more; one that lives would be waited for
+    os.write(stop._write, b"!")
+    with ours, pytest.raises(Stopped):
+        _Listener(ours, tmp_path / "voxels", None, None, stop).answer(time.monotonic() + 20, Limits())
+    stop.close()
 
 
 @pytest.mark.parametrize(

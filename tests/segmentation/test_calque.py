@@ -33,9 +33,10 @@ async def test_a_draft_comes_first_and_the_whole_is_the_flow_on_one_page(
 ) -> None:
     annotation_id = await begin(served, phantom)
     async with Tablet(served.segmentation, annotation_id) as tablet:
-        await tablet.settings(preset=pb.PRESET_CALQUE, live=True)
+        await tablet.settings(preset=pb.PRESET_CALQUE, live=False)
         await tablet.look(plane, index)
         await tablet.draw(INSIDE, AROUND, BELOW)
+        await tablet.segment()
         await tablet.whole()
         whole = expected(served, annotation_id, phantom, INSIDE, AROUND, BELOW)
         geometry = (await planes_of(served, annotation_id))[plane - 1]

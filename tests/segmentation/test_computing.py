@@ -298,9 +298,11 @@ async def test_another_server_computes_the_same_bytes(served: Served, phantom: V
 
     async def levels(where: Served, plane: int, *bodies: Body) -> np.ndarray:
         async with Tablet(where.segmentation, annotation_id) as tablet:
+            await tablet.settings(live=False)  # else the first strokes alone may be a whole volume
             await tablet.look(plane, 5)
             for body in bodies:
                 await tablet.draw(body)
+            await tablet.segment()
             await tablet.whole()
             return where.workspace(annotation_id).computation.levels.copy()
 

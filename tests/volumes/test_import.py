@@ -5,10 +5,14 @@ from __future__ import annotations
 import asyncio
 import errno
 import io
+import json
 import os
+import re
 import threading
+import time
 from collections.abc import AsyncIterator
 from dataclasses import replace
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 from uuid import uuid4
@@ -16,11 +20,13 @@ from uuid import uuid4
 import grpc
 import nibabel
 import numpy as np
+import pydicom
 import pytest
 from calque import wire
 from calque.v1 import common_pb2, segmentation_pb2, volumes_pb2
 from grpc_status import rpc_status
 from PIL import Image
+from pydicom.dataset import Dataset
 
 from services.core.volume import Volume, grey_map, intensity_window
 from services.formats.read import SourceFile, read_volume
@@ -29,7 +35,7 @@ from services.store.catalogue import Catalogue
 from services.store.directory import DirectoryStore
 from services.volumes import intake, servicer
 from services.volumes.intake import Intake
-from services.volumes.uploads import UploadFolder
+from services.volumes.uploads import UploadFolder, collect
 from tests.phantoms import oblique_phantom, set_pixels, write_dicom_series, write_nifti
 from tests.served import SECONDS, Served, chunks, eventually, keep, refused, serve
 
@@ -89,7 +95,11 @@ async def test_a_nifti_file_a_dicom_series_and_a_stack_become_the_same_image(ser
     dicom, steps = await bring(served, dicom_files(phantom, tmp_path / "dicom"))
     tiff, _ = await bring(served, {"a/b.tif": tiff_bytes(phantom.voxels, affine=phantom.affine)})
 
-    assert (nifti.name, dicom.name, tiff.name) == ("Mine", "phantom", "b")
+    assert nifti.name == "Mine"
+    assert re.fullmatch(r"P-[0-9A-Z]{10} · MR · 20[12][0-9]-[01][0-9]-[0-3][0-9]", dicom.name)
+    assert re.fullmatch(r"TIFF · 48 × 40 × 12 · [0-9a-f]{4}", tiff.name)
+    assert (nifti.pseudonym, dicom.pseudonym, tiff.pseudonym) == ("", dicom.name[:12], "")
+    assert all(volume.deidentified for volume in (nifti, dicom, tiff))
     assert (nifti.modality, dicom.modality) == ("", "MR")
     told = [(step.stage, step.done) for step in steps]
     assert told == sorted(told)  # files first, then slices, each growing
@@ -223,9 +233,9 @@ async def test_files_that_cannot_be_read_get_one_sentence(served: Served, tmp_pa
         upload_id = str(uuid4())
         await served.volumes.Upload(r for name, data in files.items() for r in chunks(upload_id, name, data))
         assert await refused(served.volumes.Import(volumes_pb2.ImportRequest(upload_id=upload_id))) == expected
-        # What was sent is kept, so that the user can choose or repair.
+        # What was sent is kept where the user can choose or repair, and only there.
         kept = await served.volumes.GetUpload(volumes_pb2.GetUploadRequest(upload_id=upload_id))
-        assert {file.name for file in kept.files} == set(files)
+        assert {file.name for file in kept.files} == (set(files) if expected[0] == "FAILED_PRECONDITION" else set())
     assert list((await served.volumes.ListVolumes(volumes_pb2.ListVolumesRequest())).volumes) == []
 
 
@@ -342,7 +352,8 @@ async def test_bytes_that_were_never_checked_are_checked_before_they_are_read(se
     upload_id, data = str(uuid4()), b"damaged"
     head = chunks(upload_id, "a.nii", data, sha256=bytes(32))
     folder = f"uploads/{upload_id.replace('-', '')}/000000"
-    served.store.create(f"{folder}/file.json", b'{"name": "a.nii", "size_bytes": 7, "sha256": "%s"}' % (b"00" * 32))
+    announced = {"name": "a.nii", "size_bytes": 7, "sha256": "00" * 32, "announced_ms": time.time_ns() // 1_000_000}
+    served.store.create(f"{folder}/file.json", json.dumps(announced).encode())
     served.store.create(f"{folder}/parts/000000000000000", data)
     assert head[0].file.size_bytes == 7
     call = served.volumes.Import(volumes_pb2.ImportRequest(upload_id=upload_id))
@@ -381,7 +392,7 @@ async def test_an_import_without_room_is_told_and_can_be_tried_again(served: Ser
         call = served.volumes.Import(volumes_pb2.ImportRequest(upload_id=upload_id))
         assert await refused(call) == ("RESOURCE_EXHAUSTED", "STORE_FULL", 0)
     responses = [one async for one in served.volumes.Import(volumes_pb2.ImportRequest(upload_id=upload_id))]
-    assert responses[-1].volume.name == "a"
+    assert responses[-1].volume.name.startswith("NIfTI · 24 × 20 × 4 · ")
 
 
 @pytest.mark.parametrize(
@@ -411,7 +422,7 @@ async def test_a_cancelled_import_leaves_nothing_but_the_upload(
     assert list(served.store.list("volumes")) == []
     assert list((tmp_path / "store" / ".tmp").iterdir()) == []
     responses = [one async for one in served.volumes.Import(volumes_pb2.ImportRequest(upload_id=upload_id))]
-    assert responses[-1].volume.name == "a"
+    assert responses[-1].volume.name.startswith("NIfTI · 24 × 20 × 4 · ")
 
 
 async def test_a_cancelled_import_does_not_wait_for_its_worker(served: Served, tmp_path: Path, monkeypatch) -> None:
@@ -431,7 +442,7 @@ async def test_a_cancelled_import_does_not_wait_for_its_worker(served: Served, t
                 await eventually(lambda: not served.imports)
     assert list((tmp_path / "store" / ".tmp").iterdir()) == []
     responses = [one async for one in served.volumes.Import(volumes_pb2.ImportRequest(upload_id=upload_id))]
-    assert responses[-1].volume.name == "a"
+    assert responses[-1].volume.name.startswith("NIfTI · 24 × 20 × 4 · ")
 
 
 async def test_a_forgotten_upload_leaves_nothing(served: Served) -> None:
@@ -445,6 +456,18 @@ async def test_a_forgotten_upload_leaves_nothing(served: Served) -> None:
     assert {key.split("/")[1] for key in served.store.list("uploads")} == {other.replace("-", "")}
     nothing = served.volumes.DeleteUpload(volumes_pb2.DeleteUploadRequest(upload_id="../volumes"))
     assert await refused(nothing) == ("INVALID_ARGUMENT", "REQUEST_INVALID", 0)
+
+
+async def test_an_old_upload_is_forgotten_but_not_while_it_is_read(served: Served) -> None:
+    upload_id, other = str(uuid4()), str(uuid4())
+    for one in (upload_id, other):
+        await served.volumes.Upload(iter(chunks(one, "a.nii", b"a patient's")))
+    read = UploadFolder(served.store, upload_id, limit_bytes=0, checked=set())
+    assert collect(served.store, 24.0, set(), ()) == 0
+    assert collect(served.store, 0.0, set(), [read.name]) == 1
+    assert [file.committed_bytes for file in read.files()] == [11]
+    assert collect(served.store, 0.0, set(), ()) == 1
+    assert list(served.store.list("uploads")) == []
 
 
 async def test_slices_are_shown_before_the_volume_is_there(served: Served, tmp_path: Path, monkeypatch) -> None:
@@ -464,6 +487,7 @@ async def test_slices_are_shown_before_the_volume_is_there(served: Served, tmp_p
         assert preview.plane == acquired
         picture = Image.open(io.BytesIO(preview.picture))
         assert (picture.format, picture.mode, picture.size) == ("JPEG", "L", (round(256 * 24 / 80), 256))
+        assert {key for key in picture.info if not key.startswith("jfif")} == set()  # pixels, and nothing about them
         [grey] = await greys(served, volume, volume.acquisition - 1, [preview.slice])
         shown = np.clip((grey * volume.grey_slope + volume.grey_intercept - low) / (high - low) * 255, 0, 255)
         small = np.asarray(picture.resize((48, 40), Image.Resampling.BOX), dtype=float)
@@ -492,6 +516,62 @@ async def test_what_the_reader_took_other_room_for_is_stored_right(served: Serve
         kept = keep(served.store, read)  # summed from memory: the same volume
         assert kept.volume_id == volume.volume_id
         assert (record.window, record.grey) == (intensity_window(read), grey_map(read))
+
+
+async def test_a_typed_name_stays_and_studies_of_a_patient_have_one_pseudonym(served: Served, tmp_path: Path) -> None:
+    def later(_: int, dataset: Dataset) -> None:
+        dataset.StudyDate, dataset.StudyInstanceUID = "20240314", "1.2.3.4.5"
+
+    first, _ = await bring(served, dicom_files(oblique_phantom((4, 20, 24)), tmp_path / "first"))
+    folder = write_dicom_series(oblique_phantom((5, 20, 24)), tmp_path / "second", change=later)
+    second, _ = await bring(served, {path.name: path.read_bytes() for path in folder.iterdir()}, name="Case 7")
+    assert (second.name, second.pseudonym) == ("Case 7", first.pseudonym)
+    one, other = (Catalogue(served.store).get(volume.volume_id).source for volume in (first, second))
+    assert one is not None
+    assert other is not None
+    assert pydicom.valuerep.DA(other.study_date) - pydicom.valuerep.DA(one.study_date) == timedelta(14)
+    assert one.study_uid != other.study_uid
+    assert one.frame_of_reference_uid == other.frame_of_reference_uid
+
+
+async def test_images_that_may_show_the_patient_have_a_warning(served: Served, tmp_path: Path) -> None:
+    def burned(_: int, dataset: Dataset) -> None:
+        dataset.BurnedInAnnotation, dataset.RecognizableVisualFeatures = "YES", "YES"
+
+    folder = write_dicom_series(oblique_phantom((4, 20, 24)), tmp_path / "burned", change=burned)
+    volume, _ = await bring(served, {path.name: path.read_bytes() for path in folder.iterdir()})
+    assert [warning for warning in volume.warnings if "burned into the images" in warning]
+    assert [warning for warning in volume.warnings if "can be recognised" in warning]
+
+
+async def test_without_de_identification_a_volume_is_as_its_files_say(tmp_path: Path) -> None:
+    async with serve(tmp_path / "store", deidentify="off") as served:
+        volume, _ = await bring(served, dicom_files(oblique_phantom((4, 20, 24)), tmp_path / "dicom"))
+        nifti = write_nifti(oblique_phantom((5, 20, 24)), tmp_path / "a.nii").read_bytes()
+        other, _ = await bring(served, {"a.nii": nifti})
+        source = Catalogue(served.store).get(volume.volume_id).source
+    assert (volume.name, other.name) == ("phantom", "a")
+    assert source is not None
+    assert (source.patient_id, source.patient_name, source.study_date) == ("PID-4711", "Someone^Secret", "20240229")
+    for one in (volume, other):
+        assert (one.deidentified, one.pseudonym) == (False, "")
+        assert [warning for warning in one.warnings if "De-identification was switched off" in warning]
+
+
+async def test_an_import_de_identifies_what_was_imported_without(tmp_path: Path) -> None:
+    files = dicom_files(oblique_phantom((4, 20, 24)), tmp_path / "dicom")
+    async with serve(tmp_path / "store", deidentify="off") as served:
+        before, _ = await bring(served, files)
+    async with serve(tmp_path / "store") as served:
+        after, _ = await bring(served, files)
+        listed = (await served.volumes.ListVolumes(volumes_pb2.ListVolumesRequest())).volumes
+        assert list(listed) == [after]
+        assert b"PID-4711" not in served.store.read(f"volumes/{after.volume_id}/volume.json")
+    assert (before.deidentified, after.deidentified) == (False, True)
+    assert before.volume_id == after.volume_id
+    async with serve(tmp_path / "store", deidentify="off") as served:
+        again, _ = await bring(served, files)
+    assert again == after
 
 
 def keep_file(folder: Path, data: bytes) -> Path:

@@ -135,8 +135,10 @@ class VolumesServicer:
     def Import(self, request, context):
         """Read an upload's files into a volume. Progress is streamed, and pictures of slices that are there already; the last
         message holds the volume. The same files give the same volume: importing them again returns the one that is there.
-        The upload is forgotten afterwards. A call that is cancelled, or whose connection breaks, stops at once wherever it
-        is: no part of a volume becomes visible, and the upload is kept, to be imported later or forgotten by DeleteUpload.
+        The upload is forgotten afterwards, also when it cannot be read; not when a choice is asked for (FAILED_PRECONDITION).
+        A call that is cancelled, or whose connection breaks, stops at once wherever it is: no part of a volume becomes
+        visible, and the upload is kept, to be imported later or forgotten by DeleteUpload. One that nobody imports is
+        forgotten after a time that the server sets, a day by default.
 
         Errors: NOT_FOUND (no such upload), FAILED_PRECONDITION (SEVERAL_SERIES, SEVERAL_FRAMES, SLICES_UNEVEN, COLOUR_IMAGE:
         the user must choose or repair; UPLOAD_OUT_OF_STEP: a file is not complete), DATA_LOSS with DIGEST_MISMATCH (a file was

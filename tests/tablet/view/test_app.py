@@ -330,6 +330,43 @@ async def test_import_tells_what_is_wrong_and_shows_what_came(studio: Any, tmp_p
     assert studio.app.viewer.slices.count == 5
 
 
+async def test_the_name_is_the_users_and_never_made_of_the_file(studio: Any, tmp_path: Any, monkeypatch: Any) -> None:
+    asked: list[str] = []
+    import_files = studio.link.import_files
+
+    async def listening(*arguments: Any, **named: Any) -> Any:
+        asked.append(named["name"])
+        return await import_files(*arguments, **named)
+
+    monkeypatch.setattr(studio.link, "import_files", listening)
+    np.save(tmp_path / "somebody.npy", np.zeros((3, 6, 7)))
+    importer = studio.app.importer
+    for typed in ("Case 12", ""):
+        await studio.hand.tap("back")
+        await studio.hand.tap("import")
+        await studio.hand.until("The import", lambda: studio.app.screens.current == "import")
+        assert importer.name_typed == ""
+        await studio.hand.type_into("import_path", str(tmp_path / "somebody.npy"))
+        await studio.hand.type_into("import_name", typed)
+        await studio.hand.tap("import_start")
+        await studio.hand.until("The import's end", lambda: studio.app.screens.current == "library")
+        await studio.hand.open("Case 12" if typed else "somebody.npy")  # this server names by the file
+    assert asked == ["Case 12", ""]
+
+
+async def test_what_is_unusual_of_a_volume_is_said_when_it_comes(studio: Any) -> None:
+    warned = studio.link._volumes[next(iter(studio.link._volumes))][0]
+    warned.warnings.append("The files say that text is burned into the images.")
+    await studio.hand.tap("back")
+    studio.app._imported(warned)
+    assert studio.app.toast.text == f"{warned.name} was imported. {warned.warnings[0]}"
+    assert studio.app.toast.kind == "warning"
+    studio.app.library_control.refresh()
+    sizes = studio.app.library.ids.grid.children
+    await studio.hand.until("The card", lambda: any(widget.size_text.endswith(" · 1 warning") for widget in sizes))
+    del warned.warnings[:]
+
+
 async def test_of_several_series_one_is_chosen_by_a_touch(studio: Any, tmp_path: Any) -> None:
     from tablet_client.hand.eyes import NotThere, names
 

@@ -31,7 +31,7 @@ Spacing = tuple[float, float, float]
 OBJECT, BACKGROUND = 1, 2
 """Labels as this room has them: what is sought, and what is not."""
 
-SCATTERED = 50
+SCATTERED = 32
 """Strokes on so many times more pixels than the object is deep, in pixels, tell of thin or branched tissue, as cortex is:
 it has no shape that goes on from slice to slice, and only its looks count."""
 

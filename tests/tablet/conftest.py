@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 import pytest
 import pytest_asyncio
+from calque.v1.segmentation_pb2 import AnnotateSettings
 from numpy.typing import NDArray
 
 from tablet_client.link.fake import FakeLink
@@ -72,16 +73,20 @@ class Recorder(FakeLink):
 
     Attributes:
         asked: names of messages and calls, in order.
+        settings: how it was told to compute, in order.
     """
 
     def __init__(self, volumes: Any) -> None:
         super().__init__(volumes)
         self.asked: list[str] = []
+        self.settings: list[AnnotateSettings] = []
         self.fault = self._note
 
     def _note(self, way: str, message: object) -> bool:
         if way == "in":
             self.asked.append(type(message).__name__)
+            if isinstance(message, AnnotateSettings):
+                self.settings.append(message)
         return False
 
     def _call(self) -> None:
@@ -144,6 +149,7 @@ async def studio(running: Studio) -> AsyncIterator[Studio]:
     control.style("mask")
     control.fill(0.35)
     control.live(True)
+    control.shape(True)
     control.choose_tool("object")
     control.showing.threshold(128)
     control.showing.first_contrast()

@@ -91,8 +91,10 @@ def test_the_main_job_by_touches(program: Program) -> None:
     program.do("wait_mask")
     program.do("wait_volume")
     program.do("threshold", value=77)
+    assert program.do("state")["shape"]
+    program.do("shape", on=False)
     seen = program.do("state")
-    assert seen["annotation"] == "Second reader"
+    assert (seen["annotation"], seen["shape"], seen["live"]) == ("Second reader", False, True)
     assert (seen["plane"], seen["slice"], seen["slices"], seen["threshold"]) == ("coronal", 20, 24, 77)
     assert seen["connection"] == "Saved on server"
     program.do("undo")

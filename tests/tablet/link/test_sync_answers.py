@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from calque import wire
 from calque.v1 import segmentation_pb2
 
 from tablet_client.link import sync
@@ -87,6 +88,60 @@ async def test_view_and_settings_are_told_again_after_a_reconnection(tmp_path):
         tablet.draw(label=1, x=4)
         tablet.draw(label=2, x=0)
         await tablet.until(lambda: tablet.ear.slices)
+
+
+async def test_the_preset_is_told_whenever_the_server_may_not_know_it(tmp_path):
+    link, annotation_id = await server()
+    told = []
+
+    def fault(way: str, message: object) -> bool:
+        if way == "in" and isinstance(message, segmentation_pb2.AnnotateSettings):
+            told.append((message.preset, message.live))
+        return False
+
+    link.fault = fault
+    calque, paper = (segmentation_pb2.PRESET_CALQUE, False), (segmentation_pb2.PRESET_PAPER, False)
+    async with Tablet(link, annotation_id, tmp_path) as tablet:
+        tablet.keeper.configure(live=False, preset=segmentation_pb2.PRESET_CALQUE)
+        tablet.draw()
+        await tablet.settled()
+        assert told == [calque]
+        tablet.keeper.configure(live=False, preset=segmentation_pb2.PRESET_PAPER)
+        tablet.draw(x=6)
+        await tablet.settled()
+        assert told == [calque, paper]
+        link.hang_up()
+        await tablet.until(lambda: tablet.pauses.asked)
+        tablet.draw(x=5)
+        await tablet.settled()
+        assert told == [calque, paper, paper]
+        for writer in (False, True):  # the server hears no settings from one who only looks
+            change = segmentation_pb2.WriterChanged(writer=writer)
+            link.send(annotation_id, segmentation_pb2.AnnotateResponse(writer=change))
+        await tablet.until(lambda: any(s.connection is Connection.OTHER_WRITER for s in tablet.ear.statuses))
+        tablet.draw(x=4)
+        await tablet.settled()
+        assert told == [calque, paper, paper, paper]
+
+
+async def test_a_draft_that_comes_late_does_not_replace_the_mask(tmp_path):
+    link, annotation_id = await server()
+    rows, columns = VOXELS.shape[1:]
+
+    def answer(generation: int, level: int) -> None:
+        levels = wire.pack(np.full((rows, columns), level, np.uint8), wire.LEVEL)
+        message = segmentation_pb2.Probability(plane=1, slice=1, generation=generation, log_length=2, levels=levels)
+        link.send(annotation_id, segmentation_pb2.AnnotateResponse(probability=message))
+
+    async with Tablet(link, annotation_id, tmp_path) as tablet:
+        await tablet.settled()
+        for generation, level in ((1, 100), (2, 200), (1, 100)):
+            answer(generation, level)
+        link.send(annotation_id, segmentation_pb2.AnnotateResponse(progress=segmentation_pb2.Progress(done=3, total=3)))
+        await tablet.until(lambda: tablet.ear.progresses)
+        assert tablet.ear.slices == [(Plane.AXIAL, 1)] * 2  # the draft and what replaces it, and no more
+        assert tablet.probabilities.generation(Plane.AXIAL, 1) == 2
+        assert (tablet.probabilities.get(Plane.AXIAL, 1) == 200).all()
 
 
 async def test_segmenting_waits_for_the_strokes_drawn_before_it(tmp_path):

@@ -58,6 +58,20 @@ def test_an_answer_older_than_the_held_one_is_dropped():
     assert cache.generation(Plane.AXIAL, 3) == 5
 
 
+def test_a_draft_gives_way_to_what_replaces_it_and_does_not_come_back():
+    cache = Probabilities()
+    draft, final = [16] + [0] * 255, [0] * 255 + [16]
+    assert cache.put(Plane.AXIAL, 3, 1, levels(1), entries=4)
+    assert cache.put_counts(1, draft, False)
+    assert cache.object_ml(1, 1.0) is None
+    assert cache.put(Plane.AXIAL, 3, 2, levels(2), entries=4)
+    assert cache.put_counts(2, final, True)
+    assert not cache.put(Plane.AXIAL, 3, 1, levels(1), entries=4)
+    assert not cache.put_counts(1, draft, True)
+    assert (cache.get(Plane.AXIAL, 3)[0, 0], cache.generation(Plane.AXIAL, 3)) == (2, 2)
+    assert (cache.complete, cache.object_ml(1, 1.0)) == (True, 16.0)
+
+
 def test_what_was_dropped_for_room_may_come_again_whatever_its_generation():
     cache = Probabilities(most_bytes=16)
     cache.put(Plane.AXIAL, 0, 9, levels(9))

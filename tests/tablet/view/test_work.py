@@ -5,7 +5,9 @@ from __future__ import annotations
 from itertools import pairwise
 from typing import Any
 
+import numpy as np
 import pytest
+from calque import wire
 from calque.v1 import segmentation_pb2
 
 from tablet_client.link.port import Step
@@ -98,6 +100,79 @@ async def test_an_annotation_opens_with_the_object_pen_and_its_masks_threshold(s
     await studio.hand.until("The menu", lambda: viewer.menu.shown)
     await studio.hand.tap(f"annotation:{first}")
     await studio.hand.until("The threshold", lambda: int(viewer.side.threshold) == 90)
+
+
+async def test_the_switch_shape_tells_the_server_and_stays_for_the_next_annotation(studio: Any) -> None:
+    side, told = studio.app.viewer.side, studio.link.settings
+    calque, paper = (segmentation_pb2.PRESET_CALQUE, True), (segmentation_pb2.PRESET_PAPER, True)
+
+    async def hear(expected: tuple[int, bool], number: int) -> None:
+        await studio.hand.until("The settings", lambda: len(told) >= number)
+        assert [(one.preset, one.live) for one in told[number - 1 :]] == [expected]
+
+    assert side.shape
+    await both_labels(studio)
+    assert (told[-1].preset, told[-1].live) == calque
+    told.clear()
+    await studio.hand.tap("shape")
+    await hear(paper, 1)
+    assert not side.shape
+    await studio.hand.new_annotation("Another")
+    await hear(paper, 2)
+    assert not side.shape
+    await studio.hand.tap("live")
+    await hear((segmentation_pb2.PRESET_PAPER, False), 3)
+    await studio.hand.tap("live")
+    await hear(paper, 4)
+    studio.link.hang_up()
+    await hear(paper, 5)
+    await studio.hand.shape(True)
+    await hear(calque, 6)
+    assert side.shape
+
+
+async def test_the_draft_of_a_mask_is_shown_until_the_mask_comes_and_never_after_it(studio: Any) -> None:
+    from tablet_client.view import sentences
+
+    work, showing = studio.app.viewer_control.work, studio.app.viewer_control.showing
+    picture, side = studio.app.viewer.image.picture, studio.app.viewer.side
+    await both_labels(studio)
+    await studio.hand.see_volume()
+    info = work.volume.planes[showing.plane]
+    first = work.probabilities.generation(showing.plane, showing.index)
+    entries = work.document.have_entries
+
+    def send(generation: int, level: int, complete: bool) -> None:
+        levels = wire.pack(np.full(info.shape, level, np.uint8), wire.LEVEL)
+        counts = [0] * 256
+        counts[level] = 1000 * generation
+        for message in (
+            segmentation_pb2.Probability(
+                plane=showing.plane.value,
+                slice=showing.index,
+                generation=generation,
+                log_length=entries,
+                levels=levels,
+            ),
+            segmentation_pb2.Histogram(generation=generation, counts=counts, complete=complete),
+        ):
+            what = "probability" if isinstance(message, segmentation_pb2.Probability) else "histogram"
+            studio.link.send(work.annotation.annotation_id, segmentation_pb2.AnnotateResponse(**{what: message}))
+
+    draft, final = first + 1, first + 2
+    send(draft, 150, False)
+    await studio.hand.until("The draft", lambda: (picture.levels == 150).all())
+    assert side.volume_note == "computing …"
+    send(final, 200, True)
+    await studio.hand.until("The mask", lambda: (picture.levels == 200).all())
+    volume = sentences.millilitres(1000 * final * work.volume.voxel_ml)
+    await studio.hand.until("The volume", lambda: (side.volume_text, side.volume_note) == (volume, "volume"))
+    send(draft, 150, True)
+    send(final, 201, True)  # tells that the one before was heard
+    await studio.hand.until("What comes after", lambda: not (picture.levels == 200).all())
+    assert (picture.levels == 201).all()
+    assert side.volume_text == volume
+    await studio.hand.see_volume()
 
 
 async def test_progress_of_many_small_files_does_not_cost_a_frame_each(studio: Any, monkeypatch: Any) -> None:

@@ -79,10 +79,10 @@ class EmbeddingServicer(embedding_pb2_grpc.EmbeddingServicer):
         self, request_iterator: AsyncIterator[embedding_pb2.EmbedRequest], context: Any
     ) -> AsyncIterator[embedding_pb2.EmbedResponse]:
         """See the contract."""
-        encoder = self._usable()
         loop = asyncio.get_running_loop()
+        # Refused is the first request, not the call before it: a client that is still sending would not hear why.
         async for request in request_iterator:
-            yield await loop.run_in_executor(self._thread, embed, encoder, request)
+            yield await loop.run_in_executor(self._thread, embed, self._usable(), request)
 
     async def GetModel(  # noqa: N802 - the contract's name
         self, request: embedding_pb2.GetModelRequest, context: Any

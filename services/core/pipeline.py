@@ -22,6 +22,7 @@ from numpy.typing import NDArray
 from services.core import spatial
 from services.core.features import PAPER, Feature, compute
 from services.core.forest import Forest, fit, predict_levels
+from services.core.labels import OBJECT
 from services.core.volume import Volume, intensity_window, to_window
 
 Level = NDArray[np.uint8]
@@ -92,7 +93,7 @@ def segment_by_shape(volume: Volume, labels: Level, *, seed: int = 0, label: int
     last = volume.shape[0] - 1
     slices = []
     for index in range(volume.shape[0]):
-        appearance = predict_levels(model.forest, features_of(index), spatial.OBJECT)
+        appearance = predict_levels(model.forest, features_of(index), OBJECT)
         slices.append(spatial.problem(model, index, image_of(index), two[index], appearance))
     times = spatial.halvings(volume.shape[1:])
     coarse = spatial.walked([spatial.coarsened(one, times) for one in slices])

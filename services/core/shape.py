@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from scipy import ndimage
 
 from services.core import walk
+from services.core.labels import BACKGROUND, OBJECT
 
 Mask = NDArray[np.bool_]
 Values = NDArray[np.float32]
@@ -42,7 +43,7 @@ def annotated(labels: Levels) -> list[int]:
         labels: ``(slices, rows, columns)``, 0 where nothing is drawn, 1 object, 2 background.
     """
     pixels = np.count_nonzero(labels, axis=(1, 2))
-    both = (labels == 1).any(axis=(1, 2)) & (labels == 2).any(axis=(1, 2))
+    both = (labels == OBJECT).any(axis=(1, 2)) & (labels == BACKGROUND).any(axis=(1, 2))
     if not both.any():
         return []
     chosen = np.flatnonzero(pixels >= LEAST_PIXELS)
@@ -92,7 +93,6 @@ class Shape:
         self._radius = max(self._radii.values()) or 10.0
         empty = np.full(next(iter(masks.values())).shape, -self._radius, np.float32)
         self._distances = {number: empty if found is None else found for number, found in distances.items()}
-        self._empty = {number for number, found in distances.items() if found is None}
 
     def log_odds(self, index: int, rows: slice = slice(None), columns: slice = slice(None)) -> Values:
         """Log odds of the object in a rectangle of slice ``index``, ``(rows, columns)`` float32 within ± `MOST`."""
@@ -115,7 +115,7 @@ class Shape:
 
     def _beside(self, number: int, other: int) -> Values:
         """Distances in a completed slice; in one without the object, at least as far outside as the other's are inside."""
-        if number not in self._empty:
+        if self._radii[number]:
             return self._distances[number]
         outside: Values = np.minimum(self._distances[number], -np.abs(self._distances[other]))
         return outside
@@ -133,8 +133,8 @@ class Shape:
 def seeds(labels: Levels) -> walk.Seeds:
     """Strokes as seeds of the walker, of the labels' shape."""
     found = np.full(labels.shape, walk.FREE, np.int8)
-    found[labels == 1] = walk.OBJECT
-    found[labels == 2] = walk.BACKGROUND
+    found[labels == OBJECT] = walk.OBJECT
+    found[labels == BACKGROUND] = walk.BACKGROUND
     return found
 
 
@@ -153,7 +153,7 @@ def probability(odds: Values) -> Values:
 
 def _kept(mask: Mask, labels: Levels) -> Mask:
     """A mask on which every stroke has its label."""
-    kept: Mask = (mask | (labels == 1)) & (labels != 2)
+    kept: Mask = (mask | (labels == OBJECT)) & (labels != 2)
     return kept
 
 

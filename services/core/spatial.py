@@ -23,13 +23,11 @@ from scipy import ndimage
 
 from services.core import shape, walk
 from services.core.forest import Forest, fit, predict_levels
+from services.core.labels import BACKGROUND, OBJECT
 from services.core.shape import Mask, Shape, Values
 
 Level = NDArray[np.uint8]
 Spacing = tuple[float, float, float]
-
-OBJECT, BACKGROUND = 1, 2
-"""Labels as this room has them: what is sought, and what is not."""
 
 SCATTERED = 32
 """Strokes on so many times more pixels than the object is deep, in pixels, tell of thin or branched tissue, as cortex is:
@@ -117,8 +115,7 @@ def learn(
         parts.append(_samples(features(index), labels[index], masks[index], random))
     if not masks:
         return None
-    forest = first if first and len(parts) == 1 else _fitted(parts, seed, threads)
-    return Model(masks, Shape(masks, spacing_mm), forest, spacing_mm)
+    return Model(masks, Shape(masks, spacing_mm), _fitted(parts, seed, threads), spacing_mm)
 
 
 def problem(model: Model, index: int, image: Level, labels: Level, appearance: Level) -> walk.Problem:

@@ -80,10 +80,6 @@ class Computation:
             return np.zeros((0, len(PAPER)), dtype=np.uint8), np.zeros(0, dtype=np.uint8)
         return pipeline.join(self._samples(int(index)) for index in drawn)
 
-    def drawn(self) -> NDArray[np.uint8]:
-        """A copy of the labels."""
-        return self.labels.array.copy()
-
     def learn(self, labels: NDArray[np.uint8], *, seed: int, shown_label: int) -> bool:
         """Begin a generation of the preset ``calque``; False where no slice has strokes of both labels."""
         two = spatial.two_labels(labels, shown_label)

@@ -212,7 +212,7 @@ class Schedule:
         async with self._labels_lock:
             length = await self._run(self._catch_up)
             samples, labels = await self._run(self._computation.gather)
-            drawn = await self._run(self._computation.drawn) if settings.preset == "calque" else None
+            drawn = await self._run(self._computation.labels.array.copy) if settings.preset == "calque" else None
         gathered = time.monotonic()
 
         def fit() -> None:

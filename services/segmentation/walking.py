@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from services.core import spatial
 from services.core.forest import predict_levels
+from services.core.labels import OBJECT
 from services.core.spatial import Model
 from services.core.walk import Problem
 
@@ -73,7 +74,7 @@ class Walking:
 
     def cut(self, features: Levels, rows: slice, columns: slice) -> Levels:
         """A draft across the slices: ``features`` ``(features, slices, rows or columns)`` of a line of each slice."""
-        appearance = predict_levels(self.model.forest, features, spatial.OBJECT)
+        appearance = predict_levels(self.model.forest, features, OBJECT)
         odds = np.stack([self.model.shape.log_odds(index, rows, columns).ravel() for index in range(len(self._labels))])
         return spatial.unary(odds, appearance)
 
@@ -88,6 +89,6 @@ class Walking:
     def _problem(self, index: int) -> Problem:
         appearance = self._appearance[index]
         if appearance is None:
-            appearance = predict_levels(self.model.forest, self._features(index), spatial.OBJECT)
+            appearance = predict_levels(self.model.forest, self._features(index), OBJECT)
             self._appearance[index] = appearance
         return spatial.problem(self.model, index, self._image(index), self._labels[index], appearance)

@@ -19,7 +19,8 @@ from services.bench.clinician import corrections, first_strokes, voxels_of
 from services.bench.plain import from_scikit_learn, table_one_forest
 from services.core.forest import Forest, balanced, fit, predict_levels
 from services.core.mask import best_threshold
-from services.core.pipeline import gather, slice_features
+from services.core.pipeline import slice_features
+from services.core.samples import gather
 from services.core.volume import Volume, intensity_window
 from services.formats.read import read_volume
 from services.formats.sample import Tissue, reference_mask, sample_volume

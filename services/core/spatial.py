@@ -24,6 +24,7 @@ from scipy import ndimage
 from services.core import shape, walk
 from services.core.forest import Forest, fit, predict_levels
 from services.core.labels import BACKGROUND, OBJECT
+from services.core.samples import join, slice_samples
 from services.core.shape import Mask, Shape, Values
 
 Level = NDArray[np.uint8]
@@ -209,15 +210,14 @@ def _is_scattered(mask: Mask, labels: Level) -> bool:
 
 def _is_plain(features: Level, mask: Mask, labels: Level, seed: int, threads: int) -> bool:
     drawn = labels > 0
-    forest = fit(np.ascontiguousarray(features[:, drawn].T), labels[drawn], seed=seed, threads=threads)
+    forest = fit(*slice_samples(features, labels), seed=seed, threads=threads)
     levels = predict_levels(forest, features, OBJECT)
     inside, outside = levels[mask & ~drawn], levels[~mask & ~drawn]
     return bool(inside.size and outside.size and inside.mean() - outside.mean() > PLAIN)
 
 
 def _fitted(parts: list[tuple[Level, Level]], seed: int, threads: int) -> Forest:
-    samples, labels = zip(*parts)
-    return fit(np.concatenate(samples), np.concatenate(labels), seed=seed, threads=threads)
+    return fit(*join(parts), seed=seed, threads=threads)
 
 
 def _samples(features: Level, labels: Level, mask: Mask, random: np.random.RandomState) -> tuple[Level, Level]:

@@ -15,6 +15,7 @@ from services.core import forest, mask, pipeline, spatial
 from services.core.features import PAPER
 from services.core.geometry import PlaneGeometry
 from services.core.labels import Labels
+from services.core.samples import join, slice_samples
 from services.core.volume import Volume
 from services.segmentation.walking import Walking
 
@@ -78,7 +79,7 @@ class Computation:
         drawn = np.flatnonzero(self.labels.array.any(axis=(1, 2)))
         if not len(drawn):
             return np.zeros((0, len(PAPER)), dtype=np.uint8), np.zeros(0, dtype=np.uint8)
-        return pipeline.join(self._samples(int(index)) for index in drawn)
+        return join(self._samples(int(index)) for index in drawn)
 
     def learn(self, labels: NDArray[np.uint8], *, seed: int, shown_label: int) -> bool:
         """Begin a generation of the preset ``calque``; False where no slice has strokes of both labels."""
@@ -207,7 +208,7 @@ class Computation:
             part = pipeline.slice_features(self.volume, self.window, index, PAPER, rows, columns)
         else:
             part = self.load_features(index)[:, rows, columns]
-        return pipeline.slice_samples(part, drawn[rows, columns])
+        return slice_samples(part, drawn[rows, columns])
 
     def _load_cut(self, plane: PlaneGeometry, at: int) -> Levels:
         """Features of a cut: ``(n_features, slices, rows or columns)``."""

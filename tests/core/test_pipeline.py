@@ -15,7 +15,8 @@ from services.core.errors import ChoiceNeeded
 from services.core.forest import forest_bytes
 from services.core.labels import Edit, replay
 from services.core.mask import best_threshold
-from services.core.pipeline import Segmentation, gather, join, plane_levels, segment, slice_features, slice_samples
+from services.core.pipeline import Segmentation, plane_levels, segment, slice_features
+from services.core.samples import gather, join, slice_samples
 from services.core.volume import Volume, intensity_window
 
 SHAPE = (7, 48, 60)

@@ -55,7 +55,8 @@ def named_parts(file: FileDescriptorProto) -> Iterator[tuple[str, str]]:
             for k, part in enumerate(message.field):
                 yield f"{name}.{part.name}", comments.get((*here, FIELD, k), "")
             for k, part in enumerate(message.oneof_decl):
-                yield f"{name}.{part.name}", comments.get((*here, ONEOF, k), "")
+                if not part.name.startswith("_"):  # what protoc makes of an optional field
+                    yield f"{name}.{part.name}", comments.get((*here, ONEOF, k), "")
             yield from messages((*here, NESTED), f"{name}.", message.nested_type)
             yield from enums((*here, NESTED_ENUM), f"{name}.", message.enum_type)
 

@@ -14,6 +14,15 @@ class Preset(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
     PRESET_PAPER: _ClassVar[Preset]
     PRESET_CALQUE: _ClassVar[Preset]
 
+class Classifier(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
+    __slots__ = ()
+    CLASSIFIER_UNSPECIFIED: _ClassVar[Classifier]
+    CLASSIFIER_FOREST: _ClassVar[Classifier]
+    CLASSIFIER_MLP: _ClassVar[Classifier]
+    CLASSIFIER_GRADIENT_BOOSTING: _ClassVar[Classifier]
+    CLASSIFIER_SVM: _ClassVar[Classifier]
+    CLASSIFIER_NAIVE_BAYES: _ClassVar[Classifier]
+
 class ExportKind(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
     __slots__ = ()
     EXPORT_KIND_UNSPECIFIED: _ClassVar[ExportKind]
@@ -31,6 +40,12 @@ class ExportFormat(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
 PRESET_UNSPECIFIED: Preset
 PRESET_PAPER: Preset
 PRESET_CALQUE: Preset
+CLASSIFIER_UNSPECIFIED: Classifier
+CLASSIFIER_FOREST: Classifier
+CLASSIFIER_MLP: Classifier
+CLASSIFIER_GRADIENT_BOOSTING: Classifier
+CLASSIFIER_SVM: Classifier
+CLASSIFIER_NAIVE_BAYES: Classifier
 EXPORT_KIND_UNSPECIFIED: ExportKind
 EXPORT_KIND_ANNOTATION: ExportKind
 EXPORT_KIND_MASK: ExportKind
@@ -60,7 +75,7 @@ class Annotation(_message.Message):
     def __init__(self, annotation_id: _Optional[str] = ..., volume_id: _Optional[str] = ..., name: _Optional[str] = ..., created_ms: _Optional[int] = ..., labels: _Optional[_Iterable[_Union[_common_pb2.Label, _Mapping]]] = ..., log_length: _Optional[int] = ..., masks: _Optional[int] = ...) -> None: ...
 
 class Mask(_message.Message):
-    __slots__ = ("number", "digest", "threshold", "saved_ms", "log_length", "preset", "seed", "engine", "object_ml")
+    __slots__ = ("number", "digest", "threshold", "saved_ms", "log_length", "preset", "seed", "engine", "object_ml", "connected", "fill_holes", "classifier")
     NUMBER_FIELD_NUMBER: _ClassVar[int]
     DIGEST_FIELD_NUMBER: _ClassVar[int]
     THRESHOLD_FIELD_NUMBER: _ClassVar[int]
@@ -70,6 +85,9 @@ class Mask(_message.Message):
     SEED_FIELD_NUMBER: _ClassVar[int]
     ENGINE_FIELD_NUMBER: _ClassVar[int]
     OBJECT_ML_FIELD_NUMBER: _ClassVar[int]
+    CONNECTED_FIELD_NUMBER: _ClassVar[int]
+    FILL_HOLES_FIELD_NUMBER: _ClassVar[int]
+    CLASSIFIER_FIELD_NUMBER: _ClassVar[int]
     number: int
     digest: str
     threshold: int
@@ -79,7 +97,10 @@ class Mask(_message.Message):
     seed: int
     engine: str
     object_ml: float
-    def __init__(self, number: _Optional[int] = ..., digest: _Optional[str] = ..., threshold: _Optional[int] = ..., saved_ms: _Optional[int] = ..., log_length: _Optional[int] = ..., preset: _Optional[_Union[Preset, str]] = ..., seed: _Optional[int] = ..., engine: _Optional[str] = ..., object_ml: _Optional[float] = ...) -> None: ...
+    connected: bool
+    fill_holes: bool
+    classifier: Classifier
+    def __init__(self, number: _Optional[int] = ..., digest: _Optional[str] = ..., threshold: _Optional[int] = ..., saved_ms: _Optional[int] = ..., log_length: _Optional[int] = ..., preset: _Optional[_Union[Preset, str]] = ..., seed: _Optional[int] = ..., engine: _Optional[str] = ..., object_ml: _Optional[float] = ..., connected: _Optional[bool] = ..., fill_holes: _Optional[bool] = ..., classifier: _Optional[_Union[Classifier, str]] = ...) -> None: ...
 
 class CreateAnnotationRequest(_message.Message):
     __slots__ = ("volume_id", "name", "labels")
@@ -264,23 +285,29 @@ class AnnotateView(_message.Message):
     def __init__(self, plane: _Optional[_Union[_common_pb2.Plane, str]] = ..., slice: _Optional[int] = ...) -> None: ...
 
 class AnnotateSettings(_message.Message):
-    __slots__ = ("preset", "live", "seed", "shown_label")
+    __slots__ = ("preset", "live", "seed", "shown_label", "connected", "fill_holes", "classifier")
     PRESET_FIELD_NUMBER: _ClassVar[int]
     LIVE_FIELD_NUMBER: _ClassVar[int]
     SEED_FIELD_NUMBER: _ClassVar[int]
     SHOWN_LABEL_FIELD_NUMBER: _ClassVar[int]
+    CONNECTED_FIELD_NUMBER: _ClassVar[int]
+    FILL_HOLES_FIELD_NUMBER: _ClassVar[int]
+    CLASSIFIER_FIELD_NUMBER: _ClassVar[int]
     preset: Preset
     live: bool
     seed: int
     shown_label: int
-    def __init__(self, preset: _Optional[_Union[Preset, str]] = ..., live: _Optional[bool] = ..., seed: _Optional[int] = ..., shown_label: _Optional[int] = ...) -> None: ...
+    connected: bool
+    fill_holes: bool
+    classifier: Classifier
+    def __init__(self, preset: _Optional[_Union[Preset, str]] = ..., live: _Optional[bool] = ..., seed: _Optional[int] = ..., shown_label: _Optional[int] = ..., connected: _Optional[bool] = ..., fill_holes: _Optional[bool] = ..., classifier: _Optional[_Union[Classifier, str]] = ...) -> None: ...
 
 class AnnotateSegment(_message.Message):
     __slots__ = ()
     def __init__(self) -> None: ...
 
 class AnnotateResponse(_message.Message):
-    __slots__ = ("opened", "logged", "ack", "probability", "histogram", "progress", "statistics", "error", "writer")
+    __slots__ = ("opened", "logged", "ack", "probability", "histogram", "progress", "statistics", "error", "writer", "advice")
     OPENED_FIELD_NUMBER: _ClassVar[int]
     LOGGED_FIELD_NUMBER: _ClassVar[int]
     ACK_FIELD_NUMBER: _ClassVar[int]
@@ -290,6 +317,7 @@ class AnnotateResponse(_message.Message):
     STATISTICS_FIELD_NUMBER: _ClassVar[int]
     ERROR_FIELD_NUMBER: _ClassVar[int]
     WRITER_FIELD_NUMBER: _ClassVar[int]
+    ADVICE_FIELD_NUMBER: _ClassVar[int]
     opened: AnnotateOpened
     logged: LoggedEvent
     ack: Ack
@@ -299,7 +327,8 @@ class AnnotateResponse(_message.Message):
     statistics: Statistics
     error: _common_pb2.ErrorInfo
     writer: WriterChanged
-    def __init__(self, opened: _Optional[_Union[AnnotateOpened, _Mapping]] = ..., logged: _Optional[_Union[LoggedEvent, _Mapping]] = ..., ack: _Optional[_Union[Ack, _Mapping]] = ..., probability: _Optional[_Union[Probability, _Mapping]] = ..., histogram: _Optional[_Union[Histogram, _Mapping]] = ..., progress: _Optional[_Union[Progress, _Mapping]] = ..., statistics: _Optional[_Union[Statistics, _Mapping]] = ..., error: _Optional[_Union[_common_pb2.ErrorInfo, _Mapping]] = ..., writer: _Optional[_Union[WriterChanged, _Mapping]] = ...) -> None: ...
+    advice: Advice
+    def __init__(self, opened: _Optional[_Union[AnnotateOpened, _Mapping]] = ..., logged: _Optional[_Union[LoggedEvent, _Mapping]] = ..., ack: _Optional[_Union[Ack, _Mapping]] = ..., probability: _Optional[_Union[Probability, _Mapping]] = ..., histogram: _Optional[_Union[Histogram, _Mapping]] = ..., progress: _Optional[_Union[Progress, _Mapping]] = ..., statistics: _Optional[_Union[Statistics, _Mapping]] = ..., error: _Optional[_Union[_common_pb2.ErrorInfo, _Mapping]] = ..., writer: _Optional[_Union[WriterChanged, _Mapping]] = ..., advice: _Optional[_Union[Advice, _Mapping]] = ...) -> None: ...
 
 class AnnotateOpened(_message.Message):
     __slots__ = ("annotation", "writer", "next_sequence", "log_length")
@@ -370,7 +399,7 @@ class Progress(_message.Message):
     def __init__(self, generation: _Optional[int] = ..., done: _Optional[int] = ..., total: _Optional[int] = ...) -> None: ...
 
 class Statistics(_message.Message):
-    __slots__ = ("generation", "out_of_bag", "labelled_voxels", "gather_ms", "fit_ms", "visible_ms", "volume_ms", "workspace_bytes", "peak_bytes")
+    __slots__ = ("generation", "out_of_bag", "labelled_voxels", "gather_ms", "fit_ms", "visible_ms", "volume_ms", "workspace_bytes", "peak_bytes", "features_ms", "predict_ms", "walk_ms", "reconstruct_ms", "sent_bytes")
     GENERATION_FIELD_NUMBER: _ClassVar[int]
     OUT_OF_BAG_FIELD_NUMBER: _ClassVar[int]
     LABELLED_VOXELS_FIELD_NUMBER: _ClassVar[int]
@@ -380,6 +409,11 @@ class Statistics(_message.Message):
     VOLUME_MS_FIELD_NUMBER: _ClassVar[int]
     WORKSPACE_BYTES_FIELD_NUMBER: _ClassVar[int]
     PEAK_BYTES_FIELD_NUMBER: _ClassVar[int]
+    FEATURES_MS_FIELD_NUMBER: _ClassVar[int]
+    PREDICT_MS_FIELD_NUMBER: _ClassVar[int]
+    WALK_MS_FIELD_NUMBER: _ClassVar[int]
+    RECONSTRUCT_MS_FIELD_NUMBER: _ClassVar[int]
+    SENT_BYTES_FIELD_NUMBER: _ClassVar[int]
     generation: int
     out_of_bag: float
     labelled_voxels: _containers.RepeatedScalarFieldContainer[int]
@@ -389,7 +423,40 @@ class Statistics(_message.Message):
     volume_ms: float
     workspace_bytes: int
     peak_bytes: int
-    def __init__(self, generation: _Optional[int] = ..., out_of_bag: _Optional[float] = ..., labelled_voxels: _Optional[_Iterable[int]] = ..., gather_ms: _Optional[float] = ..., fit_ms: _Optional[float] = ..., visible_ms: _Optional[float] = ..., volume_ms: _Optional[float] = ..., workspace_bytes: _Optional[int] = ..., peak_bytes: _Optional[int] = ...) -> None: ...
+    features_ms: float
+    predict_ms: float
+    walk_ms: float
+    reconstruct_ms: float
+    sent_bytes: int
+    def __init__(self, generation: _Optional[int] = ..., out_of_bag: _Optional[float] = ..., labelled_voxels: _Optional[_Iterable[int]] = ..., gather_ms: _Optional[float] = ..., fit_ms: _Optional[float] = ..., visible_ms: _Optional[float] = ..., volume_ms: _Optional[float] = ..., workspace_bytes: _Optional[int] = ..., peak_bytes: _Optional[int] = ..., features_ms: _Optional[float] = ..., predict_ms: _Optional[float] = ..., walk_ms: _Optional[float] = ..., reconstruct_ms: _Optional[float] = ..., sent_bytes: _Optional[int] = ...) -> None: ...
+
+class Advice(_message.Message):
+    __slots__ = ("generation", "places", "expected_dice", "enough")
+    GENERATION_FIELD_NUMBER: _ClassVar[int]
+    PLACES_FIELD_NUMBER: _ClassVar[int]
+    EXPECTED_DICE_FIELD_NUMBER: _ClassVar[int]
+    ENOUGH_FIELD_NUMBER: _ClassVar[int]
+    generation: int
+    places: _containers.RepeatedCompositeFieldContainer[Place]
+    expected_dice: float
+    enough: bool
+    def __init__(self, generation: _Optional[int] = ..., places: _Optional[_Iterable[_Union[Place, _Mapping]]] = ..., expected_dice: _Optional[float] = ..., enough: _Optional[bool] = ...) -> None: ...
+
+class Place(_message.Message):
+    __slots__ = ("plane", "slice", "row", "column", "rows", "columns")
+    PLANE_FIELD_NUMBER: _ClassVar[int]
+    SLICE_FIELD_NUMBER: _ClassVar[int]
+    ROW_FIELD_NUMBER: _ClassVar[int]
+    COLUMN_FIELD_NUMBER: _ClassVar[int]
+    ROWS_FIELD_NUMBER: _ClassVar[int]
+    COLUMNS_FIELD_NUMBER: _ClassVar[int]
+    plane: _common_pb2.Plane
+    slice: int
+    row: int
+    column: int
+    rows: int
+    columns: int
+    def __init__(self, plane: _Optional[_Union[_common_pb2.Plane, str]] = ..., slice: _Optional[int] = ..., row: _Optional[int] = ..., column: _Optional[int] = ..., rows: _Optional[int] = ..., columns: _Optional[int] = ...) -> None: ...
 
 class WriterChanged(_message.Message):
     __slots__ = ("writer",)

@@ -119,7 +119,7 @@ def _flood(waiting: Level, starts: NDArray[np.intp], plane: int, row: int, found
                 there = here + step
                 own = np.int64(waiting[there])
                 if own > 0:
-                    level = min(own, height)
+                    level = height if own > height else own
                     waiting[there] = 0
                     found[there] = level
                     after[there] = first[level]

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 import numpy as np
 import pytest
 from hypothesis import given
@@ -11,6 +13,7 @@ from numpy.typing import NDArray
 from scipy import ndimage
 from skimage.morphology import reconstruction
 
+from services.core import reconstruct
 from services.core.reconstruct import connected, filled
 
 Level = NDArray[np.uint8]
@@ -49,6 +52,14 @@ def each_threshold_filled(levels: Level, barred: Mask) -> Level:
     return result
 
 
+@pytest.fixture(params=[0.0, 1e9], ids=["flood", "sweeps"], scope="module", autouse=True)
+def found_by(request: pytest.FixtureRequest) -> Iterator[None]:
+    """Nearly all is found by the flood, or by sweeps."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(reconstruct, "_WORTH", request.param)
+        yield
+
+
 @given(volumes())
 def test_connected_is_connecting_at_every_threshold(volume: tuple[Level, Mask]) -> None:
     levels, marked = volume
@@ -60,6 +71,22 @@ def test_connected_is_connecting_at_every_threshold(volume: tuple[Level, Mask]) 
 def test_filled_is_filling_at_every_threshold(volume: tuple[Level, Mask]) -> None:
     levels, barred = volume
     np.testing.assert_array_equal(filled(levels, barred), each_threshold_filled(levels, barred))
+
+
+def test_a_way_that_no_sweep_follows_is_found_to_its_end() -> None:
+    rng = np.random.default_rng(0)
+    maze = np.zeros((9, 21, 21), dtype=np.uint8)
+    maze[::2, ::2, ::2] = 255
+    for axis, shape in enumerate([(4, 11, 11), (5, 10, 11), (5, 11, 10)]):
+        doors = tuple(slice(1, None, 2) if one == axis else slice(None, None, 2) for one in range(3))
+        maze[doors] = rng.choice([0, 40, 90, 200], shape, p=[0.4, 0.2, 0.2, 0.2])
+    marked = np.zeros(maze.shape, dtype=bool)
+    marked[4, 10, 10] = True
+    expected = each_threshold_connected(maze, marked)
+    assert len(np.unique(expected)) == 5
+    np.testing.assert_array_equal(connected(maze, marked), expected)
+    barred = marked & False
+    np.testing.assert_array_equal(filled(~maze, barred), each_threshold_filled(~maze, barred))
 
 
 @pytest.fixture(scope="module")

@@ -47,6 +47,7 @@ def serve(
     parser_seconds: Annotated[int | None, typer.Option(help="Longest time for reading the files of an import.")] = None,
     compute_threads: Annotated[int | None, typer.Option(help="Threads that compute; 0: one a core.")] = None,
     workspaces: Annotated[int | None, typer.Option(help="Annotations kept warm when nobody works on them.")] = None,
+    features_memory_bytes: Annotated[int | None, typer.Option(help="Most memory for features of volumes.")] = None,
     model: Annotated[Path | None, typer.Option(help="ONNX file of the encoder.")] = None,
     model_sha256: Annotated[str | None, typer.Option(help="Digest that the encoder's file must have.")] = None,
     with_parent: Annotated[bool, typer.Option(hidden=True, help="End when standard input closes.")] = False,
@@ -67,6 +68,7 @@ def serve(
         "parser_seconds": parser_seconds,
         "compute_threads": compute_threads,
         "workspaces": workspaces,
+        "features_memory_bytes": features_memory_bytes,
         "model": model,
         "model_sha256": model_sha256,
     }

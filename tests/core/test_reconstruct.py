@@ -117,6 +117,25 @@ def test_filled_is_the_reconstruction_by_erosion_of_scikit_image(noisy: tuple[Le
     np.testing.assert_array_equal(found, expected)
 
 
+def test_no_span_reaches_out_of_the_box(monkeypatch: pytest.MonkeyPatch) -> None:
+    levels = np.zeros((3, 6, 90), dtype=np.uint8)
+    levels[0, 1, 80:84] = levels[2, 4, 82] = 9  # far from the first column, with empty rows between
+    seen: list[NDArray[np.int32]] = []
+    monkeypatch.setattr(reconstruct, "_reach", lambda heights, found, spans: seen.append(spans))
+    connected(levels, levels > 0)
+    assert seen[0].shape == (3, 4, 2)
+    assert seen[0].min() == 1
+    assert seen[0].max() == 5
+    assert (seen[0][..., 0] <= seen[0][..., 1]).all()
+
+
+def test_the_layout_in_memory_does_not_matter(noisy: tuple[Level, Mask]) -> None:
+    levels, marked = noisy
+    for way in (connected, filled):
+        turned = way(levels.transpose(2, 0, 1), marked.transpose(2, 0, 1)).transpose(1, 2, 0)
+        np.testing.assert_array_equal(turned, way(levels, marked))
+
+
 def test_without_a_stroke_of_the_object_nothing_is_taken_away(noisy: tuple[Level, Mask]) -> None:
     levels = noisy[0]
     found = connected(levels, np.zeros(levels.shape, dtype=bool))

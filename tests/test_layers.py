@@ -32,7 +32,7 @@ MAY_IMPORT: dict[str, set[str]] = {
 # Rooms whose foreign libraries are listed too, by the names that are imported.
 LIBRARIES: dict[str, set[str]] = {
     "calque": {"numpy", "google"},
-    "services.core": {"numpy", "scipy", "skimage", "cv2", "numba", "llvmlite"},
+    "services.core": {"numpy", "scipy", "skimage", "sklearn", "threadpoolctl", "cv2", "numba", "llvmlite"},
     "tablet_client": {"numpy", "google", "kivy", "grpclib", "platformdirs", "fontawesomefree"},
     # The tablet's document, tools and viewport know no Kivy: they are tested, and could be shown, without it.
     "tablet_client.state": {"numpy", "google", "platformdirs"},

@@ -1,7 +1,7 @@
-"""What is computed for one annotation: features, forest, probability; no scheduling.
+"""What is computed for one annotation: classifier, probability, and what the switches make of it; no scheduling.
 
-Methods block and are called from threads. `predict` and `load_features` may run at once for different slices; everything
-else is called by one thread at a time. Which slice is computed first changes no byte of the result.
+Methods block and are called from threads. `predict`, `ask` and `load_features` may run at once for different slices;
+everything else is called by one thread at a time. Which slice is computed first changes no byte of the result.
 """
 
 from __future__ import annotations
@@ -11,15 +11,18 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from services.core import forest, mask, pipeline, spatial
-from services.core.features import PAPER
+from services.core import classifiers, mask, reconstruct, spatial
 from services.core.geometry import PlaneGeometry
 from services.core.labels import Labels
-from services.core.samples import join, slice_samples
-from services.core.volume import Volume
+from services.core.samples import slice_samples
+from services.segmentation.features import VolumeFeatures
+from services.segmentation.settings import OFF, Learning, Switches
+from services.segmentation.strokes import Samples, Strokes
+from services.segmentation.times import Times
 from services.segmentation.walking import Walking
 
 Levels = NDArray[np.uint8]
+Fitted = classifiers.Classifier | Walking | None
 
 
 @dataclass(frozen=True)
@@ -30,77 +33,97 @@ class Cut:
     generation: int
 
 
+@dataclass(frozen=True)
+class Finished:
+    """A whole probability as the switches have it: ``(slices, rows, columns)`` uint8, with its counts ``(slices, 256)``."""
+
+    levels: Levels
+    counts: NDArray[np.int64]
+    switches: Switches
+
+
 class Computation:
-    """Caches of one annotation: the volume's features by slice, the forest, the probability.
+    """Caches of one annotation.
 
     Attributes:
-        labels: replay of the log so far.
-        generation: counts the forests, from 1; 0 before the first one.
-        levels: ``(slices, rows, columns)`` uint8, probability × 255 of the shown label.
+        features: the volume's, shared with its other annotations.
+        strokes: what is drawn.
+        generation: counts the answers, from 1; 0 before the first one.
+        levels: ``(slices, rows, columns)`` uint8, probability × 255 of the shown label, as it is shown.
         current: ``(slices,)`` int64, the generation that each slice of ``levels`` belongs to.
         counts: ``(slices, 256)`` int64, voxels at each level.
-        forest: the newest one, or None while fewer than two labels are drawn.
+        switches: what is wanted of a whole probability.
+        finished_as: what was done to ``levels``.
+        times: of the newest generation's steps.
     """
 
-    def __init__(self, volume: Volume, window: tuple[float, float], threads: int = 1) -> None:
-        self._threads = threads  # that fit a forest
-        self.volume = volume
-        self.window = window
-        self.labels = Labels(volume.shape)
+    def __init__(self, features: VolumeFeatures, threads: int = 1) -> None:
+        shape = features.volume.shape
+        self._threads = threads  # that fit a classifier
+        self.features = features
+        self.strokes = Strokes(shape)
         self.generation = 0
-        self.levels: Levels = np.zeros(volume.shape, dtype=np.uint8)
-        self.current = np.zeros(volume.shape[0], dtype=np.int64)
-        self.counts = np.zeros((volume.shape[0], 256), dtype=np.int64)
-        self.forest: forest.Forest | None = None
-        self._shown_label = 1
+        self._raw: Levels = np.zeros(shape, dtype=np.uint8)  # as the classifier, or the walker, has it
+        self.levels: Levels = self._raw
+        self.current = np.zeros(shape[0], dtype=np.int64)
+        self.counts = np.zeros((shape[0], 256), dtype=np.int64)
+        self.switches = OFF
+        self.finished_as = OFF
+        self.times = Times()
+        self._classifier: classifiers.Classifier | None = None
         self._walking: Walking | None = None  # of the preset calque
-        self._features: list[Levels | None] = [None] * volume.shape[0]
+        self._shown_label = 1
         self._cut_features: tuple[tuple[int, int], Levels] | None = None  # of the cut that was asked for last
         self._cuts: dict[tuple[int, int], Cut] = {}
 
-    def has_features(self, index: int) -> bool:
-        """Whether the features of an acquisition slice are there."""
-        return self._features[index] is not None
+    @property
+    def labels(self) -> Labels:
+        """Replay of the log so far."""
+        return self.strokes.labels
+
+    @property
+    def answers(self) -> bool:
+        """There is a probability; not while fewer than two labels are drawn."""
+        return self._classifier is not None or self._walking is not None
+
+    @property
+    def out_of_bag(self) -> float:
+        """Out-of-bag score of the newest forest, 0 to 1; 0 where there is none."""
+        if self._walking is not None:
+            return self._walking.model.forest.out_of_bag
+        score = 0.0 if self._classifier is None else self._classifier.out_of_bag
+        return score if np.isfinite(score) else 0.0
 
     def load_features(self, index: int) -> Levels:
-        """Features of an acquisition slice, computed once: ``(n_features, rows, columns)`` uint8."""
-        found = self._features[index]
-        if found is None:
-            found = pipeline.slice_features(self.volume, self.window, index)
-            self._features[index] = found
-        return found
+        """Features of an acquisition slice: ``(n_features, rows, columns)`` uint8."""
+        if index in self.features:
+            return self.features[index]
+        with self.times.of("features"):
+            return self.features[index]
 
-    def image_levels(self, index: int) -> Levels:
-        """An acquisition slice over the volume's window, ``(rows, columns)`` uint8."""
-        return pipeline.image_levels(self.volume, self.window, index)
-
-    def gather(self) -> tuple[Levels, NDArray[np.uint8]]:
+    def gather(self, shown_label: int) -> Samples:
         """Features ``(n, n_features)`` and labels ``(n,)`` of the labelled voxels, in the order of the voxels."""
-        drawn = np.flatnonzero(self.labels.array.any(axis=(1, 2)))
-        if not len(drawn):
-            return np.zeros((0, len(PAPER)), dtype=np.uint8), np.zeros(0, dtype=np.uint8)
-        return join(self._samples(int(index)) for index in drawn)
+        self.strokes.learn(shown_label)
+        return self.strokes.gather(self._samples)
 
-    def learn(self, labels: NDArray[np.uint8], *, seed: int, shown_label: int) -> bool:
-        """Begin a generation of the preset ``calque``; False where no slice has strokes of both labels."""
-        two = spatial.two_labels(labels, shown_label)
-        spacing = self.volume.spacing_mm
-        model = spatial.learn(self.image_levels, self.load_features, two, spacing, seed=seed, threads=self._threads)
-        if model is None:
-            return False
-        self._walking = Walking(model, two, self.image_levels, self.load_features)
-        self._shown_label = shown_label
-        self.forest = model.forest
-        self._begin()
-        return True
+    def fit(self, samples: Samples, learning: Learning) -> Fitted:
+        """What says what the object looks like, for `answer_with`; None while fewer than two labels are there."""
+        if learning.preset == "calque":
+            labels, image, spacing = self.strokes.learned, self.features.image, self.features.volume.spacing_mm
+            seed, threads = learning.seed, self._threads
+            model = spatial.learn(image, self.load_features, labels, spacing, seed=seed, threads=threads)
+            if model is not None:
+                return Walking(model, labels, image, self.load_features, self.times)
+        if len(np.unique(samples[1])) < 2:
+            return None
+        return classifiers.fit(learning.classifier, *samples, seed=learning.seed, threads=self._threads)
 
-    def fit(self, samples: Levels, labels: NDArray[np.uint8], *, seed: int, shown_label: int) -> None:
-        """Begin a generation: fit a forest, or have none while fewer than two labels are there."""
-        self._shown_label = shown_label
-        drawn = len(np.unique(labels))
-        # Until it is fitted the one before stays: "no forest" would tell whoever looks that nothing is drawn.
-        self.forest = forest.fit(samples, labels, seed=seed, threads=self._threads) if drawn > 1 else None
-        self._walking = None
+    def answer_with(self, fitted: Fitted, learning: Learning) -> None:
+        """Begin a generation. To be called in the loop that reads: what it sees is of one generation."""
+        self._walking = fitted if isinstance(fitted, Walking) else None
+        self._classifier = None if isinstance(fitted, Walking) else fitted
+        self._shown_label = learning.shown_label
+        self.levels, self.finished_as = self._raw, OFF
         self._begin()
 
     def missing(self) -> list[int]:
@@ -129,30 +152,43 @@ class Computation:
 
     def predict(self, index: int) -> None:
         """Bring an acquisition slice up to date."""
-        assert self.forest is not None
-        if self._walking is not None:
-            levels = self._walking.levels(index)
-        else:
-            levels = forest.predict_levels(self.forest, self.load_features(index), self._shown_label)
-        self.levels[index] = levels
+        walking = self._walking
+        levels = self._classified(self.load_features(index)) if walking is None else walking.levels(index)
+        self._raw[index] = levels
         self.counts[index] = mask.histogram(levels)
         self.current[index] = self.generation
 
     def predict_cut(self, plane: PlaneGeometry, index: int) -> None:
         """Bring one slice of a plane across the acquisition up to date: one row or column of every acquisition slice."""
-        assert self.forest is not None
         key = (int(plane.plane), index)
+        rows, columns = _line(plane, plane.voxel_index(index))
         if self._cut_features is None or self._cut_features[0] != key:
-            self._cut_features = (key, self._load_cut(plane, plane.voxel_index(index)))
-        if self._walking is not None:
-            levels = self._walking.cut(self._cut_features[1], *_line(plane, plane.voxel_index(index)))
-        else:
-            levels = forest.predict_levels(self.forest, self._cut_features[1], self._shown_label)
+            with self.times.of("features"):
+                lines = [self.features.part(index, rows, columns) for index in range(len(self.current))]
+            self._cut_features = key, np.ascontiguousarray(np.stack(lines, axis=1).squeeze(plane.slice_axis + 1))
+        features = self._cut_features[1]
+        levels = self._classified(features) if self._walking is None else self._walking.cut(features, rows, columns)
         self._cuts[key] = Cut(plane.image_of_cut(levels), self.generation)
+
+    def finish(self, switches: Switches) -> Finished:
+        """What the switches make of the whole probability, for `show`."""
+        levels = self._raw
+        with self.times.of("reconstruct"):
+            if switches.connected:
+                levels = reconstruct.connected(levels, self.strokes.marked)
+            if switches.fill_holes:
+                levels = reconstruct.filled(levels, self.strokes.barred)
+        return Finished(levels, np.stack([mask.histogram(image) for image in levels]), switches)
+
+    def show(self, finished: Finished) -> None:
+        """Begin the generation that shows what `finish` made. To be called as `answer_with`."""
+        self.levels, self.counts, self.finished_as = finished.levels, finished.counts, finished.switches
+        self._begin()
+        self.current[:] = self.generation
 
     def image(self, plane: PlaneGeometry, index: int) -> Levels | None:
         """Probability of a slice of a plane, ``(rows, columns)``, when it is up to date."""
-        if self.forest is None:
+        if not self.answers:
             return None
         if plane.slice_axis == 0:
             fresh = self.current[plane.voxel_index(index)] == self.generation
@@ -160,7 +196,7 @@ class Computation:
             cut = self._cuts.get((int(plane.plane), index))
             if cut is not None:
                 return cut.image
-            fresh = self.complete
+            fresh = self.whole
         return plane.slice_of(self.levels, index).copy() if fresh else None
 
     @property
@@ -169,9 +205,14 @@ class Computation:
         return mask.DEFAULT_THRESHOLD
 
     @property
+    def whole(self) -> bool:
+        """All slices are of the newest generation, which is no draft; the switches may not be as wanted yet."""
+        return self.answers and not self.drafting and bool((self.current == self.generation).all())
+
+    @property
     def complete(self) -> bool:
-        """The whole probability is of the newest generation."""
-        return self.forest is not None and not self.drafting and bool((self.current == self.generation).all())
+        """The whole probability is as it is wanted."""
+        return self.finished_as == self.switches and self.whole
 
     @property
     def cuts_wait(self) -> bool:
@@ -181,46 +222,40 @@ class Computation:
     @property
     def done(self) -> int:
         """Acquisition slices that are up to date."""
-        return int((self.current == self.generation).sum()) if self.forest is not None else 0
+        return int((self.current == self.generation).sum()) if self.answers else 0
 
     def histogram(self) -> NDArray[np.int64]:
-        """Voxels at each level, ``(256,)``, of the slices that are up to date; ``(0,)`` while there is no forest."""
-        if self.forest is None:
+        """Voxels at each level, ``(256,)``, of the slices that are up to date; ``(0,)`` while there is no probability."""
+        if not self.answers:
             return np.zeros(0, dtype=np.int64)
         counts: NDArray[np.int64] = self.counts[self.current == self.generation].sum(axis=0)
         return counts
 
     @property
     def size_bytes(self) -> int:
-        """Memory of the arrays held."""
-        kept = sum(one.nbytes for one in self._features if one is not None)
+        """Memory of the arrays held, those shared with other annotations of the volume too."""
         cut = self._cut_features[1].nbytes if self._cut_features else 0
-        volume = self.volume.voxels.nbytes
         walking = self._walking.size_bytes if self._walking else 0
-        return kept + cut + volume + walking + self.levels.nbytes + self.labels.array.nbytes + self.counts.nbytes
+        shown = 0 if self.levels is self._raw else self.levels.nbytes
+        own = self._raw.nbytes + shown + self.counts.nbytes + cut + walking
+        return self.features.size_bytes + self.strokes.size_bytes + own
 
-    def _samples(self, index: int) -> tuple[Levels, NDArray[np.uint8]]:
+    def _classified(self, features: Levels) -> Levels:
+        assert self._classifier is not None
+        with self.times.of("predict"):
+            return self._classifier.levels(features, self._shown_label)
+
+    def _samples(self, index: int, drawn: Levels) -> Samples:
         """Features and labels of a slice's labelled voxels, from as small a rectangle of it as is worth while."""
-        drawn = self.labels.array[index]
-        rows, columns = _bounds(drawn.any(axis=1)), _bounds(drawn.any(axis=0))
+        used = drawn > 0
+        rows, columns = _bounds(used, 1), _bounds(used, 0)
         small = (rows.stop - rows.start) * (columns.stop - columns.start) * 4 < drawn.size
-        if small and not self.has_features(index):
-            part = pipeline.slice_features(self.volume, self.window, index, PAPER, rows, columns)
+        if small and index not in self.features:
+            with self.times.of("features"):
+                part = self.features.part(index, rows, columns)
         else:
             part = self.load_features(index)[:, rows, columns]
         return slice_samples(part, drawn[rows, columns])
-
-    def _load_cut(self, plane: PlaneGeometry, at: int) -> Levels:
-        """Features of a cut: ``(n_features, slices, rows or columns)``."""
-        rows, columns = _line(plane, at)
-        lines = []
-        for index in range(self.volume.shape[0]):
-            whole = self._features[index]
-            if whole is None:
-                lines.append(pipeline.slice_features(self.volume, self.window, index, PAPER, rows, columns))
-            else:
-                lines.append(whole[:, rows, columns])
-        return np.ascontiguousarray(np.stack(lines, axis=1).squeeze(plane.slice_axis + 1))
 
 
 def _line(plane: PlaneGeometry, at: int) -> tuple[slice, slice]:
@@ -229,7 +264,7 @@ def _line(plane: PlaneGeometry, at: int) -> tuple[slice, slice]:
     return (line, everything) if plane.slice_axis == 1 else (everything, line)
 
 
-def _bounds(used: NDArray[np.bool_]) -> slice:
-    """From the first to the last true value."""
-    places = np.flatnonzero(used)
+def _bounds(used: NDArray[np.bool_], across: int) -> slice:
+    """From the first to the last row (across axis 1) or column (across axis 0) with a true value."""
+    places = np.flatnonzero(used.any(axis=across))
     return slice(int(places[0]), int(places[-1]) + 1)

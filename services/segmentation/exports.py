@@ -21,13 +21,14 @@ from services.core import forest
 from services.core.errors import ChoiceNeeded
 from services.formats.dicom_seg import Segment, Told, check_source, dicom_seg_bytes
 from services.formats.write import nifti_bytes, tiff_bytes
-from services.segmentation.schedule import Snapshot
+from services.segmentation.settings import Snapshot
 from services.store.annotations import AnnotationRecord, MaskRecord
 from services.store.catalogue import VolumeRecord
 
 Format = Literal["tiff", "nifti", "dicom_seg", "zip"]
 Kind = Literal["annotation", "mask", "probability"]
 _ENDINGS: dict[Format, str] = {"tiff": ".tif", "nifti": ".nii.gz", "dicom_seg": ".dcm", "zip": ".zip"}
+_MADE_BY = ("preset", "seed", "engine", "classifier", "connected", "fill_holes")
 _LIBRARIES = ("numpy", "scipy", "scikit-image", "numba", "nibabel", "tifffile", "highdicom")
 # Volume and annotation share what a file name may have (255 bytes) with kind, time and ending.
 _NAME_BYTES = 90
@@ -42,7 +43,7 @@ class Content:
         array: ``(slices, rows, columns)`` uint8.
         made_ms: when it was made, milliseconds since 1970, UTC: a mask's saving, else now.
         log_length: entries of the annotation's log that it stands for.
-        made_by: preset, seed and engine; empty for an annotation, which nothing computed.
+        made_by: what computed it, see `_MADE_BY`; empty for an annotation, which nothing computed.
         mask: what a saved mask is.
     """
 
@@ -70,13 +71,14 @@ def of_labels(labels: NDArray[np.uint8], log_length: int, now_ms: int) -> Conten
 
 def of_probability(kept: Snapshot, now_ms: int) -> Content:
     """A probability, to be exported."""
-    made_by = {"preset": kept.settings.preset, "seed": kept.settings.seed, "engine": forest.ENGINE}
+    made_by = {"preset": kept.learning.preset, "seed": kept.learning.seed, "engine": forest.ENGINE}
+    made_by |= {"classifier": kept.learning.classifier} | asdict(kept.switches)
     return Content("probability", kept.levels, now_ms, kept.log_length, made_by)
 
 
 def of_mask(mask: MaskRecord, inside: NDArray[np.bool_]) -> Content:
     """A saved mask, to be exported: 255 inside, 0 outside."""
-    made_by = {"preset": mask.preset, "seed": mask.seed, "engine": mask.engine}
+    made_by = {name: getattr(mask, name) for name in _MADE_BY}
     return Content("mask", inside.astype(np.uint8) * np.uint8(255), mask.saved_ms, mask.log_length, made_by, mask)
 
 

@@ -15,7 +15,7 @@ from services.formats.masks import read_mask
 from services.formats.scratch import scratch_folder
 from services.formats.source import SourceFile
 from services.formats.worker import Limits, in_worker
-from services.segmentation.schedule import Snapshot
+from services.segmentation.settings import Snapshot
 from services.store.annotations import Annotations, MaskRecord
 from services.store.catalogue import VolumeRecord
 
@@ -30,10 +30,13 @@ def save(annotations: Annotations, annotation_id: str, volume: VolumeRecord, kep
         threshold=threshold,
         saved_ms=time.time_ns() // 1_000_000,
         log_length=kept.log_length,
-        preset=kept.settings.preset,
-        seed=kept.settings.seed,
+        preset=kept.learning.preset,
+        seed=kept.learning.seed,
         engine=forest.ENGINE,
         object_ml=float(content.sum()) * volume.voxel_ml,
+        connected=kept.switches.connected,
+        fill_holes=kept.switches.fill_holes,
+        classifier=kept.learning.classifier,
     )
     return annotations.publish_mask(annotation_id, record)
 

@@ -5,12 +5,21 @@ from __future__ import annotations
 from calque.v1 import common_pb2, segmentation_pb2
 
 from services.core.errors import InvalidInput
+from services.segmentation.settings import Learning, Settings, Switches
 from services.store.annotations import AnnotationRecord, LabelRecord, MaskRecord
 
 PRESETS: dict[int, str] = {
     segmentation_pb2.PRESET_UNSPECIFIED: "paper",
     segmentation_pb2.PRESET_PAPER: "paper",
     segmentation_pb2.PRESET_CALQUE: "calque",
+}
+CLASSIFIERS: dict[int, str] = {
+    segmentation_pb2.CLASSIFIER_UNSPECIFIED: "forest",
+    segmentation_pb2.CLASSIFIER_FOREST: "forest",
+    segmentation_pb2.CLASSIFIER_MLP: "mlp",
+    segmentation_pb2.CLASSIFIER_GRADIENT_BOOSTING: "gradient_boosting",
+    segmentation_pb2.CLASSIFIER_SVM: "svm",
+    segmentation_pb2.CLASSIFIER_NAIVE_BAYES: "naive_bayes",
 }
 NAME_LIMIT = 64
 LABEL_LIMIT = 15
@@ -41,7 +50,26 @@ def mask_message(record: MaskRecord) -> segmentation_pb2.Mask:
         seed=record.seed,
         engine=record.engine,
         object_ml=record.object_ml,
+        connected=record.connected,
+        fill_holes=record.fill_holes,
+        classifier="CLASSIFIER_" + record.classifier.upper(),
     )
+
+
+def settings_of(message: segmentation_pb2.AnnotateSettings, labels: list[int]) -> Settings:
+    """How a tablet wants an annotation with these labels to be computed. Raises: InvalidInput."""
+    shown = message.shown_label or labels[0]
+    if shown not in labels or message.preset not in PRESETS or message.classifier not in CLASSIFIERS:
+        raise InvalidInput("There is no such label, preset or classifier.")
+    learning = Learning(PRESETS[message.preset], message.seed, shown, CLASSIFIERS[message.classifier])
+    on = learning.preset == "calque"
+    if on and learning.classifier != "forest":
+        raise InvalidInput("The preset calque works with the forest alone; choose the preset paper for other classifiers.")
+    switches = Switches(
+        connected=message.connected if message.HasField("connected") else on,
+        fill_holes=message.fill_holes if message.HasField("fill_holes") else on,
+    )
+    return Settings(learning, switches, message.live)
 
 
 def label_records(labels: list[common_pb2.Label]) -> tuple[LabelRecord, ...]:

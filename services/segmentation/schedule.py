@@ -1,18 +1,17 @@
 """When what of an annotation is computed: one small step at a time, in threads.
 
-After each step the newest state decides what is next: fit, then what somebody looks at, then the rest outward from there.
-So a running step is finished, nothing is queued, and a row of quick strokes gives a row of masks.
+After each step the newest state decides what is next: fit, then what somebody looks at, then the rest outward from there,
+then what the switches make of the whole. So a running step is finished, nothing is queued, and a row of quick strokes gives
+a row of masks.
 """
 
 from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Callable, Iterable
-from concurrent.futures import Executor
-from dataclasses import dataclass, field
-from itertools import islice
-from typing import Any
+from collections.abc import Callable, Iterable, Iterator
+from itertools import islice, takewhile
+from typing import Any, TypeVar
 
 import numpy as np
 import structlog
@@ -22,61 +21,19 @@ from services.core.errors import CalqueError, ChoiceNeeded, Reason
 from services.core.geometry import acquisition_plane
 from services.segmentation.audience import Audience
 from services.segmentation.computation import Computation
-from services.segmentation.events import Planes, parse, to_action
+from services.segmentation.drawing import Drawing
+from services.segmentation.events import Planes
+from services.segmentation.fairness import Threads
+from services.segmentation.settings import Learning, Measured, Settings, Snapshot
+from services.segmentation.strokes import Samples
+from services.segmentation.times import Times
+from services.segmentation.waiting import Waiting
 from services.store.catalogue import VolumeRecord
 from services.store.log import Log
 
 log = structlog.get_logger()
 
-
-@dataclass(frozen=True)
-class Settings:
-    """How to compute; fields as in ``calque.v1.AnnotateSettings``."""
-
-    preset: str = "paper"
-    live: bool = True
-    seed: int = 0
-    shown_label: int = 1
-
-
-@dataclass
-class Measured:
-    """Times of the newest generation in milliseconds, counted from the event that asked for it."""
-
-    generation: int = 0
-    gather_ms: float = 0.0
-    fit_ms: float = 0.0
-    visible_ms: float = 0.0
-    volume_ms: float = 0.0
-    out_of_bag: float = 0.0
-    labelled: dict[int, int] = field(default_factory=dict)  # voxels of each label
-
-
-@dataclass(frozen=True)
-class Snapshot:
-    """A whole probability: ``levels`` ``(slices, rows, columns)`` uint8, the log's length that it is made from, and how."""
-
-    levels: NDArray[np.uint8]
-    log_length: int
-    settings: Settings
-
-
-@dataclass(frozen=True)
-class Threads:
-    """Threads of the process: ``number`` that compute, and those that acknowledgements wait for, which do nothing else."""
-
-    compute: Executor
-    number: int
-    store: Executor
-
-
-@dataclass
-class _Wanted:
-    """What computing has to reach: a log length, asked for at a time (monotonic seconds)."""
-
-    length: int = 0
-    since: float = 0.0
-    waiting: list[tuple[int, asyncio.Future[Snapshot]]] = field(default_factory=list)
+Result = TypeVar("Result")
 
 
 class Schedule:
@@ -105,20 +62,21 @@ class Schedule:
         self.settings = Settings()
         self.measured = Measured()
         self.fitted_length = 0
-        """Entries of the log that the newest forest takes into account."""
-        self._volume = volume
+        """Entries of the log that the newest classifier takes into account."""
         self._planes = planes
+        self._acquired = acquisition_plane(volume.shape, volume.affine_array)
         self._computation = computation
         self._log = entries
-        self._mask = mask
+        self._drawing = Drawing(entries, computation.strokes, planes, mask)
+        self._drawing_lock = asyncio.Lock()
         self._audience = audience
         self._threads = threads
-        self._applied = 0
-        self._fitted_settings: Settings | None = None
+        self._fitted: Learning | None = None
         self._announced = 0  # generation whose whole volume was announced
+        self._wanted_length = 0  # of the log, that computing has to reach
+        self._wanted_since = 0.0  # when that was asked for (monotonic seconds)
         self._asked = 0.0  # when the newest generation was asked for
-        self._wanted = _Wanted()
-        self._labels_lock = asyncio.Lock()
+        self._waiting = Waiting()
         self._wake = asyncio.Event()
         self._task = asyncio.create_task(self._compute(), name="schedule")
         self.segment()
@@ -127,47 +85,55 @@ class Schedule:
 
     def segment(self, since: float | None = None) -> None:
         """Compute with all events that are there now; ``since`` is when the last one arrived (monotonic seconds)."""
-        if self._log.last_event > self._wanted.length:
-            self._wanted.length = self._log.last_event
-            self._wanted.since = since or time.monotonic()
+        if self._log.last_event > self._wanted_length:
+            self._wanted_length = self._log.last_event
+            self._wanted_since = since or time.monotonic()
         self._wake.set()
 
     def set_settings(self, settings: Settings) -> None:
         """Compute in another way."""
         self.settings = settings
-        if self._fitted_settings != self._fit_settings():
-            self._wanted.since = time.monotonic()
+        if self._fitted != settings.learning:
+            self._wanted_since = time.monotonic()
+        elif self._computation.complete and self._computation.switches != settings.switches:
+            self._asked, self._computation.times = time.monotonic(), Times()
+            self.measured = Measured(
+                self._computation.generation,
+                out_of_bag=self.measured.out_of_bag,
+                labelled=self.measured.labelled,
+                times=self._computation.times,
+            )
+        self._computation.switches = settings.switches
         if settings.live:  # also with what was drawn before
             self.segment()
         self._wake.set()
 
     def look(self) -> None:
-        """A listener's view changed."""
+        """A listener came or went, or its view changed."""
+        self._computation.features.look(self, self._centres() if self._audience else ())
         self._wake.set()
 
     async def snapshot(self) -> Snapshot:
         """The whole probability with all events that are there now. Raises: ChoiceNeeded (NOT_SEGMENTED)."""
-        future: asyncio.Future[Snapshot] = asyncio.get_running_loop().create_future()
-        self._wanted.waiting.append((self._log.last_event, future))
+        future = self._waiting.add(self._log.last_event)
         self.segment()
         return await future
 
     async def drawn(self) -> tuple[NDArray[np.uint8], int]:
         """Labels ``(slices, rows, columns)`` uint8, 0 where nothing is drawn, and the log's length that they stand for."""
-        async with self._labels_lock:
-            length = await self._run(self._catch_up)
-            return await self._run(self._computation.labels.array.copy), length
+        async with self._drawing_lock:
+            return await self._run(self._drawing.copy, urgent=True)
 
     @property
     def waited_for(self) -> bool:
         """Somebody waits for a snapshot."""
-        return bool(self._wanted.waiting)
+        return bool(self._waiting)
 
     async def close(self, error: CalqueError) -> None:
         """Stop computing. Who waits for a snapshot is told why."""
         self._task.cancel()
         await asyncio.gather(self._task, return_exceptions=True)
-        self._refuse_waiting(error)
+        self._waiting.refuse(error)
 
     # Computing, step by step
 
@@ -186,49 +152,50 @@ class Schedule:
 
     async def _step(self) -> bool:
         """The most wanted piece of work. False when there is none."""
-        if self._wanted.length > self.fitted_length or (
-            self.fitted_length and self._fitted_settings != self._fit_settings()
-        ):
+        computation = self._computation
+        if self._wanted_length > self.fitted_length or (self.fitted_length and self._fitted != self.settings.learning):
             await self._fit()
             # In the same step: strokes that come faster than forests are fitted would else put off every mask.
-            if self._computation.forest is not None:
+            if computation.answers:
                 await self._views()
             return True
-        if self._computation.forest is None:
-            await self._answer_waiting()
-            return await self._each(self._computation.load_features, self._without_features())
+        if not computation.answers:
+            self._refuse_waiting()
+            return await self._each(computation.load_features, self._worth_loading())
         if await self._views():
             return True
-        if self._computation.drafting:
+        if computation.drafting:
             return await self._walk()
-        stale = np.flatnonzero(self._computation.current != self._computation.generation)
+        stale = np.flatnonzero(computation.current != computation.generation)
         if len(stale):
-            return await self._each(self._computation.predict, self._outward(stale))
+            return await self._each(computation.predict, self._outward(stale))
+        if not computation.complete:
+            return await self._finish()
         return await self._announce()
 
     async def _fit(self) -> None:
-        settings, self._asked = self._fit_settings(), self._wanted.since
+        learning, self._asked = self.settings.learning, self._wanted_since
+        urgent = self._urgent
+        self._computation.times = Times()
         started = time.monotonic()
-        async with self._labels_lock:
-            length = await self._run(self._catch_up)
-            samples, labels = await self._run(self._computation.gather)
-            drawn = await self._run(self._computation.labels.array.copy) if settings.preset == "calque" else None
+
+        def gather() -> tuple[int, Samples]:
+            length = self._drawing.catch_up()
+            return length, self._computation.gather(learning.shown_label)
+
+        async with self._drawing_lock:
+            length, samples = await self._run(gather, urgent=urgent)
         gathered = time.monotonic()
-
-        def fit() -> None:
-            seed, shown = settings.seed, settings.shown_label
-            if drawn is None or not self._computation.learn(drawn, seed=seed, shown_label=shown):
-                self._computation.fit(samples, labels, seed=seed, shown_label=shown)
-
-        await self._run(fit)
-        self.fitted_length, self._fitted_settings = length, settings
-        forest = self._computation.forest
+        fitted = await self._run(self._computation.fit, samples, learning, urgent=urgent)
+        self._computation.answer_with(fitted, learning)
+        self.fitted_length, self._fitted = length, learning
         self.measured = Measured(
             generation=self._computation.generation,
             gather_ms=(gathered - started) * 1e3,
             fit_ms=(time.monotonic() - gathered) * 1e3,
-            out_of_bag=forest.out_of_bag if forest else 0.0,
-            labelled={int(label): int(count) for label, count in zip(*np.unique(labels, return_counts=True))},
+            out_of_bag=self._computation.out_of_bag,
+            labelled={int(label): int(count) for label, count in zip(*np.unique(samples[1], return_counts=True))},
+            times=self._computation.times,
         )
 
     async def _views(self) -> bool:
@@ -240,9 +207,9 @@ class Schedule:
             if plane.slice_axis and self._computation.cuts_wait:
                 continue
             if plane.slice_axis == 0:
-                await self._run(self._computation.predict, plane.voxel_index(index))
+                await self._run(self._computation.predict, plane.voxel_index(index), urgent=True)
             else:
-                await self._run(self._computation.predict_cut, plane, index)
+                await self._run(self._computation.predict_cut, plane, index, urgent=True)
             if not self.measured.visible_ms:
                 self.measured.visible_ms = self._since_asked()
             return True
@@ -256,6 +223,13 @@ class Schedule:
         await self._run(self._computation.walk)
         return True
 
+    async def _finish(self) -> bool:
+        """Do with the whole volume what the switches say, as a generation of its own."""
+        self._computation.show(await self._run(self._computation.finish, self.settings.switches))
+        if not self.measured.visible_ms:
+            self.measured.visible_ms = self._since_asked()
+        return True
+
     async def _each(self, work: Callable[[int], object], indices: Iterable[int]) -> bool:
         """Do the first few of a list of slices, one a thread; all have ended when this does, also when one fails."""
         some = list(islice(indices, self._threads.number))
@@ -265,75 +239,54 @@ class Schedule:
                 raise failure
         return bool(some)
 
-    async def _run(self, work: Callable[..., Any], *arguments: object) -> Any:
-        return await asyncio.get_running_loop().run_in_executor(self._threads.compute, work, *arguments)
+    async def _run(self, work: Callable[..., Result], *arguments: Any, urgent: bool | None = None) -> Result:
+        """A step in a thread. What goes on behind is urgent where somebody waits for the whole volume."""
+        return await self._threads.run(self, work, *arguments, urgent=self.waited_for if urgent is None else urgent)
+
+    @property
+    def _urgent(self) -> bool:
+        """Somebody looks, or waits."""
+        return bool(self._audience.views) or self.waited_for
 
     async def _announce(self) -> bool:
         """The whole volume is up to date: say so once, and hand it to those who wait."""
         news = self._announced != self._computation.generation
         if news:
             self._announced = self._computation.generation
+            self.measured.generation = self._computation.generation
             self.measured.volume_ms = self._since_asked()
-        await self._answer_waiting()
+        if self._waiting and self._fitted is not None:
+            length, learning, switches = self.fitted_length, self._fitted, self._computation.finished_as
+            levels = await self._run(self._computation.levels.copy)
+            self._waiting.hand_out(Snapshot(levels, length, learning, switches))
         return news
 
-    async def _answer_waiting(self) -> None:
-        """Hand the whole probability, or the lack of one, to those who wait for no later event."""
-        if not self._wanted.waiting:
-            return
-        if self._computation.forest is None:
-            message = "There is no mask yet: draw a little of the object and a little of what is not."
-            self._refuse_waiting(ChoiceNeeded(message, Reason.NOT_SEGMENTED), self.fitted_length)
-            return
-        settings = self.settings
-        kept = Snapshot(await self._run(self._computation.levels.copy), self.fitted_length, settings)
-        for future in self._no_longer_waiting(self.fitted_length):
-            future.set_result(kept)
+    def _refuse_waiting(self) -> None:
+        """There is no probability: tell those who wait for no later event."""
+        message = "There is no mask yet: draw a little of the object and a little of what is not."
+        self._waiting.refuse(ChoiceNeeded(message, Reason.NOT_SEGMENTED), self.fitted_length)
 
-    def _refuse_waiting(self, error: CalqueError, length: int | None = None) -> None:
-        for future in self._no_longer_waiting(length):
-            future.set_exception(error)
-
-    def _no_longer_waiting(self, length: int | None) -> list[asyncio.Future[Snapshot]]:
-        """Take those off the list who wait for at most ``length`` entries of the log, or, with None, all."""
-        ready = [future for n, future in self._wanted.waiting if length is None or n <= length]
-        self._wanted.waiting = [one for one in self._wanted.waiting if one[1] not in ready]
-        return [future for future in ready if not future.done()]
-
-    def _catch_up(self) -> int:
-        """Apply the log's new entries to the labels, in a thread. Returns the log's length that the labels stand for."""
-        entries = self._log.entries[self._applied :]
-        for entry in entries:
-            if entry.sequence:
-                event = parse(entry.body, entry.sequence)
-                mask = self._mask(event.mask_import.mask_digest) if event.WhichOneof("action") == "mask_import" else None
-                action = to_action(event, self._planes, self._volume.shape, mask)
-                if action is not None:
-                    self._computation.labels.apply(action)
-            self._applied = entry.position
-        return self._applied
+    def _centres(self) -> list[int]:
+        """Acquisition slices that somebody looks at; the middle one where nobody does."""
+        acquired = self._planes[self._acquired]
+        centres = [acquired.voxel_index(index) for plane, index in self._audience.views if plane == self._acquired]
+        return centres or [acquired.slices // 2]
 
     def _outward(self, indices: NDArray[np.intp]) -> list[int]:
-        """Slices ordered by their distance from the first one that somebody looks at, else from the middle."""
-        centre = self._volume.shape[0] // 2
-        acquired = acquisition_plane(self._volume.shape, self._volume.affine_array)
-        for plane, index in self._audience.views:
-            if plane == acquired:
-                centre = self._planes[acquired].voxel_index(index)
-        return sorted((int(index) for index in indices), key=lambda index: abs(index - centre))
+        """Slices ordered by their distance from those that somebody looks at."""
+        centres = self._centres()
+        return sorted(map(int, indices), key=lambda index: min(abs(index - centre) for centre in centres))
 
-    def _without_features(self) -> list[int]:
-        missing = [s for s in range(self._volume.shape[0]) if not self._computation.has_features(s)]
-        return self._outward(np.array(missing, dtype=np.intp))
-
-    def _fit_settings(self) -> Settings:
-        """What of the settings changes the probability."""
-        return Settings(self.settings.preset, True, self.settings.seed, self.settings.shown_label)
+    def _worth_loading(self) -> Iterator[int]:
+        """Slices whose features are to be computed before they are needed: as long as there is room for them."""
+        features = self._computation.features
+        missing = [index for index in range(features.volume.shape[0]) if index not in features]
+        return takewhile(features.has_room, self._outward(np.array(missing, dtype=np.intp)))
 
     def _since_asked(self) -> float:
         return (time.monotonic() - self._asked) * 1e3
 
     def _fail(self, error: CalqueError) -> None:
-        self._wanted.length = self.fitted_length  # not again until it is asked for again
-        self._refuse_waiting(error)
+        self._wanted_length = self.fitted_length  # not again until it is asked for again
+        self._waiting.refuse(error)
         self._audience.failed(error)

@@ -20,8 +20,9 @@ from services.formats.worker import Limits
 from services.segmentation import exports, masks
 from services.segmentation.audience import View
 from services.segmentation.computation import Computation
+from services.segmentation.fairness import Threads
+from services.segmentation.features import Budget
 from services.segmentation.messages import annotation_message, check_name, label_records, mask_message
-from services.segmentation.schedule import Threads
 from services.segmentation.session import Session
 from services.segmentation.workspace import Workspace
 from services.segmentation.workspaces import Workspaces
@@ -59,15 +60,14 @@ class SegmentationServicer(segmentation_pb2_grpc.SegmentationServicer):
     runs_on = ""
 
     def __init__(self, store: Store, settings: Settings) -> None:
-        self._threads = settings.compute_threads or os.cpu_count() or 1
+        self._threads = Threads(settings.compute_threads or os.cpu_count() or 1)
+        self._features = Budget(settings.features_memory_bytes)
         self._limits = Limits(memory_bytes=settings.parser_memory_bytes, seconds=settings.parser_seconds)
         self._catalogue = Catalogue(store)
         self._annotations = Annotations(store)
-        self._compute = ThreadPoolExecutor(self._threads, thread_name_prefix="compute")
-        self._compute.submit(pipeline.warm_up)
+        self._threads.begin(pipeline.warm_up)
         self._store = ThreadPoolExecutor(STORE_THREADS, thread_name_prefix="store")
-        shared = Threads(compute=self._compute, number=self._threads, store=self._store)
-        self._workspaces = Workspaces(self._open, self._annotations, shared, kept=settings.workspaces)
+        self._workspaces = Workspaces(self._open, self._annotations, self._threads, self._store, kept=settings.workspaces)
 
     def register(self, server: grpc.aio.Server) -> None:
         """Add this service to a server."""
@@ -76,7 +76,7 @@ class SegmentationServicer(segmentation_pb2_grpc.SegmentationServicer):
     async def close(self) -> None:
         """Stop computing."""
         await self._workspaces.close()
-        self._compute.shutdown(cancel_futures=True)
+        self._threads.close()
         self._store.shutdown()
 
     async def CreateAnnotation(  # noqa: N802 – names of rpcs
@@ -211,7 +211,8 @@ class SegmentationServicer(segmentation_pb2_grpc.SegmentationServicer):
     def _open(self, annotation_id: str) -> tuple[AnnotationRecord, VolumeRecord, Computation, Log]:
         record, volume = self._records(annotation_id)
         entries = self._annotations.log(annotation_id)
-        return record, volume, Computation(self._catalogue.load(volume), volume.window, self._threads), entries
+        features = self._features.open(volume.volume_id, lambda: (self._catalogue.load(volume), volume.window))
+        return record, volume, Computation(features, self._threads.number), entries
 
     def _records(self, annotation_id: str) -> tuple[AnnotationRecord, VolumeRecord]:
         record = self._annotations.get(annotation_id)

@@ -20,8 +20,7 @@ from services.core.errors import CalqueError, Conflict, InvalidInput
 from services.core.geometry import Plane
 from services.segmentation.audience import View
 from services.segmentation.events import slice_exists
-from services.segmentation.messages import PRESETS, annotation_message
-from services.segmentation.schedule import Settings
+from services.segmentation.messages import annotation_message, settings_of
 from services.segmentation.workspace import Workspace
 from services.serving.status import error_info
 
@@ -50,6 +49,7 @@ class Session:
         self._logged = min(opening.have_entries, workspace.log.length)  # entries that the tablet has
         self._joined = workspace.log.length
         self._sent: dict[View, int] = {}
+        self._sent_bytes = 0
         self._told = (0, -1)  # generation and slices of the last progress
         self._counted = 0  # generation of the last histogram
         self._measured = (0, 0.0, 0.0)  # generation and times of the last statistics
@@ -159,10 +159,7 @@ class Session:
         if not self._writer:
             return
         labels = [label.value for label in self._workspace.annotation.labels]
-        shown = settings.shown_label or labels[0]
-        if shown not in labels or settings.preset not in PRESETS:
-            raise InvalidInput("There is no such label or preset.")
-        self._workspace.schedule.set_settings(Settings(PRESETS[settings.preset], settings.live, settings.seed, shown))
+        self._workspace.schedule.set_settings(settings_of(settings, labels))
 
     # To the tablet
 
@@ -195,12 +192,14 @@ class Session:
         if image is None:
             return None
         self._sent[view] = generation
+        levels = await asyncio.to_thread(wire.pack, image, wire.LEVEL)
+        self._sent_bytes += len(levels)
         probability = segmentation_pb2.Probability(
             plane=common_pb2.Plane.Name(plane),
             slice=index,
             generation=generation,
             log_length=self._workspace.schedule.fitted_length,
-            levels=await asyncio.to_thread(wire.pack, image, wire.LEVEL),
+            levels=levels,
             default_threshold=computation.default_threshold,
         )
         return Response(probability=probability)
@@ -213,7 +212,7 @@ class Session:
             return None
         self._told = now
         total = len(computation.current)
-        something = now[1] > 0 or computation.forest is None  # a count of no slices would read as an object of 0 mL
+        something = now[1] > 0 or not computation.answers  # a count of no slices would read as an object of 0 mL
         if computation.complete or (something and self._counted != now[0]):
             self._counted = now[0]
             counts, complete = computation.histogram(), computation.complete
@@ -237,5 +236,10 @@ class Session:
             volume_ms=measured.volume_ms,
             workspace_bytes=self._workspace.computation.size_bytes,
             peak_bytes=resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024,
+            features_ms=measured.times.ms("features"),
+            predict_ms=measured.times.ms("predict"),
+            walk_ms=measured.times.ms("walk"),
+            reconstruct_ms=measured.times.ms("reconstruct"),
+            sent_bytes=self._sent_bytes,
         )
         return Response(statistics=statistics)

@@ -17,6 +17,7 @@ from services.core.forest import predict_levels
 from services.core.labels import OBJECT
 from services.core.spatial import Model
 from services.core.walk import Problem
+from services.segmentation.times import Times
 
 Levels = NDArray[np.uint8]
 
@@ -29,16 +30,23 @@ class Walking:
         labels: ``(slices, rows, columns)``, as the model was learned from (`services.core.spatial.two_labels`).
         image: slice → ``(rows, columns)`` uint8 over the volume's window.
         features: slice → ``(features, rows, columns)`` uint8.
+        times: where steps are added up.
     """
 
     def __init__(
-        self, model: Model, labels: Levels, image: Callable[[int], Levels], features: Callable[[int], Levels]
+        self,
+        model: Model,
+        labels: Levels,
+        image: Callable[[int], Levels],
+        features: Callable[[int], Levels],
+        times: Times,
     ) -> None:
         self.model = model
         self._labels = labels
         self._image = image
         self._features = features
-        self._times = spatial.halvings((labels.shape[1], labels.shape[2]))
+        self._times = times
+        self._halvings = spatial.halvings((labels.shape[1], labels.shape[2]))
         self._appearance: list[Levels | None] = [None] * len(labels)
         self._coarse: list[Problem | None] = [None] * len(labels)
         self._solution: NDArray[np.float32] | None = None
@@ -55,26 +63,30 @@ class Walking:
 
     def ask(self, index: int) -> None:
         """Ask the forest about a slice."""
-        self._coarse[index] = spatial.coarsened(self._problem(index), self._times)
+        problem = self._problem(index)
+        with self._times.of("walk"):
+            self._coarse[index] = spatial.coarsened(problem, self._halvings)
 
     def walk(self) -> None:
         """Solve the whole volume on the coarse grid; all slices were asked about."""
-        self._solution = spatial.walked([one for one in self._coarse if one is not None])
+        with self._times.of("walk"):
+            self._solution = spatial.walked([one for one in self._coarse if one is not None])
         self._coarse = []
 
     def levels(self, index: int) -> Levels:
         """Levels of a slice, ``(rows, columns)``: refined, or a draft before `walk`."""
         one = self._problem(index)
-        if self._solution is None:
-            return spatial.draft(one)
-        last = len(self._labels) - 1
-        around = [max(index - 1, 0), index, min(index + 1, last)]
-        neighbours = self._image(around[0]), self._image(around[2])
-        return spatial.refined(one, neighbours, self._solution[around], self._times)
+        with self._times.of("walk"):
+            if self._solution is None:
+                return spatial.draft(one)
+            last = len(self._labels) - 1
+            around = [max(index - 1, 0), index, min(index + 1, last)]
+            neighbours = self._image(around[0]), self._image(around[2])
+            return spatial.refined(one, neighbours, self._solution[around], self._halvings)
 
     def cut(self, features: Levels, rows: slice, columns: slice) -> Levels:
         """A draft across the slices: ``features`` ``(features, slices, rows or columns)`` of a line of each slice."""
-        appearance = predict_levels(self.model.forest, features, OBJECT)
+        appearance = self._appearance_of(features)
         odds = np.stack([self.model.shape.log_odds(index, rows, columns).ravel() for index in range(len(self._labels))])
         return spatial.unary(odds, appearance)
 
@@ -84,11 +96,15 @@ class Walking:
         parts = [one for one in self._coarse if one is not None]
         coarse = sum(one.image.nbytes + one.prior.nbytes + one.weight.nbytes + one.seeds.nbytes for one in parts)
         asked = sum(one.nbytes for one in self._appearance if one is not None)
-        return asked + coarse + self._labels.nbytes + (0 if self._solution is None else self._solution.nbytes)
+        return asked + coarse + (0 if self._solution is None else self._solution.nbytes)
 
     def _problem(self, index: int) -> Problem:
         appearance = self._appearance[index]
         if appearance is None:
-            appearance = predict_levels(self.model.forest, self._features(index), OBJECT)
-            self._appearance[index] = appearance
-        return spatial.problem(self.model, index, self._image(index), self._labels[index], appearance)
+            appearance = self._appearance[index] = self._appearance_of(self._features(index))
+        with self._times.of("walk"):
+            return spatial.problem(self.model, index, self._image(index), self._labels[index], appearance)
+
+    def _appearance_of(self, features: Levels) -> Levels:
+        with self._times.of("predict"):
+            return predict_levels(self.model.forest, features, OBJECT)

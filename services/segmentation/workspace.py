@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Callable
+from concurrent.futures import Executor
 from typing import Any
 
 import numpy as np
@@ -19,7 +20,8 @@ from services.core.geometry import Plane, plane_geometry
 from services.segmentation.audience import Audience, Listener
 from services.segmentation.computation import Computation
 from services.segmentation.events import check, parse
-from services.segmentation.schedule import Schedule, Threads
+from services.segmentation.fairness import Threads
+from services.segmentation.schedule import Schedule
 from services.store.annotations import AnnotationRecord, Annotations
 from services.store.catalogue import VolumeRecord
 from services.store.log import Log, check_digest
@@ -36,6 +38,7 @@ class Workspace:
         entries: Log,
         annotations: Annotations,
         threads: Threads,
+        store: Executor,
     ) -> None:
         self.annotation = annotation
         self.volume = volume
@@ -48,7 +51,7 @@ class Workspace:
         self.users = 0
         """Calls that work with it now; see `services.segmentation.workspaces`."""
         self._writing: tuple[Listener, str] | None = None  # who writes now, and its session
-        self._threads = threads
+        self._store = store  # threads that acknowledgements wait for, which do nothing else
         self._log_lock = asyncio.Lock()
 
     async def begin(self, who: Listener, session_id: str, *, take_over: bool) -> None:
@@ -68,6 +71,7 @@ class Workspace:
     def leave(self, who: Listener) -> None:
         """Somebody looks no longer, nor writes."""
         self.audience.discard(who)
+        self.schedule.look()
         if self._writing and self._writing[0] is who:
             self._writing = None
 
@@ -111,6 +115,7 @@ class Workspace:
         """Stop computing. Who looks or waits is told why."""
         error = why or Unavailable("The server is closing; your strokes are kept.", Reason.SERVICE_UNAVAILABLE)
         await self.schedule.close(error)
+        self.computation.features.close()
         self.audience.gone(error)
 
     def _mask(self, digest: str) -> NDArray[np.bool_]:
@@ -118,4 +123,4 @@ class Workspace:
 
     async def _in_store(self, work: Callable[..., Any], *arguments: object) -> Any:
         """One call of the log, in a thread. Callers shield it: cut short, it would go on beside the next one."""
-        return await asyncio.get_running_loop().run_in_executor(self._threads.store, work, *arguments)
+        return await asyncio.get_running_loop().run_in_executor(self._store, work, *arguments)

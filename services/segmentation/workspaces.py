@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Callable
+from concurrent.futures import Executor
 from contextlib import asynccontextmanager
 from weakref import WeakValueDictionary
 
 from services.core.errors import NotFound, Reason
 from services.segmentation.computation import Computation
-from services.segmentation.schedule import Threads
+from services.segmentation.fairness import Threads
 from services.segmentation.workspace import Workspace
 from services.store.annotations import AnnotationRecord, Annotations
 from services.store.catalogue import VolumeRecord
@@ -24,12 +25,14 @@ class Workspaces:
         open_workspace: Callable[[str], tuple[AnnotationRecord, VolumeRecord, Computation, Log]],
         annotations: Annotations,
         threads: Threads,
+        store: Executor,
         *,
         kept: int,
     ) -> None:
         self._open = open_workspace
         self._annotations = annotations
         self._threads = threads
+        self._store = store
         self._kept = kept
         self._known: dict[str, Workspace] = {}  # the one used last comes last
         # One opens or drops an annotation at a time; a lock lives as long as somebody holds it or waits for it.
@@ -68,7 +71,7 @@ class Workspaces:
         known = self._known.get(annotation_id)
         if known is None:
             parts = await asyncio.to_thread(self._open, annotation_id)
-            known = Workspace(*parts, self._annotations, self._threads)
+            known = Workspace(*parts, self._annotations, self._threads, self._store)
         else:
             try:
                 known.annotation = await asyncio.to_thread(self._annotations.get, annotation_id)

@@ -65,6 +65,9 @@ class MaskRecord:
     seed: int
     engine: str
     object_ml: float
+    connected: bool = False
+    fill_holes: bool = False
+    classifier: str = "forest"
 
 
 class Annotations:

@@ -76,6 +76,7 @@ def test_it_ends_at_once_when_told_right_after_its_line(tmp_path: Path, end: str
         ("UPLOAD_LIMIT_BYTES", "-1"),
         ("COMPUTE_THREADS", "many"),
         ("WORKSPACES", "0"),
+        ("FEATURES_MEMORY_BYTES", "-1"),
     ],
 )
 def test_a_setting_that_cannot_be_is_named(tmp_path: Path, name: str, value: str) -> None:

@@ -91,7 +91,7 @@ async def test_the_visible_slice_comes_before_the_rest_of_the_volume(
     # Of whole slices only the visible one may be computed (across the acquisition, none), and features of what is drawn on.
     gate.wrap(monkeypatch, "predict", lambda n: plane == 1 and n == index)
     gate.wrap(monkeypatch, "load_features", lambda n: n == 3 or (plane == 1 and n == index))
-    monkeypatch.setattr(Schedule, "_without_features", lambda _: [])
+    monkeypatch.setattr(Schedule, "_worth_loading", lambda _: [])
     annotation_id = await begin(served, phantom)
     async with Tablet(served.segmentation, annotation_id) as tablet:
         await tablet.settings(live=False)
@@ -142,10 +142,10 @@ async def test_strokes_that_come_faster_than_forests_put_off_no_mask(served: Ser
     hasty = [stroke(1, 3, [20 + n, 24], [13, 14]) for n in range(6)]
     async with Tablet(served.segmentation, annotation_id) as tablet:
 
-        def fit(computation: Computation, *arguments: Any, **named: Any) -> None:
+        def fit(computation: Computation, *arguments: Any, **named: Any) -> Any:
             if hasty and tablet.sequence >= 2:  # while a forest is fitted the next stroke arrives
                 asyncio.run_coroutine_threadsafe(tablet.draw(hasty.pop()), loop).result(SECONDS)
-            work(computation, *arguments, **named)
+            return work(computation, *arguments, **named)
 
         await tablet.look(1, 3)
         monkeypatch.setattr(Computation, "fit", fit)
@@ -266,7 +266,7 @@ async def test_while_a_forest_is_fitted_the_one_before_is_shown(
     async with Tablet(served.segmentation, annotation_id) as tablet:
         await tablet.draw(OBJECT, BACKGROUND)
         before = await tablet.whole()
-        monkeypatch.setattr("services.segmentation.computation.forest.fit", slow)
+        monkeypatch.setattr(forest, "fit", slow)
         await tablet.draw(MORE)
         assert await asyncio.to_thread(gate.held.wait, SECONDS)
         async with Tablet(served.segmentation, annotation_id, read_only=True) as other:

@@ -120,7 +120,7 @@ async def test_saving_waits_for_the_whole_volume_and_tells_how_far_it_is(
         await tablet.draw(OBJECT, BACKGROUND)
         assert await asyncio.to_thread(held.wait, SECONDS)
         saving = asyncio.create_task(save(served, annotation_id, 100))
-        await eventually(lambda: served.workspace(annotation_id).schedule._wanted.waiting)
+        await eventually(lambda: served.workspace(annotation_id).schedule.waited_for)
         assert not list(served.store.list("annotations/" + annotation_id.replace("-", "/") + "/masks"))
         release.set()
         steps, mask = await saving
@@ -163,7 +163,7 @@ async def test_who_waits_for_a_mask_of_a_deleted_annotation_is_told(served: Serv
         assert await asyncio.to_thread(held.wait, SECONDS)
         request = pb.SaveMaskRequest(annotation_id=annotation_id, threshold=1)
         saving = asyncio.create_task(refused(served.segmentation.SaveMask(request)))
-        await eventually(lambda: served.workspace(annotation_id).schedule._wanted.waiting)
+        await eventually(lambda: served.workspace(annotation_id).schedule.waited_for)
         await served.segmentation.DeleteAnnotation(pb.DeleteAnnotationRequest(annotation_id=annotation_id))
         assert await saving == ("NOT_FOUND", "ANNOTATION_NOT_FOUND", 0)
         release.set()

@@ -33,7 +33,7 @@ async def test_the_second_looks_and_gets_what_the_first_draws(served: Served, ph
         assert [(e.session_id, e.sequence) for e in logged] == [(first.session_id, n) for n in (0, 1, 2)]
         assert [Body.FromString(e.body) for e in logged[1:]] == drawn
         await second.until(lambda t: t.all("probability"))
-        assert served.workspace(annotation_id).schedule.settings.seed == 0
+        assert served.workspace(annotation_id).schedule.settings.learning.seed == 0
         await second.put(Body())
         assert await second.end() == OTHER
         await first.draw(Body())

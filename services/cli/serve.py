@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import signal
 import sys
+from contextlib import nullcontext
 
 from pydantic import ValidationError
 
@@ -36,6 +37,7 @@ async def _serve(settings: Settings, services: tuple[Service, ...], with_parent:
     import structlog
 
     from services.formats.scratch import clean_scratch
+    from services.serving.metrics import exposed
     from services.serving.server import Server, Servicer
     from services.store.directory import DirectoryStore
 
@@ -59,16 +61,17 @@ async def _serve(settings: Settings, services: tuple[Service, ...], with_parent:
 
         servicers.append(EmbeddingServicer.from_file(settings.model, settings.model_sha256, settings.compute_threads))
     server = Server(servicers, listen=settings.listen)
-    await server.start()
-    address = f"{settings.listen.rpartition(':')[0]}:{server.port}"
-    # The one line on standard output: who started us reads the address from it.
-    print(f"Calque serves {', '.join(services)} on {address}", flush=True)
-    log.info("serving", services=list(services), listen=address)
-    try:
-        await told.wait()
-    finally:
-        log.info("stopping")
-        await server.stop()
+    with exposed(settings.metrics) if settings.metrics else nullcontext("") as metrics:
+        await server.start()
+        address = f"{settings.listen.rpartition(':')[0]}:{server.port}"
+        # The one line on standard output: who started us reads the address from it.
+        print(f"Calque serves {', '.join(services)} on {address}", flush=True)
+        log.info("serving", services=list(services), listen=address, **({"metrics": metrics} if metrics else {}))
+        try:
+            await told.wait()
+        finally:
+            log.info("stopping")
+            await server.stop()
 
 
 async def _end_asked_for(with_parent: bool) -> asyncio.Event:

@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 from services.core.errors import CalqueError, ChoiceNeeded, Reason
 from services.core.geometry import acquisition_plane
 from services.segmentation.audience import Audience
-from services.segmentation.computation import Computation
+from services.segmentation.computation import Computation, Fitted
 from services.segmentation.drawing import Drawing
 from services.segmentation.events import Planes
 from services.segmentation.fairness import Threads
@@ -28,6 +28,7 @@ from services.segmentation.settings import Learning, Measured, Settings, Snapsho
 from services.segmentation.strokes import Samples
 from services.segmentation.times import Times
 from services.segmentation.waiting import Waiting
+from services.serving import metrics
 from services.store.catalogue import VolumeRecord
 from services.store.log import Log
 
@@ -176,26 +177,27 @@ class Schedule:
     async def _fit(self) -> None:
         learning, self._asked = self.settings.learning, self._wanted_since
         urgent = self._urgent
-        self._computation.times = Times()
-        started = time.monotonic()
+        times = self._computation.times = Times()
 
         def gather() -> tuple[int, Samples]:
-            length = self._drawing.catch_up()
-            return length, self._computation.gather(learning.shown_label)
+            with times.of("gather"):
+                length = self._drawing.catch_up()
+                return length, self._computation.gather(learning.shown_label)
+
+        def fit(samples: Samples) -> Fitted:
+            with times.of("fit"):
+                return self._computation.fit(samples, learning)
 
         async with self._drawing_lock:
             length, samples = await self._run(gather, urgent=urgent)
-        gathered = time.monotonic()
-        fitted = await self._run(self._computation.fit, samples, learning, urgent=urgent)
+        fitted = await self._run(fit, samples, urgent=urgent)
         self._computation.answer_with(fitted, learning)
         self.fitted_length, self._fitted = length, learning
         self.measured = Measured(
             generation=self._computation.generation,
-            gather_ms=(gathered - started) * 1e3,
-            fit_ms=(time.monotonic() - gathered) * 1e3,
             out_of_bag=self._computation.out_of_bag,
             labelled={int(label): int(count) for label, count in zip(*np.unique(samples[1], return_counts=True))},
-            times=self._computation.times,
+            times=times,
         )
 
     async def _views(self) -> bool:
@@ -210,8 +212,7 @@ class Schedule:
                 await self._run(self._computation.predict, plane.voxel_index(index), urgent=True)
             else:
                 await self._run(self._computation.predict_cut, plane, index, urgent=True)
-            if not self.measured.visible_ms:
-                self.measured.visible_ms = self._since_asked()
+            self._visible()
             return True
         return False
 
@@ -226,8 +227,8 @@ class Schedule:
     async def _finish(self) -> bool:
         """Do with the whole volume what the switches say, as a generation of its own."""
         self._computation.show(await self._run(self._computation.finish, self.settings.switches))
-        if not self.measured.visible_ms:
-            self.measured.visible_ms = self._since_asked()
+        if self._audience.views:
+            self._visible()
         return True
 
     async def _each(self, work: Callable[[int], object], indices: Iterable[int]) -> bool:
@@ -255,6 +256,7 @@ class Schedule:
             self._announced = self._computation.generation
             self.measured.generation = self._computation.generation
             self.measured.volume_ms = self._since_asked()
+            metrics.VOLUME_SECONDS.observe(self.measured.volume_ms / 1e3)
         if self._waiting and self._fitted is not None:
             length, learning, switches = self.fitted_length, self._fitted, self._computation.finished_as
             levels = await self._run(self._computation.levels.copy)
@@ -282,6 +284,12 @@ class Schedule:
         features = self._computation.features
         missing = [index for index in range(features.volume.shape[0]) if index not in features]
         return takewhile(features.has_room, self._outward(np.array(missing, dtype=np.intp)))
+
+    def _visible(self) -> None:
+        """What somebody looks at is there; the first time counts."""
+        if not self.measured.visible_ms:
+            self.measured.visible_ms = self._since_asked()
+            metrics.VISIBLE_SECONDS.observe(self.measured.visible_ms / 1e3)
 
     def _since_asked(self) -> float:
         return (time.monotonic() - self._asked) * 1e3

@@ -26,6 +26,7 @@ from services.segmentation.messages import annotation_message, check_name, label
 from services.segmentation.session import Session
 from services.segmentation.workspace import Workspace
 from services.segmentation.workspaces import Workspaces
+from services.serving import metrics
 from services.serving.settings import Settings
 from services.store.annotations import PAPER_LABELS, AnnotationRecord, Annotations
 from services.store.catalogue import Catalogue, VolumeRecord
@@ -61,7 +62,8 @@ class SegmentationServicer(segmentation_pb2_grpc.SegmentationServicer):
 
     def __init__(self, store: Store, settings: Settings) -> None:
         self._threads = Threads(settings.compute_threads or os.cpu_count() or 1)
-        self._features = Budget(settings.features_memory_bytes)
+        self._features = Budget(settings.features_memory_bytes, metrics.FEATURES_BYTES.set)
+        metrics.FEATURES_LIMIT_BYTES.set(settings.features_memory_bytes)
         self._limits = Limits(memory_bytes=settings.parser_memory_bytes, seconds=settings.parser_seconds)
         self._catalogue = Catalogue(store)
         self._annotations = Annotations(store)
@@ -129,13 +131,14 @@ class SegmentationServicer(segmentation_pb2_grpc.SegmentationServicer):
         async with self._workspaces.at_work(first.open.annotation_id) as workspace:
             saved = await asyncio.to_thread(self._annotations.mask_count, first.open.annotation_id)
             session = Session(workspace, first.open, saved)
-            try:
-                await session.start()
-                async with aclosing(_both_ways(session, requests)) as responses:
-                    async for response in responses:
-                        yield response
-            finally:
-                session.stop()
+            with metrics.SESSIONS.track_inprogress():
+                try:
+                    await session.start()
+                    async with aclosing(_both_ways(session, requests)) as responses:
+                        async for response in responses:
+                            yield response
+                finally:
+                    session.stop()
 
     async def SaveMask(  # noqa: N802
         self, request: segmentation_pb2.SaveMaskRequest, context: Context

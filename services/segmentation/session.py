@@ -8,7 +8,6 @@ when the volume is done, the other slices of the plane outward.
 from __future__ import annotations
 
 import asyncio
-import resource
 from collections import deque
 from collections.abc import AsyncIterator
 from uuid import UUID
@@ -22,6 +21,7 @@ from services.segmentation.audience import View
 from services.segmentation.events import slice_exists
 from services.segmentation.messages import annotation_message, settings_of
 from services.segmentation.workspace import Workspace
+from services.serving import metrics
 from services.serving.status import error_info
 
 Request = segmentation_pb2.AnnotateRequest
@@ -194,6 +194,7 @@ class Session:
         self._sent[view] = generation
         levels = await asyncio.to_thread(wire.pack, image, wire.LEVEL)
         self._sent_bytes += len(levels)
+        metrics.PROBABILITY_BYTES.inc(len(levels))
         probability = segmentation_pb2.Probability(
             plane=common_pb2.Plane.Name(plane),
             slice=index,
@@ -230,12 +231,12 @@ class Session:
             generation=measured.generation,
             out_of_bag=measured.out_of_bag,
             labelled_voxels=[measured.labelled.get(label.value, 0) for label in self._workspace.annotation.labels],
-            gather_ms=measured.gather_ms,
-            fit_ms=measured.fit_ms,
+            gather_ms=measured.times.ms("gather"),
+            fit_ms=measured.times.ms("fit"),
             visible_ms=measured.visible_ms,
             volume_ms=measured.volume_ms,
             workspace_bytes=self._workspace.computation.size_bytes,
-            peak_bytes=resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024,
+            peak_bytes=metrics.peak_bytes(),
             features_ms=measured.times.ms("features"),
             predict_ms=measured.times.ms("predict"),
             walk_ms=measured.times.ms("walk"),

@@ -42,11 +42,9 @@ class Settings:
 
 @dataclass
 class Measured:
-    """Times of the newest generation in milliseconds, counted from what asked for it; ``times`` those of its threads."""
+    """The newest generation: milliseconds since it was asked for, and ``times`` of the steps that made it."""
 
     generation: int = 0
-    gather_ms: float = 0.0
-    fit_ms: float = 0.0
     visible_ms: float = 0.0
     volume_ms: float = 0.0
     out_of_bag: float = 0.0

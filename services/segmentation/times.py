@@ -8,7 +8,9 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Literal
 
-Step = Literal["features", "predict", "walk", "reconstruct"]
+from services.serving import metrics
+
+Step = Literal["gather", "fit", "features", "predict", "walk", "reconstruct", "advise"]
 
 
 class Times:
@@ -26,6 +28,7 @@ class Times:
             yield
         finally:
             seconds = time.perf_counter() - started
+            metrics.STEP_SECONDS.labels(step).observe(seconds)
             with self._lock:
                 self._seconds[step] = self._seconds.get(step, 0.0) + seconds
 

@@ -22,6 +22,7 @@ from services.segmentation.computation import Computation
 from services.segmentation.events import check, parse
 from services.segmentation.fairness import Threads
 from services.segmentation.schedule import Schedule
+from services.serving import metrics
 from services.store.annotations import AnnotationRecord, Annotations
 from services.store.catalogue import VolumeRecord
 from services.store.log import Log, check_digest
@@ -101,6 +102,7 @@ class Workspace:
                 position: int = await self._in_store(self.log.append, session_id, sequence, body, sha256)
             if self.schedule.settings.live:
                 self.schedule.segment(arrived)
+            metrics.ACKNOWLEDGEMENT_SECONDS.observe(time.monotonic() - arrived)
             self.audience.changed()
             return position
 

@@ -12,6 +12,7 @@ from services.core.errors import NotFound, Reason
 from services.segmentation.computation import Computation
 from services.segmentation.fairness import Threads
 from services.segmentation.workspace import Workspace
+from services.serving import metrics
 from services.store.annotations import AnnotationRecord, Annotations
 from services.store.catalogue import VolumeRecord
 from services.store.log import Log
@@ -82,6 +83,7 @@ class Workspaces:
             await known.refresh()
             self._known.pop(annotation_id, None)
         self._known[annotation_id] = known
+        metrics.WORKSPACES.set(len(self._known))
         return known
 
     async def _evict(self) -> None:
@@ -89,6 +91,7 @@ class Workspaces:
         idle = [name for name, one in self._known.items() if one.idle and not self._lock(name).locked()]
         for name in idle[: max(0, len(idle) - self._kept)]:
             await self._known.pop(name).close()
+        metrics.WORKSPACES.set(len(self._known))
 
     def _lock(self, annotation_id: str) -> asyncio.Lock:
         return self._locks.setdefault(annotation_id, asyncio.Lock())

@@ -23,6 +23,7 @@ class Settings(BaseSettings):
         description="Folder of the directory store.",
     )
     log: Literal["people", "json"] = Field("people", description="Form of the log lines on standard error.")
+    metrics: str = Field("", description="Address and port to serve metrics on for Prometheus; empty: none.")
     deidentify: Literal["on", "off"] = Field("on", description="Whether imported volumes are de-identified.")
     pseudonym_key: Path | None = Field(
         None, description="File of the key of the pseudonyms, made when missing; none: `keys` beside the store."

@@ -6,9 +6,11 @@ What is not in the tree is a fault of ours: INTERNAL, with the traceback in the 
 
 from __future__ import annotations
 
+import asyncio
 import inspect
-from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable
-from contextlib import aclosing
+import time
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Iterator
+from contextlib import aclosing, contextmanager
 from itertools import accumulate
 from typing import Any
 
@@ -20,6 +22,7 @@ from google.rpc import status_pb2
 from grpc_status import rpc_status
 
 from services.core import errors
+from services.serving import metrics
 
 log = structlog.get_logger()
 
@@ -117,12 +120,13 @@ class ErrorInterceptor(grpc.aio.ServerInterceptor):
 
 def _unary(behaviour: Callable[[Any, Any], Awaitable[Any]], method: str) -> Callable[[Any, Any], Awaitable[Any]]:
     async def call(request: Any, context: Any) -> Any:
-        try:
-            return await behaviour(request, context)
-        except errors.CalqueError as error:
-            await _refuse(context, method, error)
-        except Exception as error:  # a fault of ours: the client gets a sentence, the log gets the rest
-            await _fail(context, method, error)
+        with _counted(method, context):
+            try:
+                return await behaviour(request, context)
+            except errors.CalqueError as error:
+                await _refuse(context, method, error)
+            except Exception as error:  # a fault of ours: the client gets a sentence, the log gets the rest
+                await _fail(context, method, error)
 
     return call
 
@@ -131,16 +135,31 @@ def _streaming(
     behaviour: Callable[[Any, Any], AsyncGenerator[Any, None]], method: str
 ) -> Callable[[Any, Any], AsyncIterator[Any]]:
     async def call(request: Any, context: Any) -> AsyncIterator[Any]:
-        try:
-            async with aclosing(behaviour(request, context)) as responses:
-                async for response in responses:
-                    yield response
-        except errors.CalqueError as error:
-            await _refuse(context, method, error)
-        except Exception as error:  # a fault of ours: the client gets a sentence, the log gets the rest
-            await _fail(context, method, error)
+        with _counted(method, context):
+            try:
+                async with aclosing(behaviour(request, context)) as responses:
+                    async for response in responses:
+                        yield response
+            except errors.CalqueError as error:
+                await _refuse(context, method, error)
+            except Exception as error:  # a fault of ours: the client gets a sentence, the log gets the rest
+                await _fail(context, method, error)
 
     return call
+
+
+@contextmanager
+def _counted(method: str, context: Any) -> Iterator[None]:
+    """Note how long a call took, and how it ended."""
+    started, status = time.perf_counter(), None
+    try:
+        yield
+    except (asyncio.CancelledError, GeneratorExit):
+        status = grpc.StatusCode.CANCELLED
+        raise
+    finally:
+        ended = status or context.code() or grpc.StatusCode.OK  # no code: nothing was said against it
+        metrics.CALL_SECONDS.labels(method.removeprefix("/"), ended.name).observe(time.perf_counter() - started)
 
 
 async def _refuse(context: Any, method: str, error: errors.CalqueError) -> None:

@@ -1,7 +1,8 @@
 """The embedded store: a plain directory.
 
-An object is written to a file in a scratch folder, synced, and linked to its name: ``link(2)`` fails when it is taken,
-so the first writer wins and nobody ever sees half an object. Then the folder is synced, and only then `create` returns.
+An object is written to a file without a name (``O_TMPFILE``; where the system has none, in a scratch folder), synced, and
+linked to its name: ``link(2)`` fails when it is taken, so the first writer wins and nobody ever sees half an object. Then
+the folder is synced, and only then `create` returns.
 """
 
 from __future__ import annotations
@@ -11,6 +12,8 @@ import os
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import BinaryIO
+from uuid import uuid4
 
 from services.core.errors import NotFound, Reason, TooLarge, Unavailable
 from services.core.held import held_folder, sweep
@@ -26,15 +29,16 @@ class DirectoryStore(Store):
         self.root = root
         with _store_errors():
             (root / _TEMPORARY).mkdir(parents=True, exist_ok=True)
+            self._unnamed = _links_unnamed_files(root / _TEMPORARY)
 
     def create(self, key: str, data: bytes | Iterable[bytes]) -> bool:
         target = self._path(key)
-        with self.scratch() as folder:
-            with open(folder / "object", "xb") as file:
-                for chunk in (data,) if isinstance(data, bytes) else data:
-                    file.write(chunk)
-                file.flush()
-                os.fsync(file.fileno())
+        if self._unnamed:
+            with _store_errors(), _unnamed_file(self.root / _TEMPORARY) as file:
+                _write(file, data)
+                return self._publish(_name_of(file), target)
+        with self.scratch() as folder, open(folder / "object", "xb") as file:
+            _write(file, data)
             return self._publish(folder / "object", target)
 
     def adopt(self, key: str, path: Path) -> bool:
@@ -105,13 +109,10 @@ class DirectoryStore(Store):
     def _publish(self, file: Path, target: Path) -> bool:
         """Give a synced file its name, unless that is taken; durably. Returns whether it got it."""
         self._make_folder(target.parent)
-        try:
-            os.link(file, target)
-            won = True
-        except FileExistsError:
-            won = False
-        _sync_folder(target.parent)  # also for the loser: who won may have died before doing it
-        return won
+        with _folder(target.parent) as folder:
+            won = _link(file, target.name, folder)
+            os.fsync(folder)  # also for the loser: who won may have died before doing it
+            return won
 
     def _make_folder(self, folder: Path) -> None:
         """Make a folder and its parents, each entry durable in its parent."""
@@ -121,7 +122,8 @@ class DirectoryStore(Store):
             folder = folder.parent
         for made in reversed(missing):
             made.mkdir(exist_ok=True)
-            _sync_folder(made.parent)
+            with _folder(made.parent) as parent:
+                os.fsync(parent)
 
 
 def _unless_missing(error: OSError) -> None:
@@ -130,12 +132,53 @@ def _unless_missing(error: OSError) -> None:
         raise error
 
 
-def _sync_folder(folder: Path) -> None:
-    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+@contextmanager
+def _folder(path: Path) -> Iterator[int]:
+    """A folder's descriptor."""
+    descriptor = os.open(path, os.O_RDONLY | os.O_DIRECTORY)
     try:
-        os.fsync(descriptor)
+        yield descriptor
     finally:
         os.close(descriptor)
+
+
+def _link(file: Path, name: str, folder: int) -> bool:
+    """Give a file a name in a folder; False where that is taken. A symbolic link, as /proc has, stands for its file."""
+    try:
+        os.link(file, name, dst_dir_fd=folder)
+    except FileExistsError:
+        return False
+    return True
+
+
+def _write(file: BinaryIO, data: bytes | Iterable[bytes]) -> None:
+    """Write bytes to a file, durably."""
+    for chunk in (data,) if isinstance(data, bytes) else data:
+        file.write(chunk)
+    file.flush()
+    os.fsync(file.fileno())
+
+
+def _unnamed_file(around: Path) -> BinaryIO:
+    """A file on the file system of a folder that vanishes with its last descriptor, unless it gets a name."""
+    return open(os.open(around, os.O_TMPFILE | os.O_WRONLY, 0o666), "wb")
+
+
+def _name_of(file: BinaryIO) -> Path:
+    """A path of an open file that may have no name."""
+    return Path("/proc/self/fd") / str(file.fileno())
+
+
+def _links_unnamed_files(around: Path) -> bool:
+    """Whether the file system of a folder has files without a name, and the system can give them one."""
+    name = uuid4().hex
+    try:
+        with _unnamed_file(around) as file, _folder(around) as folder:
+            _link(_name_of(file), name, folder)
+            os.unlink(name, dir_fd=folder)
+    except (OSError, AttributeError):  # not there (NFS), not under this name (macOS), or no /proc
+        return False
+    return True
 
 
 @contextmanager

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 import signal
+import urllib.request
 from pathlib import Path
 
 import grpc
@@ -93,6 +94,26 @@ def test_a_flag_goes_over_the_environment(tmp_path: Path) -> None:
         assert not serving.address().endswith(":1")
         assert (tmp_path / "flag").is_dir()
         assert not (tmp_path / "environment").exists()
+
+
+def test_metrics_are_served_where_it_is_asked_for(tmp_path: Path) -> None:
+    with Serving(tmp_path, *LOOPBACK, "--store", str(tmp_path / "s"), "--log", "json", "--metrics", "0") as serving:
+        health(serving.address(), "")
+        said = [json.loads(line) for line in serving.errors().splitlines()]
+        (where,) = [one["metrics"] for one in said if one["event"] == "serving"]
+        assert re.fullmatch(r"127\.0\.0\.1:\d+", where)
+        with urllib.request.urlopen(f"http://{where}/metrics", timeout=30) as page:
+            text = page.read().decode()
+        assert 'calque_call_seconds_count{method="grpc.health.v1.Health/Check",status="OK"} 1.0' in text
+        assert "calque_features_limit_bytes 2.147483648e+09" in text
+        serving.process.send_signal(signal.SIGTERM)
+        assert serving.ended() == 0
+
+
+def test_metrics_that_cannot_be_served_are_said(tmp_path: Path) -> None:
+    with Serving(tmp_path, "volumes", *LOOPBACK, "--store", str(tmp_path / "s"), "--metrics", "everywhere") as serving:
+        assert serving.ended() == 2
+        assert "everywhere" in sentence(serving.errors())
 
 
 def test_a_store_that_cannot_be_is_said(tmp_path: Path) -> None:

@@ -144,7 +144,7 @@ async def running(kivy_settings: None, tmp_path_factory: pytest.TempPathFactory)
 @pytest_asyncio.fixture(loop_scope="session")
 async def studio(running: Studio) -> AsyncIterator[Studio]:
     """The application with a fresh annotation of the phantom, at its first settings."""
-    running.link.online = True
+    running.link.online, running.link.threshold = True, 128
     await running.begin()
     control = running.app.viewer_control
     control.style("mask")

@@ -42,6 +42,32 @@ def volume_ml(counts: NDArray[np.int64], threshold: int, voxel_ml: float) -> flo
     return float(counts[threshold:].sum()) * voxel_ml
 
 
+def expected_dice(counts: NDArray[np.int64], threshold: int) -> float:
+    """Dice coefficient that a mask is expected to have where levels are calibrated: p is the chance of being right.
+
+    Args:
+        counts: ``(256,)``, as `histogram` gives them.
+        threshold: 1 to 255.
+    """
+    return float(_expected(counts)[threshold])
+
+
+def expected_threshold(counts: NDArray[np.int64]) -> int:
+    """The threshold, 1 to 255, of the highest expected Dice coefficient; arguments as of `expected_dice`.
+
+    It is near half of that coefficient (Lipton, Elkan and Naryanaswamy 2014): below one half.
+    """
+    return 1 + int(np.argmax(_expected(counts)[1:]))
+
+
+def _expected(counts: NDArray[np.int64]) -> NDArray[np.float64]:
+    """Expected Dice coefficient at each threshold, ``(256,)``."""
+    chances = counts * np.arange(256) / 255.0
+    size, hit = counts[::-1].cumsum()[::-1], chances[::-1].cumsum()[::-1]
+    expected: NDArray[np.float64] = 2.0 * hit / np.maximum(size + chances.sum(), 1e-9)
+    return expected
+
+
 def dice(a: Mask, b: Mask) -> float:
     """Overlap of two masks of one shape: twice what they share over what they have; 1 when both are empty."""
     total = int(np.count_nonzero(a)) + int(np.count_nonzero(b))

@@ -8,8 +8,9 @@ In the order of the flow:
 3. `coarsened`, `walked`: the whole volume on a coarser grid, with what is bound through the slices.
 4. `refined`: slice by slice at full resolution, from the coarse solution; in whatever order, the bytes are the same.
 
-A level is 255 × probability, stretched so that the mask is best near `services.core.mask.DEFAULT_THRESHOLD`; a stroke's own
-voxels always have its label.
+A level is 255 × the probability that a voxel is the object's, calibrated on volumes whose truth is known: so the mask with
+the highest expected Dice coefficient can be told (`services.core.mask.expected_threshold`). A stroke's own voxels always
+have its label.
 """
 
 from __future__ import annotations
@@ -50,6 +51,11 @@ _DRAFT_SWEEPS = (12, 12, 20)
 _REFINE_SWEEPS = 8
 _COARSE_PIXELS = 160  # rows or columns that a coarse grid has at most
 _HALF = 1.0 / 3.0  # what the walker reaches on the outline of an object: priors fade away from the strokes
+_SLOPE, _SHIFT = 1.9, -0.4  # of the log odds of what is found, by those of what it reaches: logistic regression
+_STEPS = 4096  # in which what the walker reaches becomes a level
+
+DEFAULT_THRESHOLD = 102
+"""The mask is expected to be best near it as long as the whole volume is not known."""
 
 
 @dataclass(frozen=True)
@@ -246,9 +252,20 @@ def _samples(features: Level, labels: Level, distance: Values, random: np.random
 
 
 def _levels(reached: Values, seeds: walk.Seeds) -> Level:
-    """What the walker reaches as levels, the outline at one half; strokes have their label."""
-    stretched = np.where(reached < _HALF, reached * (0.5 / _HALF), 0.5 + (reached - _HALF) * (0.5 / (1.0 - _HALF)))
-    levels: Level = np.floor(stretched * 255.0 + 0.5).astype(np.uint8)
+    """What the walker reaches as calibrated levels; strokes have their label."""
+    levels = _LEVELS[(reached * np.float32(_STEPS) + np.float32(0.5)).astype(np.uint16)]
     levels[seeds == walk.OBJECT] = 255
     levels[seeds == walk.BACKGROUND] = 0
     return levels
+
+
+def _calibrated() -> Level:
+    """The level of each step of what the walker reaches, ``(_STEPS + 1,)``."""
+    reached = np.arange(_STEPS + 1) / _STEPS
+    even = np.where(reached < _HALF, reached * (0.5 / _HALF), 0.5 + (reached - _HALF) * (0.5 / (1.0 - _HALF)))
+    odds = np.log(np.maximum(even, 1e-9) / np.maximum(1.0 - even, 1e-9))
+    levels: Level = np.rint(255.0 / (1.0 + np.exp(-(_SLOPE * odds + _SHIFT)))).astype(np.uint8)
+    return levels
+
+
+_LEVELS = _calibrated()

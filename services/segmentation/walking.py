@@ -47,7 +47,7 @@ class Walking:
         self._features = features
         self._times = times
         self._halvings = spatial.halvings((labels.shape[1], labels.shape[2]))
-        self._appearance: list[Levels | None] = [None] * len(labels)
+        self._looks: list[Levels | None] = [None] * len(labels)
         self._coarse: list[Problem | None] = [None] * len(labels)
         self._solution: NDArray[np.float32] | None = None
 
@@ -86,7 +86,8 @@ class Walking:
 
     def cut(self, features: Levels, rows: slice, columns: slice) -> Levels:
         """A draft across the slices: ``features`` ``(features, slices, rows or columns)`` of a line of each slice."""
-        appearance = self._appearance_of(features)
+        with self._times.of("predict"):
+            appearance = predict_levels(self.model.forest, features, OBJECT)
         odds = np.stack([self.model.shape.log_odds(index, rows, columns).ravel() for index in range(len(self._labels))])
         return spatial.unary(odds, appearance)
 
@@ -95,16 +96,14 @@ class Walking:
         """Memory of the arrays held."""
         parts = [one for one in self._coarse if one is not None]
         coarse = sum(one.image.nbytes + one.prior.nbytes + one.weight.nbytes + one.seeds.nbytes for one in parts)
-        asked = sum(one.nbytes for one in self._appearance if one is not None)
+        asked = sum(one.nbytes for one in self._looks if one is not None)
         return asked + coarse + (0 if self._solution is None else self._solution.nbytes)
 
     def _problem(self, index: int) -> Problem:
-        appearance = self._appearance[index]
-        if appearance is None:
-            appearance = self._appearance[index] = self._appearance_of(self._features(index))
+        looks = self._looks[index]
+        if looks is None and index not in self.model.masks:
+            features = self._features(index)
+            with self._times.of("predict"):
+                looks = self._looks[index] = spatial.asked(self.model.forest, features)
         with self._times.of("walk"):
-            return spatial.problem(self.model, index, self._image(index), self._labels[index], appearance)
-
-    def _appearance_of(self, features: Levels) -> Levels:
-        with self._times.of("predict"):
-            return predict_levels(self.model.forest, features, OBJECT)
+            return spatial.problem(self.model, index, self._image(index), self._labels[index], looks)

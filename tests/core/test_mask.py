@@ -8,7 +8,15 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from services.core.errors import InvalidInput
-from services.core.mask import at_threshold, best_threshold, dice, histogram, volume_ml
+from services.core.mask import (
+    at_threshold,
+    best_threshold,
+    dice,
+    expected_dice,
+    expected_threshold,
+    histogram,
+    volume_ml,
+)
 
 LEVELS = np.random.default_rng(3).integers(0, 256, size=(4, 9, 11)).astype(np.uint8)
 
@@ -50,3 +58,17 @@ def test_the_best_threshold_is_the_best_of_all(pixels: list[tuple[int, bool]]) -
     scores = [dice(levels >= t, truth) for t in range(1, 256)]
     assert score == pytest.approx(max(scores))
     assert dice(levels >= threshold, truth) == pytest.approx(score)
+
+
+def test_the_expected_dice_is_that_of_many_draws() -> None:
+    """Voxels are the object's as often as their level says: the mean of the real coefficients is the expected one."""
+    random = np.random.RandomState(2)
+    levels = random.randint(0, 256, 20000).astype(np.uint8)
+    counts = histogram(levels)
+    for threshold in (60, 128, 200):
+        real = [dice(levels >= threshold, random.rand(20000) < levels / 255.0) for _ in range(20)]
+        assert abs(np.mean(real) - expected_dice(counts, threshold)) < 0.005
+    best = expected_threshold(counts)
+    assert expected_dice(counts, best) == max(expected_dice(counts, t) for t in range(1, 256))
+    assert abs(best / 255 - expected_dice(counts, best) / 2) < 0.01  # half of the coefficient (Lipton and others 2014)
+    assert expected_threshold(histogram(np.zeros(9, np.uint8))) == 1

@@ -1,36 +1,21 @@
 """The paper's comparison of classifiers: each is fitted to the same first strokes and asked for the same volume.
 
-The forest is the engine's; the others are scikit-learn's with its own settings (the MLP may take longer), on the same
-features and the same resampled classes, scaled to unit variance. All compute on one core, so that seconds can be compared.
+The classifiers are those of `services.core.classifiers`, which a user can choose too. All compute on one core, so that
+seconds can be compared.
 """
 
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-from numpy.typing import NDArray
-from sklearn.ensemble import HistGradientBoostingClassifier
-from sklearn.naive_bayes import GaussianNB
-from sklearn.neural_network import MLPClassifier
-from sklearn.pipeline import make_pipeline
-from sklearn.preprocessing import StandardScaler
-from sklearn.svm import SVC
 from threadpoolctl import threadpool_limits
 
-from services.bench.forests import Drawn, levels_of
-from services.core.forest import balanced, fit
+from services.bench.forests import Drawn
+from services.core.classifiers import NAMES, fit
 from services.core.mask import best_threshold
-
-_CLASSIFIERS: dict[str, Callable[[], object]] = {
-    "MLP": lambda: MLPClassifier(max_iter=1000, random_state=0),
-    "gradient boosting": lambda: HistGradientBoostingClassifier(random_state=0),
-    "SVM": SVC,
-    "naive Bayes": GaussianNB,
-}
 
 
 @dataclass(frozen=True)
@@ -45,21 +30,10 @@ class Compared:
 
 def compare(drawn: Drawn) -> list[Compared]:
     """Compare the classifiers on what was drawn, the forest first."""
-    started = time.perf_counter()
-    forest = fit(drawn.samples, drawn.labels, seed=0)
-    fitted = time.perf_counter()
-    levels = levels_of(forest, drawn.features, drawn.label)
-    found = [_compared("forest", levels, drawn, started, fitted)]
-    chosen = balanced(drawn.labels, 0)
-    wide, wanted = drawn.samples[chosen].astype(np.float32), drawn.labels[chosen] == drawn.label
     with threadpool_limits(1):
-        for name, make in _CLASSIFIERS.items():
-            started = time.perf_counter()
-            model = make_pipeline(StandardScaler(), make()).fit(wide, wanted)
-            fitted = time.perf_counter()
-            levels = np.stack([_levels(model, image) for image in drawn.features])
-            found.append(_compared(name, levels, drawn, started, fitted))
-    return found
+        for name in ("forest", "naive_bayes"):  # loads the compiled loops and scikit-learn, which is not measured
+            fit(name, drawn.samples, drawn.labels, seed=0).levels(drawn.features[0], drawn.label)
+        return [_compared(name, drawn) for name in NAMES]
 
 
 def draw_comparison(results: dict[str, list[Compared]], path: Path) -> None:
@@ -88,17 +62,10 @@ def draw_comparison(results: dict[str, list[Compared]], path: Path) -> None:
     figure.savefig(path, format="png", dpi=120)
 
 
-def _levels(model: object, image: NDArray[np.uint8]) -> NDArray[np.uint8]:
-    """Probability × 255 of a slice; of the SVM, which has none, its decision through a logistic curve."""
-    pixels = image.reshape(len(image), -1).T.astype(np.float32)
-    if hasattr(model, "predict_proba"):
-        probability = model.predict_proba(pixels)[:, 1]
-    else:
-        probability = 1.0 / (1.0 + np.exp(-model.decision_function(pixels)))  # type: ignore[attr-defined]
-    levels: NDArray[np.uint8] = np.rint(probability * 255.0).astype(np.uint8)
-    return levels.reshape(image.shape[1:])
-
-
-def _compared(name: str, levels: NDArray[np.uint8], drawn: Drawn, started: float, fitted: float) -> Compared:
+def _compared(name: str, drawn: Drawn) -> Compared:
+    started = time.perf_counter()
+    classifier = fit(name, drawn.samples, drawn.labels, seed=0)
+    fitted = time.perf_counter()
+    levels = np.stack([classifier.levels(image, drawn.label) for image in drawn.features])
     done = time.perf_counter()
     return Compared(name, best_threshold(levels, drawn.truth).dice, fitted - started, done - fitted)

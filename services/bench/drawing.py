@@ -8,6 +8,7 @@ import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from typing import Any
 from uuid import uuid4
 
 import numpy as np
@@ -19,6 +20,40 @@ from services.bench.clinician import PenStroke
 from services.core.errors import CalqueError, InvalidInput, Reason, Unavailable
 from services.core.geometry import Plane, PlaneGeometry
 from services.core.mask import Level
+
+
+@dataclass(frozen=True)
+class Way:
+    """How the service is to compute, in the contract's names in lower case.
+
+    Attributes:
+        preset: its name.
+        classifier: its name; empty: the service's default.
+        connected: whether only what is connected with strokes is kept; None: as the preset does.
+        fill_holes: whether what the object encloses is filled; None: as the preset does.
+
+    Raises:
+        InvalidInput: there is no such name; it lists what there is.
+    """
+
+    preset: str
+    classifier: str = ""
+    connected: bool | None = None
+    fill_holes: bool | None = None
+
+    def __post_init__(self) -> None:
+        self.settings(0)
+
+    def settings(self, seed: int) -> messages.AnnotateSettings:
+        """As the contract has it: computed after each stroke; a switch that is None is absent."""
+        return messages.AnnotateSettings(
+            preset=_value(messages.Preset, "preset", self.preset),  # type: ignore[arg-type]
+            live=True,
+            seed=seed,
+            connected=self.connected,
+            fill_holes=self.fill_holes,
+            classifier=_value(messages.Classifier, "classifier", self.classifier) if self.classifier else None,  # type: ignore[arg-type]
+        )
 
 
 @dataclass(frozen=True)
@@ -46,10 +81,9 @@ class Drawing:
         self._outbox = outbox
         self._sequence = 0
 
-    def set(self, *, preset: int, seed: int) -> None:
+    def set(self, way: Way, seed: int) -> None:
         """Compute after each stroke, in this way."""
-        settings = messages.AnnotateSettings(preset=preset, live=True, seed=seed)  # type: ignore[arg-type]
-        self._outbox.put(messages.AnnotateRequest(settings=settings))
+        self._outbox.put(messages.AnnotateRequest(settings=way.settings(seed)))
 
     def look(self, plane: Plane, index: int) -> None:
         """Look at a slice."""
@@ -127,9 +161,13 @@ def drawing(client: Client, annotation_id: str, *, seconds: float) -> Iterator[D
         call.cancel()
 
 
-def preset_of(name: str) -> int:
-    """A preset of the contract by its name in lower case: ``paper``. Raises: InvalidInput, which lists what there is."""
-    known = {key.removeprefix("PRESET_").lower(): value for key, value in messages.Preset.items() if value}
+def name_of(kind: Any, value: int) -> str:
+    """The name of a preset or classifier of the contract, in lower case: ``paper``."""
+    return str(kind.Name(value)).partition("_")[2].lower()
+
+
+def _value(kind: Any, what: str, name: str) -> int:
+    known = {name_of(kind, value): int(value) for value in kind.values() if value}
     if name not in known:
-        raise InvalidInput(f"There is no preset “{name}”; there is {', '.join(known)}.")
+        raise InvalidInput(f"There is no {what} “{name}”; there is {', '.join(known)}.")
     return known[name]

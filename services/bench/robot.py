@@ -16,7 +16,7 @@ from calque.v1 import segmentation_pb2 as messages
 
 from services.bench.client import Client
 from services.bench.clinician import PenStroke, best_seen, corrections, first_strokes, length_mm, voxels_of
-from services.bench.drawing import Drawing, Whole, drawing, preset_of
+from services.bench.drawing import Drawing, Way, Whole, drawing, name_of
 from services.bench.habits import EXACT, VARIANTS
 from services.bench.person import Effort, seconds_to
 from services.core.errors import InvalidInput
@@ -62,7 +62,7 @@ class Run:
     Attributes:
         seed: of the hand and of the forest.
         habit: its name.
-        preset, engine: by which the service says that it computed.
+        preset, engine, classifier, connected, fill_holes: by which the service says that it computed.
         answers: after the first strokes and after each correction.
     """
 
@@ -70,6 +70,9 @@ class Run:
     habit: str
     preset: str
     engine: str
+    classifier: str
+    connected: bool
+    fill_holes: bool
     answers: tuple[Answer, ...]
 
     def seconds_to(self, goal: float) -> float | None:
@@ -83,7 +86,7 @@ def segment(
     truth: Mask,
     affine: Affine,
     *,
-    preset: str,
+    way: Way,
     corrected: int,
     seed: int = 0,
     habit: str = USUAL,
@@ -96,27 +99,34 @@ def segment(
         volume_id: of the volume.
         truth: ``(slices, rows, columns)`` bool, as the volume; not empty.
         affine: of the volume.
-        preset: its name in the contract, in lower case.
+        way: how the service is to compute.
         corrected: how often the clinician corrects.
         seed: of the hand and of the forest.
         habit: `USUAL`, or the name of a variant.
         told: called after each answer.
 
     Raises:
-        InvalidInput: there is no such preset.
         CalqueError: what the services said.
     """
-    way = preset_of(preset)
     annotation_id = client.begin(volume_id, "Robot")
     try:
         with drawing(client, annotation_id, seconds=ANSWER_SECONDS * (corrected + 1)) as stream:
-            stream.set(preset=way, seed=seed)
+            stream.set(way, seed)
             clinician = _Work(stream, truth, affine, seed, habit)
             for number in range(corrected + 1):
                 clinician.go_on(number)
                 told()
         mask = client.save_mask(annotation_id, clinician.answers[-1].default_threshold)
-        return Run(seed, habit, _name(mask.preset), mask.engine, tuple(clinician.answers))
+        return Run(
+            seed=seed,
+            habit=habit,
+            preset=name_of(messages.Preset, mask.preset),
+            engine=mask.engine,
+            classifier=name_of(messages.Classifier, mask.classifier),
+            connected=mask.connected,
+            fill_holes=mask.fill_holes,
+            answers=tuple(clinician.answers),
+        )
     finally:
         client.delete(annotation_id)
 
@@ -172,7 +182,3 @@ class _Work:
                 effort=Effort(len(strokes), mm, changes, came.seconds),
             )
         )
-
-
-def _name(preset: int) -> str:
-    return messages.Preset.Name(preset).removeprefix("PRESET_").lower()

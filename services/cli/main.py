@@ -217,6 +217,13 @@ def robot(
     label: Annotated[int, typer.Option(min=0, help="The value in the mask that is searched; 0: all but zero.")] = 0,
     manifest: Annotated[Path | None, typer.Option(help="TOML file of several volumes, instead of the three.")] = None,
     preset: Annotated[str, typer.Option(help="How the service computes.")] = "paper",
+    classifier: Annotated[str, typer.Option(help="What learns from the strokes; none: the service's default.")] = "",
+    connected: Annotated[
+        bool | None, typer.Option(help="Keep only what is connected with strokes; none: as the preset does.")
+    ] = None,
+    fill_holes: Annotated[
+        bool | None, typer.Option(help="Fill what the object encloses; none: as the preset does.")
+    ] = None,
     corrections: Annotated[int, typer.Option(min=0, help="How often the clinician corrects.")] = 5,
     seed: Annotated[list[int] | None, typer.Option(min=0, help="Of hand and forest; several times: several runs.")] = None,
     variants: Annotated[bool, typer.Option("--variants", help="Other habits of the hand as well.")] = False,
@@ -228,6 +235,7 @@ def robot(
 
     It draws over the same contract as the tablet. On a server of yours the volumes stay, its annotations do not.
     """
+    from services.bench.drawing import Way
     from services.cli.robot import Options, run_robot
 
     options = Options(
@@ -235,7 +243,7 @@ def robot(
         mask=mask,
         label=label,
         manifest=manifest,
-        preset=preset,
+        way=Way(preset, classifier, connected, fill_holes),
         corrections=corrections,
         seeds=tuple(dict.fromkeys(seed or [0])),
         variants=variants,

@@ -23,11 +23,11 @@ from rich.table import Table
 
 from services.bench import cases
 from services.bench.client import Client
-from services.bench.drawing import preset_of
+from services.bench.drawing import Way
 from services.bench.figures import Result, habits, over_volumes, reached, report
 from services.bench.habits import VARIANTS
 from services.bench.person import PAPER_BY_HAND_SECONDS, PAPER_SECONDS
-from services.bench.robot import GOALS, USUAL, Answer, segment
+from services.bench.robot import GOALS, USUAL, Answer, Run, segment
 from services.cli.children import services
 from services.cli.run import ending_on_signals
 from services.cli.words import printable
@@ -48,7 +48,7 @@ class Options:
     mask: Path | None
     label: int
     manifest: Path | None
-    preset: str
+    way: Way
     corrections: int
     seeds: tuple[int, ...]
     variants: bool
@@ -60,7 +60,6 @@ class Options:
 def run_robot(options: Options) -> None:
     """Measure, print, and write what was asked for. Raises: CalqueError."""
     chosen = _cases(options)
-    preset_of(options.preset)
     for path in (options.json, options.plot):
         if path and not (path.parent.is_dir() and os.access(path.parent, os.W_OK)):
             raise InvalidInput(f"{path.name} cannot be written: its folder is not there, or is not yours to write to.")
@@ -118,7 +117,7 @@ def _measure(client: Client, chosen: Sequence[cases.Case], options: Options) -> 
             progress.update(task, description=printable(case.name))
             loaded = cases.load(case)
             volume = client.import_files(source_files(case.image), name="Robot")  # a file's name may be a patient's
-            run = partial(segment, client, volume.volume_id, loaded.truth, loaded.volume.affine, preset=options.preset)
+            run = partial(segment, client, volume.volume_id, loaded.truth, loaded.volume.affine, way=options.way)
             if case is chosen[0] and not options.server:  # services that just started load and compile first
                 run(corrected=0)
             runs = [
@@ -208,10 +207,16 @@ def _sentences(results: Sequence[Result]) -> list[str]:
     run = results[0].runs[0]
     return [
         "Columns count corrections. The default threshold is the service's, the best one that of the slider.",
-        f"Preset {run.preset}, engine {run.engine}. Machine: from the end of the last stroke to the whole volume, median.",
+        f"Preset {run.preset}, {_how(run)}, engine {run.engine}.",
+        "Machine: from the end of the last stroke to the whole volume, median.",
         "To a Dice: the modelled time of a person, at the best threshold, the machine's time included. The paper has "
         f"{PAPER_SECONDS / 60:.0f} minutes to above 0.8 with its application, {PAPER_BY_HAND_SECONDS / 60:.0f} by hand.",
     ]
+
+
+def _how(run: Run) -> str:
+    done = [what for what, on in (("connected", run.connected), ("holes filled", run.fill_holes)) if on]
+    return ", ".join([run.classifier.replace("_", " "), *done])
 
 
 def _write(results: Sequence[Result], options: Options) -> None:
@@ -221,6 +226,9 @@ def _write(results: Sequence[Result], options: Options) -> None:
             settings = {
                 "preset": run.preset,
                 "engine": run.engine,
+                "classifier": run.classifier,
+                "connected": run.connected,
+                "fill_holes": run.fill_holes,
                 "corrections": options.corrections,
                 "seeds": list(options.seeds),
                 "variants": options.variants,

@@ -7,6 +7,7 @@ take longer), on the same features, scaled to unit variance, and the same resamp
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -105,10 +106,11 @@ class _Learned:
         pixels = features.reshape(len(features), -1)
         levels = np.zeros(pixels.shape[1], dtype=np.uint8)
         known = np.flatnonzero(self.classes == label)
-        for start in range(0, len(levels) if known.size else 0, _CHUNK):
-            part = slice(start, start + _CHUNK)
-            probability = self.ask(pixels[:, part].T.astype(np.float32), int(known[0]))
-            levels[part] = np.floor(probability * 255.0 + 0.5)
+        with _one_thread():
+            for start in range(0, len(levels) if known.size else 0, _CHUNK):
+                part = slice(start, start + _CHUNK)
+                probability = self.ask(pixels[:, part].T.astype(np.float32), int(known[0]))
+                levels[part] = np.floor(probability * 255.0 + 0.5)
         return levels.reshape(features.shape[1:])
 
 
@@ -120,7 +122,6 @@ def _learned(name: str, samples: Pixels, labels: Level, seed: int) -> _Learned:
     from sklearn.pipeline import make_pipeline
     from sklearn.preprocessing import StandardScaler
     from sklearn.svm import SVC
-    from threadpoolctl import threadpool_limits
 
     classes = np.unique(labels)
     models = {
@@ -128,7 +129,7 @@ def _learned(name: str, samples: Pixels, labels: Level, seed: int) -> _Learned:
         "gradient_boosting": lambda: HistGradientBoostingClassifier(random_state=seed),
         "naive_bayes": GaussianNB,
     }
-    with threadpool_limits(1, user_api="openmp"):  # of this thread alone: sums of several would depend on their number
+    with _one_thread():
         if name == "svm":
             # Each label against the rest, which it weighs as much as; between two labels one boundary is enough.
             one_each = classes[1:] if len(classes) == 2 else classes
@@ -148,3 +149,11 @@ def _logistic(machines: list[Any], pixels: Pixels, place: int) -> NDArray[np.flo
     else:
         decision = machines[place].decision_function(pixels)
     return np.asarray(1.0 / (1.0 + np.exp(-decision)))
+
+
+def _one_thread() -> AbstractContextManager[object]:
+    """Keep scikit-learn to the thread that calls: sums of several depend on their number, and slices are asked at once."""
+    from threadpoolctl import threadpool_limits
+
+    limits: AbstractContextManager[object] = threadpool_limits(1, user_api="openmp")
+    return limits

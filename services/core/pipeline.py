@@ -19,7 +19,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from services.core import spatial
+from services.core import reconstruct, spatial
 from services.core.features import PAPER, Feature, compute
 from services.core.forest import Forest, fit, predict_levels
 from services.core.labels import OBJECT
@@ -160,3 +160,4 @@ def warm_up() -> None:
     labels[0, 20] = labels[0, 4] = 0
     labels[0, 10:14, 10:14], labels[0, 2] = 1, 2
     segment_by_shape(volume, labels)
+    reconstruct.warm_up()

@@ -7,6 +7,7 @@ import json
 from collections.abc import AsyncIterator
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -17,8 +18,10 @@ from typer.testing import CliRunner
 from services.bench.clinician import best_seen, corrections, first_strokes, voxels_of
 from services.bench.person import Effort
 from services.cli.main import app
-from services.core import mask, pipeline
+from services.core import classifiers, mask, pipeline, reconstruct
 from services.core.errors import CalqueError, InvalidInput
+from services.core.samples import gather
+from services.core.volume import intensity_window
 from tests.phantoms import oblique_phantom, phantom_object, write_nifti
 from tests.served import Served, serve
 
@@ -116,6 +119,43 @@ async def test_variants_seeds_and_a_manifest(served: Served, folder: Path) -> No
     assert list(left.annotations) == [], "the volume stays, the annotations do not"
 
 
+async def test_switches_and_classifier_are_those_that_were_asked_for(served: Served, folder: Path) -> None:
+    arguments = ("--image", folder / "image.nii.gz", "--mask", folder / "mask.nii.gz", "--label", 2, "--corrections", 0)
+    arguments += ("--server", f"127.0.0.1:{served.port}", "--json", folder / "figures.json")
+
+    async def figures(*more: str) -> dict[str, Any]:
+        await asyncio.to_thread(robot, *arguments, *more)
+        found: dict[str, Any] = json.loads((folder / "figures.json").read_text())
+        return found
+
+    plain, chosen = await figures(), await figures("--connected", "--no-fill-holes", "--classifier", "naive_bayes")
+    calque, loose = await figures("--preset", "calque"), await figures("--preset", "calque", "--no-connected")
+    how = [(one["classifier"], one["connected"], one["fill_holes"]) for one in (plain, chosen, calque, loose)]
+    assert how == [
+        ("forest", False, False),
+        ("naive_bayes", True, False),
+        ("forest", True, True),
+        ("forest", False, True),
+    ]
+    (run,) = chosen["volumes"][0]["runs"]
+    assert (run["classifier"], run["connected"], run["fill_holes"]) == how[1]
+    assert run["answers"][0]["dice"] == pytest.approx(connected_bayes())
+
+
+def connected_bayes() -> float:
+    """Dice at the best threshold of what is connected with the first strokes, by naive Bayes, without any service."""
+    labels = np.zeros(VOLUME.shape, np.uint8)
+    for stroke in first_strokes(TRUTH, VOLUME.affine):
+        labels.ravel()[voxels_of(stroke, VOLUME.shape, VOLUME.affine)] = stroke.label
+    window = intensity_window(VOLUME)
+    features = [pipeline.slice_features(VOLUME, window, index) for index in range(len(labels))]
+    learned = classifiers.fit("naive_bayes", *gather(lambda index: features[index], labels), seed=0)
+    levels = np.stack([learned.levels(image, 1) for image in features])
+    alone = best_seen(reconstruct.connected(levels, labels == 1), TRUTH).dice
+    assert abs(alone - best_seen(levels, TRUTH).dice) > 0.005, "what is not connected would be seen"
+    return alone
+
+
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [
@@ -123,6 +163,10 @@ async def test_variants_seeds_and_a_manifest(served: Served, folder: Path) -> No
         (("--image", "image.nii.gz"), "--manifest alone"),
         (("--image", "image.nii.gz", "--mask", "none.nii.gz"), "none.nii.gz, is not there"),
         (("--image", "image.nii.gz", "--mask", "mask.nii.gz", "--preset", "dreams"), "no preset “dreams”; there is paper"),
+        (
+            ("--image", "image.nii.gz", "--mask", "mask.nii.gz", "--classifier", "luck"),
+            "no classifier “luck”; there is forest",
+        ),
         (("--image", "image.nii.gz", "--mask", "mask.nii.gz", "--json", "no/such.json"), "such.json cannot be written"),
     ],
 )

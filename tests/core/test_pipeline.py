@@ -102,12 +102,15 @@ def test_one_label_is_not_enough(drawn: Drawn) -> None:
 FRESH = """
 import sys
 import numpy as np
-from services.core import filters, forest, growing
+from services.core import filters, forest, growing, reconstruct
 from services.core.pipeline import plane_levels, segment, warm_up
+from services.core.reconstruct import connected, filled
 from services.core.volume import Volume
 
+ROOMS = filters, forest, growing, reconstruct
+
 def compiled():
-    loops = [loop for room in (filters, forest, growing) for loop in vars(room).values() if hasattr(loop, "signatures")]
+    loops = [loop for room in ROOMS for loop in vars(room).values() if hasattr(loop, "signatures")]
     return sum(len(loop.signatures) for loop in loops)
 
 warm_up()
@@ -116,6 +119,8 @@ assert before > 10 and "sklearn" not in sys.modules  # it takes seconds to impor
 volume = Volume(np.arange(1280, dtype=np.int16).reshape(4, 16, 20), np.eye(4), np.ones(4), np.zeros(4))
 labels = (np.arange(1280) % 4).astype(np.uint8).reshape(4, 16, 20)
 plane_levels(volume, (0.0, 1279.0), segment(volume, labels).forest, 3, 2, 5)
+noise = np.random.default_rng(0).integers(0, 256, (5, 40, 50), dtype=np.uint8)
+filled(connected(noise, noise > 250), noise > 250)
 assert compiled() == before
 """
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 import numpy as np
 import pytest
 from hypothesis import given
@@ -11,6 +13,7 @@ from numpy.typing import NDArray
 from scipy import ndimage
 from skimage.morphology import reconstruction
 
+from services.core import reconstruct
 from services.core.reconstruct import connected, filled
 
 Level = NDArray[np.uint8]
@@ -49,6 +52,14 @@ def each_threshold_filled(levels: Level, barred: Mask) -> Level:
     return result
 
 
+@pytest.fixture(params=[0.0, 1e9], ids=["flood", "sweeps"], scope="module", autouse=True)
+def found_by(request: pytest.FixtureRequest) -> Iterator[None]:
+    """Nearly all is found by the flood, or by sweeps."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(reconstruct, "_WORTH", request.param)
+        yield
+
+
 @given(volumes())
 def test_connected_is_connecting_at_every_threshold(volume: tuple[Level, Mask]) -> None:
     levels, marked = volume
@@ -60,6 +71,22 @@ def test_connected_is_connecting_at_every_threshold(volume: tuple[Level, Mask]) 
 def test_filled_is_filling_at_every_threshold(volume: tuple[Level, Mask]) -> None:
     levels, barred = volume
     np.testing.assert_array_equal(filled(levels, barred), each_threshold_filled(levels, barred))
+
+
+def test_a_way_that_no_sweep_follows_is_found_to_its_end() -> None:
+    rng = np.random.default_rng(0)
+    maze = np.zeros((9, 21, 21), dtype=np.uint8)
+    maze[::2, ::2, ::2] = 255
+    for axis, shape in enumerate([(4, 11, 11), (5, 10, 11), (5, 11, 10)]):
+        doors = tuple(slice(1, None, 2) if one == axis else slice(None, None, 2) for one in range(3))
+        maze[doors] = rng.choice([0, 40, 90, 200], shape, p=[0.4, 0.2, 0.2, 0.2])
+    marked = np.zeros(maze.shape, dtype=bool)
+    marked[4, 10, 10] = True
+    expected = each_threshold_connected(maze, marked)
+    assert len(np.unique(expected)) == 5
+    np.testing.assert_array_equal(connected(maze, marked), expected)
+    barred = marked & False
+    np.testing.assert_array_equal(filled(~maze, barred), each_threshold_filled(~maze, barred))
 
 
 @pytest.fixture(scope="module")
@@ -88,6 +115,25 @@ def test_filled_is_the_reconstruction_by_erosion_of_scikit_image(noisy: tuple[Le
     found = filled(levels, barred)
     assert 0 < np.count_nonzero(found != levels) < np.count_nonzero(levels)
     np.testing.assert_array_equal(found, expected)
+
+
+def test_no_span_reaches_out_of_the_box(monkeypatch: pytest.MonkeyPatch) -> None:
+    levels = np.zeros((3, 6, 90), dtype=np.uint8)
+    levels[0, 1, 80:84] = levels[2, 4, 82] = 9  # far from the first column, with empty rows between
+    seen: list[NDArray[np.int32]] = []
+    monkeypatch.setattr(reconstruct, "_reach", lambda heights, found, spans: seen.append(spans))
+    connected(levels, levels > 0)
+    assert seen[0].shape == (3, 4, 2)
+    assert seen[0].min() == 1
+    assert seen[0].max() == 5
+    assert (seen[0][..., 0] <= seen[0][..., 1]).all()
+
+
+def test_the_layout_in_memory_does_not_matter(noisy: tuple[Level, Mask]) -> None:
+    levels, marked = noisy
+    for way in (connected, filled):
+        turned = way(levels.transpose(2, 0, 1), marked.transpose(2, 0, 1)).transpose(1, 2, 0)
+        np.testing.assert_array_equal(turned, way(levels, marked))
 
 
 def test_without_a_stroke_of_the_object_nothing_is_taken_away(noisy: tuple[Level, Mask]) -> None:

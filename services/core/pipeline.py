@@ -22,7 +22,6 @@ from numpy.typing import NDArray
 from services.core import reconstruct, spatial
 from services.core.features import PAPER, Feature, compute
 from services.core.forest import Forest, fit, predict_levels
-from services.core.labels import OBJECT
 from services.core.samples import gather
 from services.core.volume import Volume, intensity_window, to_window
 
@@ -94,8 +93,8 @@ def segment_by_shape(volume: Volume, labels: Level, *, seed: int = 0, label: int
     last = volume.shape[0] - 1
     slices = []
     for index in range(volume.shape[0]):
-        appearance = predict_levels(model.forest, features_of(index), OBJECT)
-        slices.append(spatial.problem(model, index, image_of(index), two[index], appearance))
+        looks = None if index in model.masks else spatial.asked(model.forest, features_of(index))
+        slices.append(spatial.problem(model, index, image_of(index), two[index], looks))
     times = spatial.halvings(volume.shape[1:])
     coarse = spatial.walked([spatial.coarsened(one, times) for one in slices])
     levels = np.zeros(volume.shape, dtype=np.uint8)

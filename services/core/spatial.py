@@ -2,8 +2,8 @@
 
 In the order of the flow:
 
-1. `learn`: annotated slices are completed (`services.core.shape`), the forest is fitted on their pixels, not on the few
-   that were drawn on, and the shape between and beyond them is known.
+1. `learn`: annotated slices are completed (`services.core.completion`), the forest is fitted on their pixels, not on the
+   few that were drawn on, and the shape between and beyond them is known (`services.core.shape`).
 2. `draft`: one slice for itself, for whoever looks at it.
 3. `coarsened`, `walked`: the whole volume on a coarser grid, with what is bound through the slices.
 4. `refined`: slice by slice at full resolution, from the coarse solution; in whatever order, the bytes are the same.
@@ -19,9 +19,10 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy import ndimage
 
-from services.core import shape, walk
+from services.core import completion, shape, walk
+from services.core.completion import sampling, seeds, some, spread
+from services.core.distance import signed_distance
 from services.core.forest import Forest, fit, predict_levels
 from services.core.labels import BACKGROUND, OBJECT
 from services.core.samples import join, slice_samples
@@ -38,7 +39,8 @@ PLAIN = 200
 """Where a forest of the strokes alone tells the completed object from the rest of the slice by so many levels of 255 on
 average, looks are enough, and where the strokes are would only mislead."""
 
-_SAMPLES = 3000  # of each label and slice
+_SAMPLES = 2000  # of each label and slice
+_ASKED = 1500  # pixels of each kind that tell whether looks are enough
 _NEAR = 25  # half of the background's samples are at most so many pixels away
 _EDGE = 60.0
 _WEIGHT = 0.02
@@ -101,45 +103,52 @@ def learn(
     masks: dict[int, Mask] = {}
     parts: list[tuple[Level, Level]] = []
     first: Forest | None = None
-    for index in shape.annotated(labels):
+    for index in completion.annotated(labels):
+        image, drawn = images(index), labels[index]
         if not masks:
-            masks[index] = shape.completed(images(index), labels[index], pixel_mm)
-            if _is_scattered(masks[index], labels[index]):
-                return None
-            if _is_plain(features(index), masks[index], labels[index], seed, threads):
+            mask = completion.completed(image, drawn, pixel_mm)
+            mask = completion.settled(mask, image, features(index), drawn, pixel_mm, seed=seed, threads=threads)
+            distance = signed_distance(mask)
+            if _is_scattered(distance, drawn) or _is_plain(features(index), mask, drawn, seed, threads):
                 return None
         else:
             first = first or _fitted(parts, seed, threads)
-            odds = Shape(masks, spacing_mm).log_odds(index)
-            odds += shape.log_odds(predict_levels(first, features(index), OBJECT))
-            masks[index] = shape.completed_with(images(index), labels[index], pixel_mm, odds)
-        parts.append(_samples(features(index), labels[index], masks[index], random))
+            looks = shape.log_odds(asked(first, features(index)))
+            odds = Shape(masks, spacing_mm).log_odds(index) + spread(looks, sampling(drawn.shape), drawn.shape)
+            mask = completion.completed_with(image, drawn, pixel_mm, odds)
+            distance = signed_distance(mask)
+        masks[index] = mask
+        parts.append(_samples(features(index), drawn, distance, random))
     if not masks:
         return None
     return Model(masks, Shape(masks, spacing_mm), _fitted(parts, seed, threads), spacing_mm)
 
 
-def problem(model: Model, index: int, image: Level, labels: Level, appearance: Level) -> walk.Problem:
+def asked(forest: Forest, features: Level) -> Level:
+    """Levels of the object by its looks in a slice: of every pixel, in large slices of every second row and column."""
+    step = sampling(features.shape[1:])
+    return predict_levels(forest, np.ascontiguousarray(features[:, ::step, ::step]), OBJECT)
+
+
+def problem(model: Model, index: int, image: Level, labels: Level, looks: Level | None) -> walk.Problem:
     """What is to be solved in slice ``index``.
 
     Args:
         model: what the strokes say.
         index: of the slice.
         image, labels: the slice's, ``(rows, columns)``.
-        appearance: levels of the forest, ``(rows, columns)``.
+        looks: what the forest says of it, see `asked`; not needed of a completed slice.
     """
     if index in model.masks:
         prior, weight = model.masks[index].astype(np.float32), _KNOWN
     else:
-        prior, weight = shape.probability(model.shape.log_odds(index) + shape.log_odds(appearance)), _WEIGHT
-    return walk.Problem(
-        image[None],
-        prior[None],
-        np.full((1, *prior.shape), weight, np.float32),
-        shape.seeds(labels)[None],
-        model.spacing_mm,
-        _EDGE,
-    )
+        assert looks is not None
+        step = sampling(image.shape)
+        every = slice(None, None, step)
+        odds = model.shape.log_odds(index, every, every) + shape.log_odds(looks)
+        prior, weight = spread(shape.probability(odds), step, image.shape), _WEIGHT
+    weights = np.array([weight], np.float32)
+    return walk.Problem(image[None], prior[None], weights, seeds(labels)[None], model.spacing_mm, _EDGE)
 
 
 def draft(one: walk.Problem) -> Level:
@@ -189,49 +198,47 @@ def refined(one: walk.Problem, neighbours: tuple[Level, Level], coarse: Values, 
         coarse: ``(3, ...)``, what `walked` found for the three, in order.
         times: how often the coarse grid was halved.
     """
-    rows, columns = one.image.shape[1:]
-    sizes = [(rows, columns)]
-    for _ in range(times - 1):
-        sizes.insert(0, ((sizes[0][0] + 1) // 2, (sizes[0][1] + 1) // 2))
-    around = coarse
-    for size in sizes:
-        around = walk.doubled(around, *size)
-    image = np.stack([neighbours[0], one.image[0], neighbours[1]])
-    three = walk.Problem(
-        image, one.prior.repeat(3, 0), one.weight.repeat(3, 0), one.seeds.repeat(3, 0), one.spacing_mm, one.edge
-    )
-    return _levels(walk.refined(three, around, _REFINE_SWEEPS, one.spacing_mm[1]), one.seeds[0])
+    return _levels(walk.refined(one, neighbours, coarse, times, _REFINE_SWEEPS), one.seeds[0])
 
 
-def _is_scattered(mask: Mask, labels: Level) -> bool:
-    deepest = float(ndimage.distance_transform_edt(np.pad(mask, 1)).max())
-    return int(np.count_nonzero(labels == OBJECT)) > SCATTERED * deepest
+def _is_scattered(distance: Values, labels: Level) -> bool:
+    return int(np.count_nonzero(labels == OBJECT)) > SCATTERED * max(float(distance.max()), 1.0)
 
 
 def _is_plain(features: Level, mask: Mask, labels: Level, seed: int, threads: int) -> bool:
+    random = np.random.RandomState(seed)
     drawn = labels > 0
-    forest = fit(*slice_samples(features, labels), seed=seed, threads=threads)
-    levels = predict_levels(forest, features, OBJECT)
-    inside, outside = levels[mask & ~drawn], levels[~mask & ~drawn]
-    return bool(inside.size and outside.size and inside.mean() - outside.mean() > PLAIN)
+    samples, targets = slice_samples(features, labels)
+    chosen = np.concatenate([some(np.flatnonzero(targets == label), _ASKED, random) for label in (OBJECT, BACKGROUND)])
+    forest = fit(np.ascontiguousarray(samples[chosen]), targets[chosen], seed=seed, threads=threads)
+    parts = [some(np.flatnonzero(part), _ASKED, random) for part in (mask & ~drawn, ~mask & ~drawn)]
+    if not all(part.size for part in parts):
+        return False
+    flat = features.reshape(len(features), -1)
+    inside, outside = (predict_levels(forest, np.ascontiguousarray(flat[:, None, part]), OBJECT) for part in parts)
+    return bool(inside.mean() - outside.mean() > PLAIN)
 
 
 def _fitted(parts: list[tuple[Level, Level]], seed: int, threads: int) -> Forest:
     return fit(*join(parts), seed=seed, threads=threads)
 
 
-def _samples(features: Level, labels: Level, mask: Mask, random: np.random.RandomState) -> tuple[Level, Level]:
+def _samples(features: Level, labels: Level, distance: Values, random: np.random.RandomState) -> tuple[Level, Level]:
     """Some pixels of a completed slice off the object's outline, whose place is never quite sure.
+
+    Args:
+        features, labels: of the slice.
+        distance: from the outline in pixels, positive inside.
+        random: the choice.
 
     Returns:
         Samples ``(n, features)`` and their labels ``(n,)``: the object's, the background's near it and far from it.
     """
-    inside = (ndimage.binary_erosion(mask) | (labels == OBJECT)) & (labels != BACKGROUND)
-    outside = (~ndimage.binary_dilation(mask) | (labels == BACKGROUND)) & (labels != OBJECT)
-    away = ndimage.distance_transform_edt(~mask) if mask.any() else np.full(mask.shape, np.inf)
-    near = outside & (away < _NEAR)
-    object_ = random.permutation(np.flatnonzero(inside))[:_SAMPLES]
-    background = [random.permutation(np.flatnonzero(part))[: _SAMPLES // 2] for part in (near, outside & ~near)]
+    inside = ((distance > 1.0) | (labels == OBJECT)) & (labels != BACKGROUND)
+    outside = ((distance < -1.0) | (labels == BACKGROUND)) & (labels != OBJECT)
+    near = outside & (distance > -_NEAR)
+    object_ = some(np.flatnonzero(inside), _SAMPLES, random)
+    background = [some(np.flatnonzero(part), _SAMPLES // 2, random) for part in (near, outside & ~near)]
     chosen = np.concatenate([object_, *background])
     targets = np.full(len(chosen), BACKGROUND, np.uint8)
     targets[: len(object_)] = OBJECT

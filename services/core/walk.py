@@ -8,7 +8,7 @@ the time grows with the number of voxels alone. Values are 0 (background) to 1 (
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
@@ -30,12 +30,13 @@ _RELAXATION = np.float32(1.6)
 
 @dataclass(frozen=True)
 class Problem:
-    """What is to be solved; all arrays ``(slices, rows, columns)``.
+    """What is to be solved; arrays ``(slices, rows, columns)`` where nothing else is said.
 
     Attributes:
         image: uint8 intensities over the volume's window.
         prior: float32, 0 to 1.
-        weight: float32 above 0, how strongly a voxel is bound to its prior; the bond of two equal pixels is 1.
+        weight: ``(slices,)`` float32 above 0, how strongly the voxels of a slice are bound to their prior; the bond of two
+            equal pixels is 1.
         seeds: int8, `FREE`, `BACKGROUND` or `OBJECT`.
         spacing_mm: distance of slices, rows and columns.
         edge: how fast bonds weaken with the difference of intensities: exp(−edge · (difference / 255)²).
@@ -72,75 +73,40 @@ def solve(problem: Problem, levels: int, sweeps: tuple[int, ...]) -> Values:
     return found
 
 
-def _reached(start: Values, seeds: Seeds) -> NDArray[np.int64]:
-    """The box, first and last index + 1 along each axis, outside of which a coarser grid found nothing of the object."""
-    some = (start > _NOTHING) | (seeds == OBJECT)
-    box = np.zeros((3, 2), np.int64)
-    for axis in range(3):
-        places = np.flatnonzero(some.any(axis=tuple(other for other in range(3) if other != axis)))
-        if len(places):
-            box[axis] = max(0, places[0] - _MARGIN), min(some.shape[axis], places[-1] + 1 + _MARGIN)
-    return box
-
-
-def _relaxed(problem: Problem, start: Values, box: NDArray[np.int64], sweeps: int, unit_mm: float) -> Values:
-    """``start`` after some sweeps over a box, changed in place.
-
-    Bonds are in units of those between equal pixels that are ``unit_mm`` apart, and fall with the square of the distance.
-    """
-    start[problem.seeds == OBJECT] = 1.0
-    start[problem.seeds == BACKGROUND] = 0.0
-    bonds = (unit_mm / np.array(problem.spacing_mm, np.float64)) ** 2
-    _sweep(
-        start,
-        problem.image,
-        problem.prior,
-        problem.weight,
-        problem.seeds,
-        _by_difference(problem.edge),
-        bonds.astype(np.float32),
-        box,
-        sweeps,
-    )
-    return start
-
-
-def refined(problem: Problem, around: Values, sweeps: int, unit_mm: float) -> Values:
-    """One slice solved anew between two that stand fast.
+def refined(problem: Problem, neighbours: tuple[Levels, Levels], around: Values, times: int, sweeps: int) -> Values:
+    """One slice solved at full resolution between two that stand fast.
 
     Args:
-        problem: of three slices; the middle one is solved.
-        around: ``(3, rows, columns)``, what is known of them.
+        problem: of one slice.
+        neighbours: images of the slices before and after it, ``(rows, columns)``.
+        around: ``(3, ...)``, what was found for the three on a grid halved ``times`` times.
+        times: see there.
         sweeps: how many.
-        unit_mm: distance of pixels with a bond of 1.
 
     Returns:
-        The middle slice, ``(rows, columns)``.
+        ``(rows, columns)`` float32, 0 to 1.
     """
-    seeds = problem.seeds.copy()
-    seeds[0] = seeds[2] = FREE
-    box = _reached(around, seeds)
-    box[0] = 1, 2
-    middle: Values = _relaxed(replace(problem, seeds=seeds), around.copy(), box, sweeps, unit_mm)[1]
-    return middle
+    rows, columns = problem.image.shape[1:]
+    start = around[1:2]
+    for halved_once in reversed(range(times)):
+        start = doubled(start, -(-rows >> halved_once), -(-columns >> halved_once))
+    found = np.ascontiguousarray(start)
+    _fix(found, problem.seeds)
+    bonds = _axis_bonds(problem, problem.spacing_mm[1])
+    own, sum_ = _own_terms(problem)
+    table = _by_difference(problem.edge)
+    for image, beside in zip(neighbours, around[::2]):
+        _bind_slice(own[0], sum_[0], problem.image[0], image, beside, times, table, bonds[0])
+    _iterate(found, problem, bonds, table, own, sum_, _reached(found, problem.seeds), sweeps)
+    refined_slice: Values = found[0]
+    return refined_slice
 
 
 def halved(problem: Problem) -> Problem:
     """The problem with half the rows and columns. A pixel is a seed where one of its four is; the object's win."""
-    object_, background = _mean(problem.seeds == OBJECT), _mean(problem.seeds == BACKGROUND)
-    seeds = np.full(object_.shape, FREE, np.int8)
-    seeds[background > object_] = BACKGROUND
-    seeds[(object_ > 0) & (object_ >= background)] = OBJECT
-    weight = _mean(problem.weight)
+    image, prior, seeds = _halve(problem.image, problem.prior, problem.seeds)
     across, down, along = problem.spacing_mm
-    return Problem(
-        image=np.rint(_mean(problem.image)).astype(np.uint8),
-        prior=_mean(problem.weight * problem.prior) / weight,
-        weight=weight,
-        seeds=seeds,
-        spacing_mm=(across, 2 * down, 2 * along),
-        edge=problem.edge,
-    )
+    return Problem(image, prior, problem.weight, seeds, (across, 2 * down, 2 * along), problem.edge)
 
 
 def doubled(values: Values, rows: int, columns: int) -> Values:
@@ -148,12 +114,48 @@ def doubled(values: Values, rows: int, columns: int) -> Values:
     return np.ascontiguousarray(values.repeat(2, 1)[:, :rows].repeat(2, 2)[:, :, :columns])
 
 
-def _mean(array: NDArray[np.generic]) -> Values:
-    """Mean of each 2 × 2 pixels; the last row and column are repeated where they have no neighbour."""
-    padded = np.pad(array, ((0, 0), (0, array.shape[1] % 2), (0, array.shape[2] % 2)), mode="edge").astype(np.float32)
-    four = padded[:, ::2, ::2] + padded[:, 1::2, ::2] + padded[:, ::2, 1::2] + padded[:, 1::2, 1::2]
-    quarter: Values = np.asarray(four * np.float32(0.25), np.float32)
-    return quarter
+def _reached(start: Values, seeds: Seeds) -> NDArray[np.int64]:
+    """The box, first and last index + 1 along each axis, outside of which a coarser grid found nothing of the object."""
+    box = _bounds(start, seeds, np.float32(_NOTHING))
+    for axis in range(3):
+        if box[axis, 1]:
+            box[axis] = max(0, box[axis, 0] - _MARGIN), min(start.shape[axis], box[axis, 1] + _MARGIN)
+    return box
+
+
+def _relaxed(problem: Problem, start: Values, box: NDArray[np.int64], sweeps: int, unit_mm: float) -> Values:
+    """``start`` after some sweeps over a box, changed in place."""
+    _fix(start, problem.seeds)
+    own, sum_ = _own_terms(problem)
+    _iterate(start, problem, _axis_bonds(problem, unit_mm), _by_difference(problem.edge), own, sum_, box, sweeps)
+    return start
+
+
+def _axis_bonds(problem: Problem, unit_mm: float) -> Values:
+    """Bonds along slices, rows and columns in units of that between equal pixels ``unit_mm`` apart: by distance squared."""
+    return ((unit_mm / np.array(problem.spacing_mm, np.float64)) ** 2).astype(np.float32)
+
+
+def _own_terms(problem: Problem) -> tuple[Values, Values]:
+    """What binds a voxel apart from its neighbours: weight × prior, and the weight."""
+    weight = problem.weight[:, None, None]
+    return problem.prior * weight, np.broadcast_to(weight, problem.prior.shape).copy()
+
+
+def _iterate(
+    x: Values,
+    problem: Problem,
+    bonds: Values,
+    table: Values,
+    own: Values,
+    sum_: Values,
+    box: NDArray[np.int64],
+    sweeps: int,
+) -> None:
+    """Sweep over a box of ``x``, in place; ``own`` and ``sum_`` as in `_own_terms`, the second one is used up."""
+    down, along, across = _neighbour_bonds(problem.image, table, bonds, box)
+    _complete_sums(sum_, across, down, along, problem.seeds, box)
+    _sweep(x, own, sum_, across, down, along, box, sweeps)
 
 
 def _by_difference(edge: float) -> Values:
@@ -164,52 +166,158 @@ def _by_difference(edge: float) -> Values:
 
 
 @compiled
+def _halve(image: Levels, prior: Values, seeds: Seeds) -> tuple[Levels, Values, Seeds]:
+    """Means of each 2 × 2 pixels, and their seeds; the last row and column are repeated where they have no neighbour."""
+    slices, rows, columns = image.shape
+    half = slices, (rows + 1) // 2, (columns + 1) // 2
+    images, priors, marks = np.empty(half, np.uint8), np.empty(half, np.float32), np.empty(half, np.int8)
+    for k in range(slices):
+        for r in range(half[1]):
+            upper, lower = 2 * r, min(2 * r + 1, rows - 1)
+            for c in range(half[2]):
+                left, right = 2 * c, min(2 * c + 1, columns - 1)
+                grey = (
+                    np.int64(image[k, upper, left])
+                    + np.int64(image[k, upper, right])
+                    + np.int64(image[k, lower, left])
+                    + np.int64(image[k, lower, right])
+                )
+                images[k, r, c] = np.uint8((grey + 2) // 4)
+                two = prior[k, upper, left] + prior[k, upper, right]
+                priors[k, r, c] = (two + prior[k, lower, left] + prior[k, lower, right]) * np.float32(0.25)
+                objects, others = 0, 0
+                for seed in (seeds[k, upper, left], seeds[k, upper, right], seeds[k, lower, left], seeds[k, lower, right]):
+                    objects += seed == OBJECT
+                    others += seed == BACKGROUND
+                mark = FREE
+                if objects > 0 and objects >= others:
+                    mark = OBJECT
+                elif others > 0:
+                    mark = BACKGROUND
+                marks[k, r, c] = mark
+    return images, priors, marks
+
+
+@compiled
+def _bounds(start: Values, seeds: Seeds, nothing: np.float32) -> NDArray[np.int64]:
+    """First and last index + 1 along each axis of what is above ``nothing`` or a seed of the object; 0, 0 for none."""
+    box = np.zeros((3, 2), np.int64)
+    slices, rows, columns = start.shape
+    first, last = np.array([slices, rows, columns]), np.array([-1, -1, -1])
+    for k in range(slices):
+        for r in range(rows):
+            left, right = columns, -1
+            for c in range(columns):
+                if start[k, r, c] > nothing or seeds[k, r, c] == OBJECT:
+                    left = min(left, c)
+                    right = c
+            if right >= 0:
+                first[0], first[1], first[2] = min(first[0], k), min(first[1], r), min(first[2], left)
+                last[0], last[1], last[2] = k, max(last[1], r), max(last[2], right)
+    for axis in range(3):
+        if last[axis] >= 0:
+            box[axis, 0], box[axis, 1] = first[axis], last[axis] + 1
+    return box
+
+
+@compiled
+def _fix(x: Values, seeds: Seeds) -> None:
+    """Give seeds their value."""
+    slices, rows, columns = x.shape
+    for k in range(slices):
+        for r in range(rows):
+            for c in range(columns):
+                if seeds[k, r, c] >= 0:
+                    x[k, r, c] = np.float32(seeds[k, r, c])
+
+
+@compiled
+def _bind_slice(
+    own: Values, sum_: Values, image: Levels, other: Levels, beside: Values, times: int, table: Values, bond: np.float32
+) -> None:
+    """Add the bonds of a slice to another one that stands fast, whose values are known on a coarse grid."""
+    rows, columns = image.shape
+    for r in range(rows):
+        for c in range(columns):
+            w = bond * table[abs(np.int64(image[r, c]) - np.int64(other[r, c]))]
+            own[r, c] += w * beside[r >> times, c >> times]
+            sum_[r, c] += w
+
+
+@compiled
+def _neighbour_bonds(image: Levels, table: Values, bonds: Values, box: NDArray[np.int64]) -> tuple[Values, Values, Values]:
+    """Bonds of the voxels in and beside a box to the next one along rows, columns and slices; 0 at the end."""
+    slices, rows, columns = image.shape
+    down, along = np.zeros(image.shape, np.float32), np.zeros(image.shape, np.float32)
+    across = np.zeros(image.shape if slices > 1 else (1, 1, 1), np.float32)
+    for k in range(max(0, box[0, 0] - 1), box[0, 1]):
+        for r in range(max(0, box[1, 0] - 1), box[1, 1]):
+            for c in range(max(0, box[2, 0] - 1), box[2, 1]):
+                here = np.int64(image[k, r, c])
+                if r < rows - 1:
+                    down[k, r, c] = bonds[1] * table[abs(here - np.int64(image[k, r + 1, c]))]
+                if c < columns - 1:
+                    along[k, r, c] = bonds[2] * table[abs(here - np.int64(image[k, r, c + 1]))]
+                if k < slices - 1:
+                    across[k, r, c] = bonds[0] * table[abs(here - np.int64(image[k + 1, r, c]))]
+    return down, along, across
+
+
+@compiled
+def _complete_sums(sum_: Values, across: Values, down: Values, along: Values, seeds: Seeds, box: NDArray[np.int64]) -> None:
+    """From weights to what a free voxel's value is multiplied by: 1 / all that binds it; 0 for a seed."""
+    for k in range(box[0, 0], box[0, 1]):
+        for r in range(box[1, 0], box[1, 1]):
+            for c in range(box[2, 0], box[2, 1]):
+                if seeds[k, r, c] >= 0:
+                    sum_[k, r, c] = np.float32(0.0)
+                    continue
+                total = sum_[k, r, c] + down[k, r, c] + along[k, r, c]
+                if r > 0:
+                    total += down[k, r - 1, c]
+                if c > 0:
+                    total += along[k, r, c - 1]
+                if across.size > 1:
+                    total += across[k, r, c]
+                    if k > 0:
+                        total += across[k - 1, r, c]
+                sum_[k, r, c] = np.float32(1.0) / total
+
+
+@compiled
 def _sweep(
     x: Values,
-    image: Levels,
-    prior: Values,
-    weight: Values,
-    seeds: Seeds,
-    bond: Values,
-    axes: Values,
+    own: Values,
+    factor: Values,
+    across: Values,
+    down: Values,
+    along: Values,
     box: NDArray[np.int64],
     sweeps: int,
 ) -> None:
     """Successive over-relaxation in place: each free voxel of a box becomes the weighted mean around it, and more."""
     slices, rows, columns = x.shape
+    stack = across.size > 1
     for _ in range(sweeps):
         for colour in range(2):
             for k in range(box[0, 0], box[0, 1]):
                 for r in range(box[1, 0], box[1, 1]):
                     for c in range(box[2, 0] + (box[2, 0] + k + r + colour) % 2, box[2, 1], 2):
-                        if seeds[k, r, c] >= 0:
+                        if factor[k, r, c] == 0:
                             continue
-                        here = np.int64(image[k, r, c])
-                        total = weight[k, r, c]
-                        value = total * prior[k, r, c]
-                        if k > 0:
-                            w = axes[0] * bond[abs(here - np.int64(image[k - 1, r, c]))]
-                            total += w
-                            value += w * x[k - 1, r, c]
-                        if k < slices - 1:
-                            w = axes[0] * bond[abs(here - np.int64(image[k + 1, r, c]))]
-                            total += w
-                            value += w * x[k + 1, r, c]
+                        value = own[k, r, c]
                         if r > 0:
-                            w = axes[1] * bond[abs(here - np.int64(image[k, r - 1, c]))]
-                            total += w
-                            value += w * x[k, r - 1, c]
+                            value += down[k, r - 1, c] * x[k, r - 1, c]
                         if r < rows - 1:
-                            w = axes[1] * bond[abs(here - np.int64(image[k, r + 1, c]))]
-                            total += w
-                            value += w * x[k, r + 1, c]
+                            value += down[k, r, c] * x[k, r + 1, c]
                         if c > 0:
-                            w = axes[2] * bond[abs(here - np.int64(image[k, r, c - 1]))]
-                            total += w
-                            value += w * x[k, r, c - 1]
+                            value += along[k, r, c - 1] * x[k, r, c - 1]
                         if c < columns - 1:
-                            w = axes[2] * bond[abs(here - np.int64(image[k, r, c + 1]))]
-                            total += w
-                            value += w * x[k, r, c + 1]
-                        moved = x[k, r, c] + _RELAXATION * (value / total - x[k, r, c])
+                            value += along[k, r, c] * x[k, r, c + 1]
+                        if stack:
+                            if k > 0:
+                                value += across[k - 1, r, c] * x[k - 1, r, c]
+                            if k < slices - 1:
+                                value += across[k, r, c] * x[k + 1, r, c]
+                        moved = x[k, r, c] + _RELAXATION * (value * factor[k, r, c] - x[k, r, c])
                         x[k, r, c] = min(max(moved, np.float32(0.0)), np.float32(1.0))

@@ -2,7 +2,7 @@
 
 It keeps logs, numbers events, acknowledges, knows one writer an annotation, imports raw arrays (``.npy`` files; a slice of
 sevens counts as a missing one), and computes a probability from the labelled greys: how much nearer a voxel's grey is to
-the object's mean than to the background's.
+the object's mean than to the background's. It advises slices where that is undecided.
 """
 
 from __future__ import annotations
@@ -24,6 +24,8 @@ from tablet_client.state.document import Document
 from tablet_client.state.geometry import PlaneInfo, VolumeInfo
 from tablet_client.state.tools import BACKGROUND_LABEL, OBJECT_LABEL
 
+_SURE = 100  # of 255: a level within so many of either end is no doubt
+
 
 class FakeLink:
     """A link to a server in memory.
@@ -37,6 +39,7 @@ class FakeLink:
         picture: makes a picture of a slice ``(rows, columns)`` uint16 that is being imported; None: there are none.
         pause_at: an import stays at this slice, from 1, for ever; 0: it does not.
         forgotten: uploads that were to be forgotten.
+        threshold: where it says that it expects the best mask, 1 to 255; 0: it does not say.
     """
 
     def __init__(self, volumes: Sequence[tuple[volumes_pb2.Volume, NDArray[np.uint16]]] = ()) -> None:
@@ -45,6 +48,7 @@ class FakeLink:
         self.picture: Callable[[NDArray[np.uint16]], bytes] | None = None
         self.pause_at = 0
         self.forgotten: list[str] = []
+        self.threshold = 128
         self._volumes = {message.volume_id: (message, voxels) for message, voxels in volumes}
         self._annotations: dict[str, FakeAnnotation] = {}
         self._uploads: dict[str, dict[str, bytes]] = {}
@@ -287,6 +291,27 @@ class FakeLink:
         from_background = np.abs(voxels - voxels[labels == BACKGROUND_LABEL].mean())
         levels: NDArray[np.float64] = 255 * (from_background + 1e-9) / (from_object + from_background + 2e-9)
         return np.rint(levels).astype(np.uint8)
+
+    def advise(self, annotation: FakeAnnotation, levels: NDArray[np.uint8]) -> segmentation_pb2.Advice:
+        """The slices without strokes that have most voxels near the threshold, as many as three; enough where none has."""
+        info = self.volume_info(annotation)
+        plane = info.planes[info.acquisition]
+        doubt = oriented((levels > _SURE) & (levels < 255 - _SURE), plane)
+        drawn = oriented(self.labels(annotation), plane).reshape(plane.slices, -1).any(axis=1)
+        advice = segmentation_pb2.Advice(generation=annotation.generation, expected_dice=float(1 - doubt.mean()))
+        voxels = np.where(drawn, 0, doubt.sum(axis=(1, 2)))
+        for index in [int(k) for k in np.argsort(-voxels, kind="stable")[:3] if voxels[k]]:
+            rows, columns = (np.flatnonzero(doubt[index].any(axis=axis)) for axis in (1, 0))
+            advice.places.add(
+                plane=common_pb2.Plane.Name(info.acquisition.value),
+                slice=index,
+                row=int(rows[0]),
+                column=int(columns[0]),
+                rows=int(np.ptp(rows)) + 1,
+                columns=int(np.ptp(columns)) + 1,
+            )
+        advice.enough = not advice.places
+        return advice
 
     def volume_info(self, annotation: FakeAnnotation) -> VolumeInfo:
         """The annotation's volume."""

@@ -177,6 +177,7 @@ class FakeSession:
                 levels=levels,
                 plane=self._view.plane,
                 slice=self._view.slice,
+                default_threshold=self._link.threshold,
             )
             self.out(Answer(probability=probability))
         if anew:
@@ -185,3 +186,4 @@ class FakeSession:
             self.out(Answer(histogram=histogram))
             done = len(a.levels)
             self.out(Answer(progress=segmentation_pb2.Progress(generation=a.generation, done=done, total=done)))
+            self.out(Answer(advice=self._link.advise(a, a.levels)))

@@ -61,6 +61,9 @@ class Listener:
     def statistics(self, statistics: segmentation_pb2.Statistics) -> None:
         """Measured by the server."""
 
+    def advice(self, advice: segmentation_pb2.Advice) -> None:
+        """Where the next strokes pay most, of a generation whose probability came before."""
+
     def computing_failed(self, reason: str, message: str) -> None:
         """The server could not compute; events are kept."""
 

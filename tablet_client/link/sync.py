@@ -112,9 +112,13 @@ class SessionKeeper:
         seed: int = 0,
         shown_label: int = 0,
         preset: segmentation_pb2.Preset = segmentation_pb2.PRESET_UNSPECIFIED,
+        connected: bool | None = None,
+        fill_holes: bool | None = None,
     ) -> None:
-        """How to compute; sent again after every reconnection."""
-        self._settings = segmentation_pb2.AnnotateSettings(preset=preset, live=live, seed=seed, shown_label=shown_label)
+        """How to compute; sent again after every reconnection. See the contract's AnnotateSettings; None: absent."""
+        self._settings = segmentation_pb2.AnnotateSettings(
+            preset=preset, live=live, seed=seed, shown_label=shown_label, connected=connected, fill_holes=fill_holes
+        )
         self._settings_due = True
         self._wake.set()
 
@@ -304,6 +308,8 @@ class SessionKeeper:
             self._listener.progress(message.progress.done, message.progress.total)
         elif what == "statistics":
             self._listener.statistics(message.statistics)
+        elif what == "advice":
+            self._listener.advice(message.advice)
         elif what == "error":
             self._listener.computing_failed(common_pb2.Reason.Name(message.error.reason), message.error.message)
         elif what == "writer":
@@ -325,7 +331,8 @@ class SessionKeeper:
         except wire.WireError as error:
             self._listener.computing_failed("DIGEST_MISMATCH", str(error))
             return
-        if self._probabilities.put(info.plane, message.slice, message.generation, levels, message.log_length):
+        suggested, entries = message.default_threshold, message.log_length
+        if self._probabilities.put(info.plane, message.slice, message.generation, levels, entries, suggested):
             self._listener.probability(info.plane, message.slice)
 
     def _replace_refused(self, error: LinkError) -> bool:

@@ -183,6 +183,11 @@ class Document:
         """Entries of the server's log that are known here, without a gap."""
         return len(self._log)
 
+    def changed_since(self, entries: int) -> bool:
+        """Something was drawn, here or elsewhere, that the first ``entries`` of the server's log do not hold."""
+        later = [*self._log[entries:], *(own.action for own in self._own), *(action for action, _ in self._early.values())]
+        return self._running is not None or any(action.kind is not Kind.NOTHING for action in later)
+
     @property
     def waiting(self) -> int:
         """Events that the server has not acknowledged."""

@@ -67,18 +67,40 @@ class SliceCache:
 
 
 class Probabilities:
-    """Probability slices ``(rows, columns)`` uint8 with the generation that made each, and the log that it knew."""
+    """Probability slices ``(rows, columns)`` uint8 with the generation that made each, and the log that it knew.
+
+    Attributes:
+        newest: generation of the newest slice that came, and the entries of the log that it takes into account.
+        suggested: threshold, 1 to 255, at which the service expects the best mask of that generation; 0: it does not say.
+    """
 
     def __init__(self, most_bytes: int = 128 << 20) -> None:
         self._slices = SliceCache(most_bytes)
         self._generations: dict[Key, int] = {}
         self._entries: dict[Key, int] = {}
+        self.newest = (0, 0)
+        self.suggested = 0
         self._counts: NDArray[np.int64] | None = None  # of all slices, the last time
         self._counts_generation = 0
         self._complete = False
 
-    def put(self, plane: Plane, index: int, generation: int, levels: NDArray[np.uint8], entries: int = 0) -> bool:
-        """Take an answer that knows ``entries`` of the log. Returns: False when a newer one is held: it was dropped."""
+    def put(
+        self,
+        plane: Plane,
+        index: int,
+        generation: int,
+        levels: NDArray[np.uint8],
+        entries: int = 0,
+        suggested: int = 0,
+    ) -> bool:
+        """Take an answer that knows ``entries`` of the log and suggests a threshold, if not 0.
+
+        Returns:
+            False when a newer one of this slice is held: it was dropped.
+        """
+        if generation >= self.newest[0]:
+            self.newest = (generation, entries)
+            self.suggested = suggested if 1 <= suggested <= 255 else self.suggested
         if generation < self._generations.get((plane, index), 0) and self._slices.has(plane, index):
             return False
         for key in self._slices.put(plane, index, levels):
@@ -129,6 +151,7 @@ class Probabilities:
         """The server opened the annotation anew and counts generations from the start: whatever it sends now is newer."""
         self._generations = dict.fromkeys(self._generations, 0)
         self._counts_generation = 0
+        self.newest = (0, self.newest[1])
 
     def clear(self) -> None:
         """Forget everything."""
@@ -136,6 +159,7 @@ class Probabilities:
         self._generations.clear()
         self._entries.clear()
         self._counts, self._counts_generation, self._complete = None, 0, False
+        self.newest, self.suggested = (0, 0), 0
 
 
 def object_ml(counts: NDArray[np.int64], threshold: int, voxel_ml: float) -> float:

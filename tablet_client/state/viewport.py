@@ -86,6 +86,13 @@ class Viewport:
         row = self.centre[1] + dy / (scale * self.row_mm)
         return replace(self, centre=(column, row))._held()
 
+    def showing(self, column: float, row: float) -> Viewport:
+        """The same where the image point is in sight, else with it in the middle."""
+        x, y = self.to_screen(column, row)
+        if self.x <= x <= self.x + self.width and self.y <= y <= self.y + self.height:
+            return self
+        return replace(self, centre=(column, row))._held()
+
     def resized(self, rectangle: tuple[float, float, float, float]) -> Viewport:
         """The same zoom and middle in another rectangle (the tablet was turned, a panel opened)."""
         x, y, width, height = rectangle

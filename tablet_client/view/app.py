@@ -76,6 +76,7 @@ class CalqueApp(App):
         """The tablet puts the application aside, and may end it without another word: strokes go to its disk first."""
         if self.viewer_control.work is not None:
             self.viewer_control.work.keeper.flush()
+        self._choose("keep")
         return True
 
     def _connect(self) -> None:
@@ -93,12 +94,14 @@ class CalqueApp(App):
         viewer.rail.bind(on_choose=lambda _, tool: control.choose_tool(tool))
         viewer.rail.bind(on_brush=lambda _, steps: control.step_brush(steps))
         viewer.side.bind(on_pick_plane=lambda _, plane: self._show("look_at_plane", Plane[plane.upper()]))
-        viewer.side.bind(on_pick_threshold=lambda _, value: self._show("threshold", value))
-        viewer.side.bind(on_pick_live=lambda _, live: control.live(live))
-        viewer.side.bind(on_pick_shape=lambda _, shape: control.shape(shape))
-        viewer.side.bind(on_pick_fill=lambda _, fill: control.fill(fill))
+        viewer.side.bind(on_pick_threshold=lambda _, value: self._choose("threshold", value))
+        viewer.side.bind(on_hand_over=lambda _: self._choose("hand_over"))
+        for switch in ("live", "shape", "connected", "fill_holes"):
+            viewer.side.bind(**{f"on_pick_{switch}": lambda _, on, switch=switch: self._choose(switch, on)})
+        viewer.menu.bind(on_pick_fill=lambda _, fill: control.fill(fill))
         viewer.side.bind(on_pick_style=lambda _, style: control.style(style))
         viewer.slices.bind(on_pick=lambda _, index: self._show("look_at_slice", index))
+        viewer.slices.bind(on_next=lambda _: self._guide("next"))
         viewer.slices.bind(on_segment=lambda _: control.segment())
         viewer.slices.bind(on_save=lambda _: self._start(control.save()))
         viewer.menu.bind(on_annotation=lambda _, chosen: self._start(control.switch(chosen)))
@@ -108,6 +111,7 @@ class CalqueApp(App):
         viewer.menu.bind(on_take_over=lambda _: control.take_over())
         image = viewer.image
         image.bind(on_pen_down=lambda _, *place: self._pen("down", *place))
+        image.bind(on_pen_down=lambda *_: self._guide("quiet"))
         image.bind(on_pen_move=lambda _, *place: self._pen("move", *place))
         image.bind(on_pen_up=lambda _, *place: self._pen("up", *place))
         image.bind(on_pen_cancel=lambda _: self._pen("cancel"))
@@ -147,6 +151,16 @@ class CalqueApp(App):
         if self.viewer_control.showing is not None:
             getattr(self.viewer_control.showing, what)(*values)
 
+    def _choose(self, what: str, *values: Any) -> None:
+        """What is chosen, if something is open."""
+        if self.viewer_control.choosing is not None:
+            getattr(self.viewer_control.choosing, what)(*values)
+
+    def _guide(self, what: str) -> None:
+        """Where to look next, if something is open."""
+        if self.viewer_control.guiding is not None:
+            getattr(self.viewer_control.guiding, what)()
+
     def _step(self, steps: int) -> None:
         if self.viewer_control.showing is not None:
             self._show("look_at_slice", self.viewer_control.showing.index + steps)
@@ -155,7 +169,7 @@ class CalqueApp(App):
         self.toast.say(text, kind)
 
     def _key(self, _: Any, key: int, scancode: int, text: str, modifiers: list[str]) -> bool:
-        """Arrows scroll, ctrl+z and ctrl+y; escape, which is a tablet's own back button, goes back."""
+        """Arrows scroll, n goes where looking pays, ctrl+z, ctrl+y; escape, a tablet's own back button, goes back."""
         name = _NAMES.get(key, "")
         if name == "escape":
             return self._back()
@@ -165,6 +179,8 @@ class CalqueApp(App):
             self.viewer_control.redo() if "shift" in modifiers else self.viewer_control.undo()
         elif "ctrl" in modifiers and name == "y":
             self.viewer_control.redo()
+        elif name == "n" and not {"ctrl", "alt", "meta"} & set(modifiers):
+            self._guide("next")
         elif name in _KEYS:
             self._step(_KEYS[name])
         else:
@@ -195,4 +211,5 @@ _NAMES = {
     281: "pagedown",
     122: "z",
     121: "y",
+    110: "n",
 }

@@ -111,7 +111,8 @@ class KnobSlider(Widget):
     """A track with a knob that follows the finger.
 
     ``value`` is what the owner says; a drag dispatches ``on_pick`` with the value under the finger, and the owner sets
-    ``value``. So the knob never shows what the application does not do.
+    ``value``. So the knob never shows what the application does not do. A vertical one may have a ``mark`` across the track
+    at a value; 0: none.
     """
 
     __events__ = ("on_pick",)
@@ -124,6 +125,7 @@ class KnobSlider(Widget):
     whole = BooleanProperty(False)
     text = StringProperty("")
     knob = NumericProperty(theme.TARGET)
+    mark = NumericProperty(0.0)
     color = ColorProperty(theme.OBJECT)
 
     def _fraction(self) -> float:
@@ -132,14 +134,18 @@ class KnobSlider(Widget):
 
     fraction = AliasProperty(_fraction, None, bind=("value", "low", "high"))
 
+    def height_of(self, value: float) -> float:
+        """Where the knob's centre is on a vertical track when it shows ``value``, as `y` is."""
+        share = (value - self.low) / (self.high - self.low)
+        return float(self.y + self.knob / 2 + share * (self.height - self.knob))
+
     def position_of(self, value: float) -> tuple[float, float]:
         """Where the knob's centre is on the screen (window pixels) when it shows ``value``."""
-        f = (value - self.low) / (self.high - self.low)
         x, y = self.center_x, self.center_y
         if self.vertical:
-            y = self.y + self.knob / 2 + f * (self.height - self.knob)
+            y = self.height_of(value)
         else:
-            x = self.x + self.knob / 2 + f * (self.width - self.knob)
+            x = self.x + self.knob / 2 + (value - self.low) / (self.high - self.low) * (self.width - self.knob)
         wx, wy = self.to_window(x, y)
         return float(wx), float(wy)
 

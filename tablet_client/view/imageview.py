@@ -29,6 +29,7 @@ class ImageView(FloatLayout):
     Attributes:
         view: the `Viewport`, or None before a plane is shown.
         left, right_letter, top_letter, bottom_letter: patient letters at the edges.
+        region: first column and row, columns and rows of a part of the image that is outlined, or None.
         pointer_text: place and value under the pen, two lines.
         bar_mm, bar_length: the scale bar in millimetres and screen pixels.
     """
@@ -41,6 +42,7 @@ class ImageView(FloatLayout):
     right_letter = StringProperty("")
     top_letter = StringProperty("")
     bottom_letter = StringProperty("")
+    region = ObjectProperty(None, allownone=True)
     pointer_text = StringProperty("")
     hint = StringProperty("")
     bar_mm = NumericProperty(0.0)
@@ -67,6 +69,26 @@ class ImageView(FloatLayout):
         """The whole image again."""
         if self.view is not None:
             self.view = self.view.fitted()
+
+    def outline(self, column: int, row: int, columns: int, rows: int) -> None:
+        """Outline a part of the image, moved into sight where its middle is out of it."""
+        if self.view is not None:
+            self.view = self.view.showing(column + (columns - 1) / 2, row + (rows - 1) / 2)
+            self.region = (column, row, columns, rows)
+
+    def rectangle_of(
+        self, region: tuple[int, int, int, int] | None, view: Viewport | None
+    ) -> tuple[float, float, float, float]:
+        """Where a part of the image lies, a little around it and within the frame: ``(x, y, width, height)``."""
+        if view is None or region is None:
+            return 0.0, 0.0, 0.0, 0.0
+        column, row, columns, rows = region
+        around, (left, low, wide, tall) = dp(6), self._frame()
+        x0, y0 = view.to_screen(column - 0.5, row + rows - 0.5)
+        x1, y1 = view.to_screen(column + columns - 0.5, row - 0.5)
+        x0, x1 = max(left, x0 - around), min(left + wide, x1 + around)
+        y0, y1 = max(low, y0 - around), min(low + tall, y1 + around)
+        return x0, y0, max(0.0, x1 - x0), max(0.0, y1 - y0)
 
     def screen_of(self, column: float, row: float) -> tuple[float, float]:
         """Where a pixel of the image lies, in window pixels."""

@@ -1,5 +1,5 @@
 # mypy: disallow-subclassing-any=False
-"""The column at the right: which plane, the threshold and its volume, live, shape, and how the mask is shown."""
+"""The column at the right: which plane, the threshold and its volume, the switches, and how the mask is shown."""
 
 from __future__ import annotations
 
@@ -17,23 +17,38 @@ class RightColumn(BoxLayout):
     Attributes:
         plane: "axial", "coronal" or "sagittal".
         threshold: 1 to 255; the mask is where the probability is at least this.
+        suggested: where the service expects the best mask, 1 to 255; 0: it does not say.
+        by_hand: the threshold is the hand's; else it follows the service.
         volume_text: the object's volume at this threshold, such as "182 mL".
         volume_note: the word under it.
         live: the mask follows each stroke.
         shape: the service goes by where the strokes are as well as by looks; off: by looks alone.
-        fill: 0 to 1, opacity of the mask's fill.
+        connected: of the mask only what is connected with strokes is kept.
+        fill_holes: what the mask encloses is filled.
         style: how the answer is drawn: "mask" (fill and outline), "wash" (probability as strength) or "hidden".
     """
 
-    __events__ = ("on_pick_plane", "on_pick_threshold", "on_pick_live", "on_pick_shape", "on_pick_fill", "on_pick_style")
+    __events__ = (
+        "on_pick_plane",
+        "on_pick_threshold",
+        "on_hand_over",
+        "on_pick_live",
+        "on_pick_shape",
+        "on_pick_connected",
+        "on_pick_fill_holes",
+        "on_pick_style",
+    )
 
     plane = OptionProperty("axial", options=["axial", "coronal", "sagittal"])
     threshold = NumericProperty(128)
+    suggested = NumericProperty(0)
+    by_hand = BooleanProperty(False)
     volume_text = StringProperty("–")
     volume_note = StringProperty("volume")
     live = BooleanProperty(True)
     shape = BooleanProperty(True)
-    fill = NumericProperty(0.35)
+    connected = BooleanProperty(True)
+    fill_holes = BooleanProperty(True)
     style = OptionProperty("mask", options=list(STYLES))
 
     def on_pick_plane(self, plane: str) -> None:
@@ -42,14 +57,20 @@ class RightColumn(BoxLayout):
     def on_pick_threshold(self, threshold: int) -> None:
         """The slider is at this threshold now."""
 
+    def on_hand_over(self) -> None:
+        """The word over the slider was pressed: the threshold shall be the service's, or the hand's again."""
+
     def on_pick_live(self, live: bool) -> None:
         """The switch "Live" was pressed."""
 
     def on_pick_shape(self, shape: bool) -> None:
         """The switch "Shape" was pressed."""
 
-    def on_pick_fill(self, fill: float) -> None:
-        """The opacity slider is here now."""
+    def on_pick_connected(self, connected: bool) -> None:
+        """The switch "Connected" was pressed."""
+
+    def on_pick_fill_holes(self, fill_holes: bool) -> None:
+        """The switch "Fill holes" was pressed."""
 
     def on_pick_style(self, style: str) -> None:
         """The next way of drawing the answer was asked for."""

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from calque.v1.segmentation_pb2 import Statistics
+
 from tablet_client.link.listener import Connection, Status
 from tablet_client.link.port import LinkError, Step
+from tablet_client.state.guide import Place
 
 _SENTENCES = {
     "FILE_TRUNCATED": "This file ends too early. Nothing was imported.",
@@ -83,6 +86,35 @@ def millilitres(volume_ml: float | None) -> str:
     if volume_ml is None:
         return "–"
     return f"{volume_ml:.1f} mL" if volume_ml < 10 else f"{volume_ml:.0f} mL"
+
+
+def next_slice(place: Place | None) -> str:
+    """The button that goes there, numbered as the slice bar does: ``"Next: 31"``."""
+    return "Next" if place is None else f"Next: {place.index + 1}"
+
+
+def details(statistics: Statistics, dice: float, threshold: int) -> str:
+    """What the service measured and expects, a line each, for the menu; what it does not say is left out.
+
+    Args:
+        statistics: of the service.
+        dice: Dice coefficient that it expects at ``threshold``; 0: it expects none.
+    """
+    lines = []
+    if statistics.visible_ms:
+        whole = f", volume after {seconds(statistics.volume_ms)}" if statistics.volume_ms else ""
+        lines.append(f"Visible slice after {seconds(statistics.visible_ms)}{whole}")
+    if statistics.workspace_bytes:
+        lines.append(f"The server holds {statistics.workspace_bytes / 1e6:.0f} MB for this annotation")
+    if dice and threshold:
+        lines.append(f"Expected Dice at threshold {threshold}: {dice:.2f}")
+    return "\n".join(lines)
+
+
+def seconds(milliseconds: float) -> str:
+    """A duration: ``"0.12 s"``, ``"3.4 s"``, ``"75 s"``."""
+    took = milliseconds / 1000
+    return f"{took:.2f} s" if took < 1 else f"{took:.1f} s" if took < 10 else f"{took:.0f} s"
 
 
 def number(value: float, digits: int = 1) -> str:

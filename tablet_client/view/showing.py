@@ -48,9 +48,22 @@ class Showing:
         """The slice that is shown."""
         return self._indices[self.plane]
 
+    @property
+    def busy(self) -> bool:
+        """The pen is down: what is shown stays."""
+        return self._pen.busy
+
+    def look_at(self, plane: Plane, index: int) -> None:
+        """A slice of a plane, fitted if it is another plane; not while the pen is down."""
+        if plane is self.plane or self.busy:
+            self.look_at_slice(index)
+        else:
+            self._indices[plane] = index
+            self.look_at_plane(plane)
+
     def look_at_plane(self, plane: Plane) -> None:
         """Another plane, fitted; not while the pen is down."""
-        if self._pen.busy:
+        if self.busy:
             return
         info = self._work.volume.planes[plane]
         self.plane = plane
@@ -62,7 +75,7 @@ class Showing:
     def look_at_slice(self, index: int) -> None:
         """Another slice; not while the pen is down."""
         index = min(self._work.volume.planes[self.plane].slices - 1, max(0, index))
-        if index != self.index and not self._pen.busy:
+        if index != self.index and not self.busy:
             self._indices[self.plane] = index
             self._look()
 

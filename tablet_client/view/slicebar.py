@@ -1,5 +1,6 @@
 # mypy: disallow-subclassing-any=False
-"""The bar under the image: a picture of the volume. Where strokes are, where the mask is, where one looks."""
+"""The bar under the image: a picture of the volume. Where strokes are, where the mask is, where one looks, and
+where looking next pays."""
 
 from __future__ import annotations
 
@@ -8,11 +9,11 @@ from typing import Any
 import numpy as np
 from kivy.graphics import Color, Rectangle, RoundedRectangle
 from kivy.metrics import dp
-from kivy.properties import BooleanProperty, NumericProperty, ObjectProperty, StringProperty
+from kivy.properties import BooleanProperty, ListProperty, NumericProperty, ObjectProperty, StringProperty
 from kivy.uix.boxlayout import BoxLayout
 from kivy.uix.widget import Widget
 
-from tablet_client.view import controls, theme  # noqa: F401  (controls: its rules are used in the kv)
+from tablet_client.view import controls, theme
 
 _WIDEST_BAR = 64  # above this many slices neighbours touch: gaps would be thinner than a pixel
 
@@ -25,6 +26,8 @@ class SliceStrip(Widget):
         index: the one that is shown, from 0.
         mask: ``(count,)`` floats, pixels of the mask in each slice (any unit), or None.
         strokes: ``(count,)`` bools, whether there is ink, or None.
+        doubts: slices that the service doubts.
+        upcoming: the one of them that comes next, or -1.
     """
 
     __events__ = ("on_pick",)
@@ -34,10 +37,12 @@ class SliceStrip(Widget):
     index = NumericProperty(0)
     mask = ObjectProperty(None, allownone=True, force_dispatch=True)
     strokes = ObjectProperty(None, allownone=True, force_dispatch=True)
+    doubts = ListProperty([])
+    upcoming = NumericProperty(-1)
 
     def __init__(self, **kwargs: Any) -> None:
         super().__init__(**kwargs)
-        for name in ("pos", "size", "count", "index", "mask", "strokes"):
+        for name in ("pos", "size", "count", "index", "mask", "strokes", "doubts", "upcoming"):
             self.bind(**{name: self._draw})
 
     def on_pick(self, index: int) -> None:
@@ -65,6 +70,11 @@ class SliceStrip(Widget):
             Color(*theme.TEXT)
             for k in np.flatnonzero(self.strokes) if self.strokes is not None else ():
                 wide = max(dp(4), step - gap)
+                left = self.x + (k + 0.5) * step - wide / 2
+                RoundedRectangle(pos=(left, self.top - dp(7)), size=(wide, dp(5)), radius=[dp(2)])
+            for k in self.doubts:
+                Color(*theme.ACCENT[:3], 1.0 if k == self.upcoming else 0.45)
+                wide = max(dp(6), step - gap)
                 left = self.x + (k + 0.5) * step - wide / 2
                 RoundedRectangle(pos=(left, self.top - dp(7)), size=(wide, dp(5)), radius=[dp(2)])
             Color(*theme.ACCENT)
@@ -98,27 +108,50 @@ class SliceStrip(Widget):
         self.dispatch("on_pick", min(self.count - 1, max(0, index)))
 
 
-class SliceBar(BoxLayout):
-    """The strip with its buttons: previous and next slice, segment now, save.
+class NextPlace(controls.PressButton):
+    """Goes to the place where looking next pays; where none does, it says so and is no button.
 
     Attributes:
-        count, index, mask, strokes: as in `SliceStrip`.
+        text: which slice, such as "Next: 31".
+        note: its plane; empty while it is not known where to go.
+        enough: more strokes would hardly change the mask.
+    """
+
+    text = StringProperty("Next")
+    note = StringProperty("")
+    enough = BooleanProperty(False)
+
+
+class SliceBar(BoxLayout):
+    """The strip with its buttons: previous and next slice, the next doubtful place, segment now, save.
+
+    Attributes:
+        count, index, mask, strokes, doubts, upcoming: as in `SliceStrip`.
         position_text: where the slice lies, such as "36.3 mm".
+        next_text, next_plane, enough: as in `NextPlace`.
         can_segment, can_save: whether the buttons would do something.
     """
 
-    __events__ = ("on_pick", "on_segment", "on_save")
+    __events__ = ("on_pick", "on_next", "on_segment", "on_save")
 
     count = NumericProperty(1)
     index = NumericProperty(0)
     mask = ObjectProperty(None, allownone=True, force_dispatch=True)
     strokes = ObjectProperty(None, allownone=True, force_dispatch=True)
+    doubts = ListProperty([])
+    upcoming = NumericProperty(-1)
     position_text = StringProperty("")
+    next_text = StringProperty("Next")
+    next_plane = StringProperty("")
+    enough = BooleanProperty(False)
     can_segment = BooleanProperty(False)
     can_save = BooleanProperty(False)
 
     def on_pick(self, index: int) -> None:
         """A slice was chosen."""
+
+    def on_next(self) -> None:
+        """Go where looking next pays."""
 
     def on_segment(self) -> None:
         """Compute now."""

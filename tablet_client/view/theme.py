@@ -76,6 +76,7 @@ ICON = {
     "save": "\uf0c7",
     "previous": "\uf053",
     "next": "\uf054",
+    "aim": "\uf05b",
     "segment": "\ue2ca",
     "saved": "\uf00c",
     "cloud": "\uf0c2",

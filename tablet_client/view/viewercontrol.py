@@ -7,16 +7,19 @@ from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 
-from calque.v1.segmentation_pb2 import PRESET_CALQUE, PRESET_PAPER, Annotation, Mask
+from calque.v1.segmentation_pb2 import Advice, Annotation, Mask, Statistics
 from calque.v1.volumes_pb2 import Volume
 
 from tablet_client.link.listener import Connection, Listener, Status
 from tablet_client.link.port import Link, LinkError, Step
+from tablet_client.state.choices import Choices
 from tablet_client.state.document import Event
 from tablet_client.state.geometry import GeometryError, Plane, VolumeInfo
 from tablet_client.state.journal import JournalError
 from tablet_client.state.tools import Tool, Toolbox, Window
 from tablet_client.view import sentences
+from tablet_client.view.choosing import Choosing
+from tablet_client.view.guiding import Guiding
 from tablet_client.view.menu import entry
 from tablet_client.view.pen import Pen
 from tablet_client.view.showing import Showing
@@ -27,7 +30,6 @@ from tablet_client.view.work import Work
 Say = Callable[[str, str], None]
 """Shows a sentence, as "done" or "error"."""
 
-START_THRESHOLD = 128
 TOOLS = {"object": Tool.OBJECT, "background": Tool.BACKGROUND, "eraser": Tool.ERASER, "contrast": Tool.WINDOW}
 
 
@@ -41,7 +43,7 @@ class ViewerControl(Listener):
         say: shows a sentence.
 
     Attributes:
-        work, showing, pen: of the open annotation, or None.
+        work, showing, pen, choosing, guiding: of the open annotation, or None.
         last_mask: what was saved last, of this annotation.
     """
 
@@ -50,11 +52,15 @@ class ViewerControl(Listener):
         self.work: Work | None = None
         self.showing: Showing | None = None
         self.pen: Pen | None = None
+        self.choosing: Choosing | None = None
+        self.guiding: Guiding | None = None
         self.last_mask: Mask | None = None
         self.saving = False
         self._annotations: list[Annotation] = []
         self._toolbox = Toolbox()
         self._changed = asyncio.Event()
+        viewer.slices.bind(index=self._moved)
+        viewer.side.bind(plane=self._moved)
 
     # --- opening and closing -----------------------------------------------------------------------------------------
 
@@ -92,6 +98,11 @@ class ViewerControl(Listener):
     async def close(self) -> None:
         """Hang up; what was drawn is in the journal afterwards."""
         work, self.work = self.work, None
+        if self.guiding is not None:
+            self.guiding.quiet()
+            self.guiding = None
+        if self.choosing is not None:
+            self.choosing.keep()
         if self.pen is not None:
             self.pen.cancel()
         if work is not None:
@@ -114,10 +125,10 @@ class ViewerControl(Listener):
         return created
 
     async def _start(self, volume: VolumeInfo, annotation: Annotation) -> bool:
-        before, shown = self.work, self.showing
+        left, shown = self.work, self.showing
         await self.close()
-        same = before is not None and before.volume.volume_id == volume.volume_id
-        greys = before.greys if same and before is not None else None
+        same = left is not None and left.volume.volume_id == volume.volume_id
+        greys = left.greys if same and left is not None else None
         try:
             work = Work(
                 self._link, volume, annotation, self._folder, greys, self, self._greys_came, self._trouble, self.broken
@@ -131,22 +142,22 @@ class ViewerControl(Listener):
         )
         self.showing = Showing(self._viewer, work, self.pen, shown if same else None)
         self.choose_tool("object")
-        self.showing.threshold(START_THRESHOLD)
+        before = self.choosing.choices if self.choosing is not None else Choices()
+        self.choosing = Choosing(self._viewer.side, work, self.showing, self._folder, before, self._method_changed)
+        self.guiding = Guiding(self._viewer, work, self.showing, self.choosing)
         self._buttons()
-        self._configure(work)
         self.status_changed(work.keeper.status)
         work.start()
-        if annotation.masks:
-            work.tasks.start(self._recall_threshold(work))
+        if annotation.masks and not self.choosing.recalled:
+            work.tasks.start(self._recall_threshold(work, self.choosing))
         return True
 
-    async def _recall_threshold(self, work: Work) -> None:
-        """Show the mask as it was saved last, unless the hand was faster."""
+    async def _recall_threshold(self, work: Work, choosing: Choosing) -> None:
+        """Show the mask as it was saved last, by another tablet, unless the hand was faster."""
         with suppress(LinkError):
             masks = await self._link.list_masks(work.annotation.annotation_id)
-            untouched = int(self._viewer.side.threshold) == START_THRESHOLD
-            if masks and work is self.work and self.showing is not None and untouched:
-                self.showing.threshold(masks[0].threshold)
+            if masks and work is self.work and choosing.choices.threshold is None:
+                choosing.threshold(masks[0].threshold)
 
     # --- what the hand does ------------------------------------------------------------------------------------------
 
@@ -179,18 +190,6 @@ class ViewerControl(Listener):
         if self.work is not None and self.work.document.labels() and self._may_draw() and not self._drawing:
             self._submit(self.work.document.clear())
 
-    def live(self, live: bool) -> None:
-        """Compute after each stroke, or only when asked."""
-        self._viewer.side.live = live
-        if self.work is not None:
-            self._configure(self.work)
-
-    def shape(self, shape: bool) -> None:
-        """Go by where the strokes are as well as by looks, or by looks alone as the paper does."""
-        self._viewer.side.shape = shape
-        if self.work is not None:
-            self._configure(self.work)
-
     def style(self, style: str) -> None:
         """Another way of drawing the answer."""
         self._viewer.side.style = style
@@ -198,7 +197,7 @@ class ViewerControl(Listener):
 
     def fill(self, fill: float) -> None:
         """Another opacity of the mask."""
-        self._viewer.side.fill = fill
+        self._viewer.menu.fill = fill
         self._viewer.image.picture.uniforms(fill=fill)
 
     def take_over(self) -> None:
@@ -213,8 +212,8 @@ class ViewerControl(Listener):
 
     async def save(self) -> None:
         """Keep the mask at the threshold that is shown, once the server has every stroke."""
-        work = self.work
-        if work is None or self.saving:
+        work, choosing = self.work, self.choosing
+        if work is None or choosing is None or self.saving:
             return
         threshold = int(self._viewer.side.threshold)
         self.saving = True
@@ -228,6 +227,7 @@ class ViewerControl(Listener):
                 await self._changed.wait()
             mask = await self._link.save_mask(work.annotation.annotation_id, threshold, self._saved_step)
             self.last_mask = mask
+            choosing.keep_anyway()
             self._say(f"Mask saved: {sentences.millilitres(mask.object_ml)}", "done")
         except LinkError as error:
             self._say(sentences.sentence(error), "error")
@@ -235,10 +235,6 @@ class ViewerControl(Listener):
             self.saving = False
             self._viewer.bar.progress = 0.0
             self._buttons()
-
-    def _configure(self, work: Work) -> None:
-        side = self._viewer.side
-        work.keeper.configure(live=side.live, preset=PRESET_CALQUE if side.shape else PRESET_PAPER)
 
     @property
     def _drawing(self) -> bool:
@@ -295,11 +291,15 @@ class ViewerControl(Listener):
             self.showing.ink()
             self.showing.volume_ml()
             self._buttons()
+        if self.guiding is not None:
+            self.guiding.refresh()
 
     def probability(self, plane: Plane, index: int) -> None:
         levels = self.work.probabilities.get(plane, index) if self.work is not None else None
         if self.work is not None and self.showing is not None and levels is not None:
             self.work.band.put(plane, index, levels)
+            if self.choosing is not None:
+                self.choosing.suggested()
             self.showing.levels(plane, index)
             if plane is self.showing.plane:
                 self.showing.band()
@@ -311,6 +311,18 @@ class ViewerControl(Listener):
     def progress(self, done: int, total: int) -> None:
         self._viewer.bar.progress = done / total if total else 0.0
 
+    def statistics(self, statistics: Statistics) -> None:
+        if self.guiding is not None:
+            self.guiding.statistics(statistics)
+
+    def advice(self, advice: Advice) -> None:
+        if self.guiding is not None:
+            self.guiding.advice(advice)
+
+    def opened(self, annotation: Annotation) -> None:
+        if self.work is not None:
+            self.work.guide.restart()
+
     def computing_failed(self, reason: str, message: str) -> None:
         if reason != "NOT_SEGMENTED" or (self.showing is not None and self.showing.segmentable):  # else the hint says it
             self._say(sentences.sentence(LinkError(reason, message)), "error")
@@ -321,6 +333,15 @@ class ViewerControl(Listener):
     def broken(self, error: BaseException) -> None:
         """A fault of ours ended a background task."""
         self._say("Something went wrong in this application. Go back and open the volume again.", "error")
+
+    def _moved(self, *_: object) -> None:
+        """Another slice or plane is shown."""
+        if self.guiding is not None:
+            self.guiding.moved()
+
+    def _method_changed(self) -> None:
+        if self.guiding is not None:
+            self.guiding.method_changed()
 
     def _greys_came(self, plane: Plane, index: int) -> None:
         if self.showing is not None and self.work is not None:

@@ -11,6 +11,7 @@ from tablet_client.link.listener import Listener
 from tablet_client.link.port import Link, LinkError
 from tablet_client.link.sync import SessionKeeper, open_document
 from tablet_client.state.geometry import Plane, VolumeInfo
+from tablet_client.state.guide import Guide
 from tablet_client.state.journal import Journal
 from tablet_client.state.probabilities import Probabilities, SliceCache
 from tablet_client.view.sliceband import SliceBand
@@ -52,6 +53,7 @@ class Work:
         self.volume, self.annotation = volume, annotation
         self.greys = greys or SliceCache(_GREY_BYTES)
         self.probabilities = Probabilities()
+        self.guide = Guide(volume.planes)
         self.band = SliceBand(volume.planes)
         self.journal = Journal(folder, annotation.annotation_id)
         self.document = open_document(volume.planes, self.journal)

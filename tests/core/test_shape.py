@@ -1,7 +1,6 @@
 """What strokes say about where an object is, on objects whose place is known."""
 
 import numpy as np
-import pytest
 from numpy.typing import NDArray
 
 from services.core import shape
@@ -13,53 +12,6 @@ SIZE = (64, 64)
 def disc(radius: float, centre: tuple[float, float] = (32.0, 32.0)) -> NDArray[np.bool_]:
     rows, columns = np.mgrid[: SIZE[0], : SIZE[1]]
     return np.hypot(rows - centre[0], columns - centre[1]) <= radius
-
-
-def drawn(radius: float) -> NDArray[np.uint8]:
-    """A short stroke in the middle, and a ring some pixels outside."""
-    labels = np.zeros(SIZE, np.uint8)
-    labels[32, 28:37] = 1
-    labels[disc(radius + 6.5) & ~disc(radius + 5.5)] = 2
-    return labels
-
-
-def picture(inside: NDArray[np.bool_], seed: int = 0) -> NDArray[np.uint8]:
-    noise = np.random.RandomState(seed).normal(0, 8, SIZE)
-    return np.clip(np.where(inside, 150, 90) + noise, 0, 255).astype(np.uint8)
-
-
-def test_slices_to_complete() -> None:
-    labels = np.zeros((6, *SIZE), np.uint8)
-    labels[1] = drawn(12)
-    labels[2, 5, :30] = 1  # one label, many pixels
-    labels[3, 5, :20], labels[3, 9, :2] = 1, 2  # both, fewer than in slice 1
-    labels[4, 5, :3] = 1  # a line of another plane crosses it
-    assert shape.annotated(labels) == [1, 3, 2]
-    labels[1], labels[3] = 0, 0
-    assert shape.annotated(labels) == []
-
-
-@pytest.mark.parametrize("radius", [10.0, 16.0, 22.0])
-def test_a_slice_is_completed_to_its_edges(radius: float) -> None:
-    labels = drawn(radius)
-    found = shape.completed(picture(disc(radius)), labels, (1.0, 1.0))
-    assert dice(found, disc(radius)) > 0.95
-    # Without an edge nothing but the strokes can be told: the outline is somewhere between them.
-    even = shape.completed(np.full(SIZE, 99, np.uint8), labels, (1.0, 1.0))
-    assert even[labels == 1].all()
-    assert not even[labels == 2].any()
-
-
-def test_strokes_are_kept_also_where_the_image_says_otherwise() -> None:
-    labels = drawn(16)
-    labels[32, 50] = 1  # outside of the disc
-    labels[24, 30:34] = 2  # inside of it
-    for found in (
-        shape.completed(picture(disc(16)), labels, (1.0, 1.0)),
-        shape.completed_with(picture(disc(16)), labels, (1.0, 1.0), np.zeros(SIZE, np.float32)),
-    ):
-        assert found[labels == 1].all()
-        assert not found[labels == 2].any()
 
 
 def test_a_ball_from_its_middle_slice() -> None:

@@ -15,7 +15,8 @@ def problem(shape: tuple[int, int, int], seed: int, *, weight: float = 0.05) -> 
     seeds[0, 0, 0], seeds[-1, -1, -1] = walk.OBJECT, walk.BACKGROUND
     image = random.randint(0, 256, shape).astype(np.uint8)
     prior = random.rand(*shape).astype(np.float32)
-    return walk.Problem(image, prior, np.full(shape, weight, np.float32), seeds, (3.0, 1.0, 1.5), 20.0)
+    weights = (weight * (1 + np.arange(shape[0]))).astype(np.float32)
+    return walk.Problem(image, prior, weights, seeds, (3.0, 1.0, 1.5), 20.0)
 
 
 def dense(one: walk.Problem) -> NDArray[np.float64]:
@@ -28,7 +29,7 @@ def dense(one: walk.Problem) -> NDArray[np.float64]:
         if one.seeds[place] != walk.FREE:
             left[i, i], right[i] = 1.0, float(one.seeds[place] == walk.OBJECT)
             continue
-        left[i, i], right[i] = one.weight[place], one.weight[place] * one.prior[place]
+        left[i, i], right[i] = one.weight[place[0]], one.weight[place[0]] * one.prior[place]
         for axis, step in ((a, s) for a in range(3) for s in (-1, 1)):
             beside = list(place)
             beside[axis] += step
@@ -52,10 +53,22 @@ def test_the_solution(shape: tuple[int, int, int]) -> None:
 def test_a_slice_between_its_neighbours() -> None:
     one = problem((5, 6, 6), 2)
     whole = dense(one).astype(np.float32)
-    middle = walk.Problem(one.image[1:4], one.prior[1:4], one.weight[1:4], one.seeds[1:4], one.spacing_mm, one.edge)
+    middle = walk.Problem(one.image[2:3], one.prior[2:3], one.weight[2:3], one.seeds[2:3], one.spacing_mm, one.edge)
     around = whole[1:4].copy()
     around[1] = 0.5
-    np.testing.assert_allclose(walk.refined(middle, around, 300, 1.0), whole[2], atol=2e-4)
+    found = walk.refined(middle, (one.image[1], one.image[3]), around, 0, 300)
+    np.testing.assert_allclose(found, whole[2], atol=2e-4)
+
+
+def test_a_slice_between_neighbours_that_are_known_coarsely() -> None:
+    """Neighbours of blocks of equal values are the same whether they are given in full or halved."""
+    one = problem((3, 5, 7), 4)
+    middle = walk.Problem(one.image[1:2], one.prior[1:2], one.weight[1:2], one.seeds[1:2], one.spacing_mm, one.edge)
+    coarse = np.random.RandomState(1).rand(3, 2, 2).astype(np.float32)
+    fine = walk.doubled(walk.doubled(coarse, 3, 4), 5, 7)
+    neighbours = one.image[0], one.image[2]
+    found = walk.refined(middle, neighbours, coarse, 2, 50)
+    assert np.array_equal(found, walk.refined(middle, neighbours, fine, 0, 50))
 
 
 @settings(deadline=None, max_examples=25)

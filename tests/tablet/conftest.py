@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 
 from tablet_client.link.fake import FakeLink
 from tablet_client.link.fake_volume import fake_volume
+from tablet_client.state.choices import Choices
 
 SIZE = (1280, 800)
 
@@ -143,14 +144,13 @@ async def running(kivy_settings: None, tmp_path_factory: pytest.TempPathFactory)
 @pytest_asyncio.fixture(loop_scope="session")
 async def studio(running: Studio) -> AsyncIterator[Studio]:
     """The application with a fresh annotation of the phantom, at its first settings."""
-    running.link.online = True
+    running.link.online, running.link.threshold = True, 128
     await running.begin()
     control = running.app.viewer_control
     control.style("mask")
     control.fill(0.35)
-    control.live(True)
-    control.shape(True)
     control.choose_tool("object")
+    control.choosing._choose(Choices())
     control.showing.threshold(128)
     control.showing.first_contrast()
     running.app.viewer.image.picture.uniforms(soft=1.0)

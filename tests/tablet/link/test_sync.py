@@ -38,6 +38,7 @@ class Ear(Listener):
         self.refused: list[LinkError] = []
         self.failures: list[str] = []
         self.progresses: list[tuple[int, int]] = []
+        self.advices: list[segmentation_pb2.Advice] = []
         self.complete = False
         self.inked = 0
 
@@ -59,6 +60,10 @@ class Ear(Listener):
 
     def progress(self, done: int, total: int) -> None:
         self.progresses.append((done, total))
+        self.news.set()
+
+    def advice(self, advice: segmentation_pb2.Advice) -> None:
+        self.advices.append(advice)
         self.news.set()
 
     def computing_failed(self, reason: str, message: str) -> None:

@@ -181,3 +181,43 @@ async def test_a_damaged_probability_is_dropped(tmp_path):
         await tablet.until(lambda: tablet.ear.failures)
         assert tablet.ear.slices == []
         assert tablet.connection is Connection.CONNECTED
+
+
+async def test_only_what_the_user_set_is_sent_of_the_switches(tmp_path):
+    link, annotation_id = await server()
+    told = []
+
+    def fault(way: str, message: object) -> bool:
+        if way == "in" and isinstance(message, segmentation_pb2.AnnotateSettings):
+            told.append({field.name: value for field, value in message.ListFields()})
+        return False
+
+    link.fault = fault
+    async with Tablet(link, annotation_id, tmp_path) as tablet:
+        for number, switches in enumerate(({}, {"connected": False}, {"connected": True, "fill_holes": False}), 1):
+            tablet.keeper.configure(live=True, **switches)
+            tablet.draw(x=number)
+            await tablet.settled()
+            assert told[-1] == {"live": True, **switches}
+            assert len(told) == number
+
+
+async def test_advice_comes_after_the_volume_with_the_threshold_of_its_generation(tmp_path):
+    link, annotation_id = await server()
+    link.threshold = 77
+    async with Tablet(link, annotation_id, tmp_path) as tablet:
+        tablet.keeper.configure(live=True)
+        tablet.keeper.look_at(Plane.AXIAL, 1)
+        tablet.draw(label=1, x=4)
+        tablet.draw(label=2, x=0)
+        await tablet.until(lambda: tablet.ear.advices)
+        (advice,) = tablet.ear.advices
+        assert (advice.generation, tablet.document.have_entries) == tablet.probabilities.newest
+        assert tablet.probabilities.suggested == 77
+        assert advice.enough  # two greys, and a stroke on each: nothing is in doubt
+        tablet.draw(label=2, x=5)  # now both labels lie on both greys
+        tablet.draw(label=1, x=1)
+        await tablet.until(lambda: len(tablet.ear.advices) == 3)
+        doubted = tablet.ear.advices[2]
+        assert [place.slice for place in doubted.places] == [0, 2]  # on 1 are the strokes
+        assert not doubted.enough

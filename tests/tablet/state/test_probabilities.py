@@ -123,3 +123,21 @@ def test_a_held_slice_knows_how_much_of_the_log_it_knew():
     assert (cache.entries(Plane.AXIAL, 0), cache.entries(Plane.AXIAL, 1)) == (0, 8)
     cache.clear()
     assert cache.entries(Plane.AXIAL, 1) == 0
+
+
+def test_the_newest_generation_says_its_log_and_suggests_a_threshold():
+    cache = Probabilities()
+    assert (cache.newest, cache.suggested) == ((0, 0), 0)
+    cache.put(Plane.AXIAL, 3, 5, levels(5), 12, 90)
+    cache.put(Plane.AXIAL, 4, 4, levels(5), 11, 80)
+    assert (cache.newest, cache.suggested) == ((5, 12), 90)
+    cache.put(Plane.AXIAL, 4, 6, levels(5), 13, 101)
+    cache.put(Plane.AXIAL, 4, 6, levels(5), 13)  # a server that suggests nothing
+    cache.put(Plane.AXIAL, 4, 6, levels(5), 13, 300)
+    assert (cache.newest, cache.suggested) == ((6, 13), 101)
+    cache.restart()
+    assert (cache.newest, cache.suggested) == ((0, 13), 101)
+    cache.put(Plane.AXIAL, 4, 1, levels(5), 14, 70)
+    assert (cache.newest, cache.suggested) == ((1, 14), 70)
+    cache.clear()
+    assert (cache.newest, cache.suggested) == ((0, 0), 0)

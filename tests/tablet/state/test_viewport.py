@@ -98,3 +98,11 @@ def test_bar_lengths_are_round_and_the_longest_that_fit(most):
 def test_the_bar_has_the_image_scale():
     viewport = Viewport.fit(CORONAL, (0, 0, 900, 225))  # 22.5 mm in 225 pixels
     assert viewport.scale_bar(120) == pytest.approx((10, 100))
+
+
+def test_a_point_out_of_sight_is_brought_to_the_middle_and_one_in_sight_moves_nothing():
+    viewport = Viewport.fit(CORONAL, (0, 0, 400, 300)).zoomed(4.0, 200, 150)
+    assert viewport.showing(*viewport.to_image(390, 10)) is viewport
+    moved = viewport.showing(8.0, 2.0)
+    assert moved.zoom == viewport.zoom
+    assert moved.to_screen(8.0, 2.0) == pytest.approx((200, 150))

@@ -86,7 +86,7 @@ async def test_the_shader_thresholds_and_colours_as_numpy_does(studio: Any) -> N
     control = studio.app.viewer_control
     levels = picture.levels
     value = int(np.median(levels))
-    control.showing.threshold(value)
+    control.choosing.threshold(value)
     shown = (await window_pixels(studio)).astype(float)
     volume = control.work.volume
     light = np.clip((picture.greys - volume.window_low) / (volume.window_high - volume.window_low), 0, 1) * 255

@@ -2,12 +2,15 @@ from __future__ import annotations
 
 import pytest
 from calque.v1 import common_pb2
+from calque.v1.segmentation_pb2 import Statistics
 from grpclib.const import Status as Status_
 
 from tablet_client.link.listener import Connection, Status
 from tablet_client.link.port import LinkError, Step
 from tablet_client.link.status import from_status
-from tablet_client.view.sentences import import_step, millilitres, number, safety, sentence
+from tablet_client.state.geometry import Plane
+from tablet_client.state.guide import Place
+from tablet_client.view.sentences import details, import_step, millilitres, next_slice, number, safety, seconds, sentence
 
 
 def test_every_reason_has_a_sentence_without_our_words() -> None:
@@ -70,3 +73,20 @@ def test_an_import_tells_bytes_then_files_then_slices() -> None:
         Step("import", 200, 200): "Reading slice 200 of 200",
     }
     assert {step: import_step(step) for step in told} == told
+
+
+def test_what_the_service_measured_is_told_as_far_as_it_says() -> None:
+    everything = Statistics(visible_ms=121, volume_ms=3420, workspace_bytes=310_400_000)
+    assert details(everything, 0.914, 93).split("\n") == [
+        "Visible slice after 0.12 s, volume after 3.4 s",
+        "The server holds 310 MB for this annotation",
+        "Expected Dice at threshold 93: 0.91",
+    ]
+    assert details(Statistics(visible_ms=1210), 0.0, 93) == "Visible slice after 1.2 s"
+    assert details(Statistics(), 0.9, 0) == ""
+    assert seconds(75_400) == "75 s"
+
+
+def test_the_next_slice_is_numbered_as_the_bar_does() -> None:
+    assert next_slice(Place(Plane.AXIAL, 30, 0, 0, 1, 1)) == "Next: 31"
+    assert next_slice(None) == "Next"

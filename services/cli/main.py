@@ -82,6 +82,18 @@ def serve(
     run_services(settings, chosen, with_parent=with_parent)
 
 
+@app.command("warm-up")
+def warm_up() -> None:
+    """Compile the loops of the engine for this machine and keep them, as for an image: services then start at once."""
+    from services.cli.words import tell
+    from services.core.compiled import cache_folder
+    from services.core.pipeline import warm_up as compile_loops
+
+    compile_loops()
+    folder = cache_folder()
+    tell([f"Compiled, and kept in {folder}." if folder else "Compiled, but there is no folder to keep it in."])
+
+
 @app.command()
 def run(
     volume: Annotated[

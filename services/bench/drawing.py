@@ -64,11 +64,17 @@ class Whole:
         levels: ``(slices, rows, columns)`` uint8, probability × 255.
         default_threshold: 1 to 255, where the service expects the best mask.
         seconds: from the end of the last stroke until all of it was there.
+        expected_dice: which the service expects of the mask at this threshold, 0 to 1.
+        enough: the service says that more strokes would hardly change the mask.
+        advised_slice: acquisition slice that the service would look at next; None where nothing is in doubt.
     """
 
     levels: Level
     default_threshold: int
     seconds: float
+    expected_dice: float
+    enough: bool
+    advised_slice: int | None
 
 
 class Drawing:
@@ -116,11 +122,13 @@ class Drawing:
         raise Unavailable("The service ended the stream.", Reason.SERVICE_UNAVAILABLE)
 
     def whole(self, strokes: Sequence[PenStroke], plane: PlaneGeometry, shape: tuple[int, int, int]) -> Whole:
-        """Draw strokes on one slice, and wait until every slice's probability takes the last one into account.
+        """Draw strokes on one slice, and wait until the service's advice says that what takes them into account is final.
+
+        A whole probability alone does not say so: what the switches make of it comes as another one.
 
         Args:
             strokes: one or more, all on one slice of ``plane``.
-            plane: in which the probability is looked at.
+            plane: the acquisition's, in which the probability is looked at.
             shape: slices, rows, columns of the volume.
 
         Raises:
@@ -129,22 +137,33 @@ class Drawing:
         self.look(strokes[0].plane, strokes[0].slice)
         for stroke in strokes[:-1]:
             self.draw(stroke)
-        sent = time.perf_counter()
+        ended = time.perf_counter()
         last = self.draw(strokes[-1])
         levels = np.zeros(shape, dtype=np.uint8)
-        known, position, threshold = np.zeros(plane.slices, dtype=np.int64), 0, 0
+        known = np.zeros(plane.slices, dtype=np.uint64)  # generation of each slice
+        reach: dict[int, int] = {}  # entries of the log that a generation takes into account
+        position, threshold, came_at, advice = 0, 0, ended, messages.Advice()
         for response in self.responses():
-            if response.ack.sequence == last:
+            what = response.WhichOneof("what")
+            if what == "ack" and response.ack.sequence == last:
                 position = response.ack.position
-            came = response.probability
-            if int(came.plane) == int(plane.plane):
-                image = wire.unpack(came.levels, wire.LEVEL, (plane.rows, plane.columns))
-                plane.put(levels, came.slice, image)
-                known[came.slice] = came.log_length
-                threshold = came.default_threshold
-            if position and (known >= position).all():
+            elif what == "probability" and int(response.probability.plane) == int(plane.plane):
+                came = response.probability
+                plane.put(levels, came.slice, wire.unpack(came.levels, wire.LEVEL, (plane.rows, plane.columns)))
+                known[came.slice], reach[came.generation] = came.generation, came.log_length
+                threshold, came_at = came.default_threshold, time.perf_counter()
+            elif what == "advice":
+                advice = response.advice
+            if position and reach.get(advice.generation, 0) >= position and (known >= advice.generation).all():
                 break
-        return Whole(levels, threshold, time.perf_counter() - sent)
+        return Whole(
+            levels=levels,
+            default_threshold=threshold,
+            seconds=came_at - ended,
+            expected_dice=advice.expected_dice,
+            enough=advice.enough,
+            advised_slice=advice.places[0].slice if advice.places else None,
+        )
 
 
 @contextmanager

@@ -41,6 +41,9 @@ class Answer:
         threshold: 1 to 255.
         default_dice: at the service's own threshold, which is ``default_threshold``.
         default_threshold: 1 to 255.
+        expected_dice: which the service expects at its threshold.
+        enough: the service says that more strokes would hardly change the mask.
+        advised_slice: which the service would look at next; None where nothing is in doubt.
         strokes, stroke_pixels, stroke_mm: drawn so far; pixels that two strokes cover count once.
         effort: of this round alone.
     """
@@ -49,6 +52,9 @@ class Answer:
     threshold: int
     default_dice: float
     default_threshold: int
+    expected_dice: float
+    enough: bool
+    advised_slice: int | None
     strokes: int
     stroke_pixels: int
     stroke_mm: float
@@ -176,6 +182,9 @@ class _Work:
                 threshold=seen.threshold,
                 default_dice=dice(at_threshold(came.levels, came.default_threshold), self._truth),
                 default_threshold=came.default_threshold,
+                expected_dice=came.expected_dice,
+                enough=came.enough,
+                advised_slice=came.advised_slice,
                 strokes=len(strokes) + (before.strokes if before else 0),
                 stroke_pixels=int(np.count_nonzero(self._drawn)),
                 stroke_mm=mm + (before.stroke_mm if before else 0.0),

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from services.core.mask import expected_dice, histogram
+from services.core.mask import expected_dice
 
 Level = NDArray[np.uint8]
 
@@ -53,16 +53,22 @@ class Advice:
     enough: bool
 
 
-def advise(levels: Level, labels: Level, spacing_mm: tuple[float, float, float], threshold: int) -> Advice:
+def advise(
+    levels: Level,
+    counts: NDArray[np.int64],
+    labels: Level,
+    spacing_mm: tuple[float, float, float],
+    threshold: int,
+) -> Advice:
     """Say where to draw next.
 
     Args:
         levels: ``(slices, rows, columns)`` uint8, probability × 255.
-        labels: of the same shape, 0 where nothing is drawn.
+        counts: ``(slices, 256)``, voxels at each level (`services.core.mask.histogram`).
+        labels: of the levels' shape, 0 where nothing is drawn.
         spacing_mm: distance of slices, rows and columns.
         threshold: of the mask, 1 to 255.
     """
-    counts = np.stack([histogram(one) for one in levels])
     inside = np.arange(256) >= threshold
     chance = np.where(inside, 255 - np.arange(256), np.arange(256)) / 255.0  # that a voxel of a level is wrong
     wrong = counts @ chance

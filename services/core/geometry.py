@@ -89,6 +89,12 @@ class PlaneGeometry:
         s, r, c = self.pixel_to_voxel @ pixels
         return s, r, c
 
+    def pixel_of(self, voxel: tuple[int, int, int]) -> tuple[int, int, int]:
+        """Column, row and slice of a voxel: the inverse of ``pixel_to_voxel``."""
+        axes, first = self.pixel_to_voxel[:, :3], self.pixel_to_voxel[:, 3]
+        column, row, index = axes.T @ (np.array(voxel) - first)
+        return int(column), int(row), int(index)
+
     def slice_of(self, array: NDArray[Scalar], index: int) -> NDArray[Scalar]:
         """The image of slice ``index``: a view ``(rows, columns)`` of an array shaped like the volume, no copy."""
         image: NDArray[Scalar] = self._oriented(array)[index]

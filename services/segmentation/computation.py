@@ -6,12 +6,13 @@ everything else is called by one thread at a time. Which slice is computed first
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
 
-from services.core import classifiers, mask, reconstruct, spatial
+from services.core import advice, classifiers, mask, reconstruct, spatial
+from services.core.advice import Advice
 from services.core.geometry import PlaneGeometry
 from services.core.labels import Labels
 from services.core.samples import slice_samples
@@ -202,7 +203,16 @@ class Computation:
     @property
     def default_threshold(self) -> int:
         """Where the best mask is expected, 1 to 255."""
-        return mask.DEFAULT_THRESHOLD
+        if self._walking is None:
+            return mask.DEFAULT_THRESHOLD
+        return mask.expected_threshold(self.counts.sum(axis=0)) if self.whole else spatial.DEFAULT_THRESHOLD
+
+    def advise(self) -> Advice:
+        """Where to draw next, of a whole probability. How good it is, is known of calibrated levels alone."""
+        spacing, threshold = self.features.volume.spacing_mm, self.default_threshold
+        with self.times.of("advise"):
+            found = advice.advise(self.levels, self.counts, self.strokes.learned, spacing, threshold)
+        return found if self._walking is not None else replace(found, expected_dice=0.0, enough=False)
 
     @property
     def whole(self) -> bool:

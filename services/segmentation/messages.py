@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from calque.v1 import common_pb2, segmentation_pb2
 
+from services.core.advice import Advice
 from services.core.errors import InvalidInput
+from services.core.geometry import PlaneGeometry
 from services.segmentation.settings import Learning, Settings, Switches
 from services.store.annotations import AnnotationRecord, LabelRecord, MaskRecord
 
@@ -35,6 +37,28 @@ def annotation_message(record: AnnotationRecord, log_length: int, masks: int) ->
         labels=[common_pb2.Label(value=label.value, name=label.name, colour=label.colour) for label in record.labels],
         log_length=log_length,
         masks=masks,
+    )
+
+
+def advice_message(advice: Advice, plane: PlaneGeometry, generation: int) -> segmentation_pb2.Advice:
+    """Advice in the pixels of the acquisition's plane."""
+    places = []
+    for place in advice.places:
+        corner = plane.pixel_of((place.slice, place.row, place.column))
+        other = plane.pixel_of((place.slice, place.row + place.rows - 1, place.column + place.columns - 1))
+        (column, right), (row, bottom) = (sorted(ends) for ends in list(zip(corner, other))[:2])
+        places.append(
+            segmentation_pb2.Place(
+                plane=common_pb2.Plane.Name(plane.plane),
+                slice=corner[2],
+                row=row,
+                column=column,
+                rows=bottom - row + 1,
+                columns=right - column + 1,
+            )
+        )
+    return segmentation_pb2.Advice(
+        generation=generation, places=places, expected_dice=advice.expected_dice, enough=advice.enough
     )
 
 

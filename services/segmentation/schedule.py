@@ -17,8 +17,9 @@ import numpy as np
 import structlog
 from numpy.typing import NDArray
 
+from services.core.advice import Advice
 from services.core.errors import CalqueError, ChoiceNeeded, Reason
-from services.core.geometry import acquisition_plane
+from services.core.geometry import Plane, acquisition_plane
 from services.segmentation.audience import Audience
 from services.segmentation.computation import Computation, Fitted
 from services.segmentation.drawing import Drawing
@@ -64,8 +65,11 @@ class Schedule:
         self.measured = Measured()
         self.fitted_length = 0
         """Entries of the log that the newest classifier takes into account."""
+        self.advice: Advice | None = None
+        self.advised = 0
+        """Generation that ``advice`` is of."""
         self._planes = planes
-        self._acquired = acquisition_plane(volume.shape, volume.affine_array)
+        self.acquired: Plane = acquisition_plane(volume.shape, volume.affine_array)
         self._computation = computation
         self._log = entries
         self._drawing = Drawing(entries, computation.strokes, planes, mask)
@@ -172,7 +176,7 @@ class Schedule:
             return await self._each(computation.predict, self._outward(stale))
         if not computation.complete:
             return await self._finish()
-        return await self._announce()
+        return await self._announce() or await self._advise()
 
     async def _fit(self) -> None:
         learning, self._asked = self.settings.learning, self._wanted_since
@@ -263,6 +267,15 @@ class Schedule:
             self._waiting.hand_out(Snapshot(levels, length, learning, switches))
         return news
 
+    async def _advise(self) -> bool:
+        """Say once where to draw next; nobody waits for it."""
+        generation = self._computation.generation
+        if self.advised == generation:
+            return False
+        self.advice = await self._run(self._computation.advise)
+        self.advised = generation
+        return True
+
     def _refuse_waiting(self) -> None:
         """There is no probability: tell those who wait for no later event."""
         message = "There is no mask yet: draw a little of the object and a little of what is not."
@@ -270,8 +283,8 @@ class Schedule:
 
     def _centres(self) -> list[int]:
         """Acquisition slices that somebody looks at; the middle one where nobody does."""
-        acquired = self._planes[self._acquired]
-        centres = [acquired.voxel_index(index) for plane, index in self._audience.views if plane == self._acquired]
+        acquired = self._planes[self.acquired]
+        centres = [acquired.voxel_index(index) for plane, index in self._audience.views if plane == self.acquired]
         return centres or [acquired.slices // 2]
 
     def _outward(self, indices: NDArray[np.intp]) -> list[int]:

@@ -2,7 +2,7 @@
 
 What is sent is decided when the wire has room for it, from the newest state, so a slow connection gets fewer messages,
 never late ones: what must not be lost (acknowledgements, entries of the log), then the visible slice, then progress, then,
-when the volume is done, the other slices of the plane outward.
+when the volume is done, the other slices of the plane outward, and last where to draw next.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from services.core.errors import CalqueError, Conflict, InvalidInput
 from services.core.geometry import Plane
 from services.segmentation.audience import View
 from services.segmentation.events import slice_exists
-from services.segmentation.messages import annotation_message, settings_of
+from services.segmentation.messages import advice_message, annotation_message, settings_of
 from services.segmentation.workspace import Workspace
 from services.serving import metrics
 from services.serving.status import error_info
@@ -50,6 +50,7 @@ class Session:
         self._joined = workspace.log.length
         self._sent: dict[View, int] = {}
         self._sent_bytes = 0
+        self._advised = 0  # generation of the last advice
         self._told = (0, -1)  # generation and slices of the last progress
         self._counted = 0  # generation of the last histogram
         self._measured = (0, 0.0, 0.0)  # generation and times of the last statistics
@@ -166,7 +167,7 @@ class Session:
     async def _next(self) -> Response | None:
         if self._outbox:
             return self._outbox.popleft()
-        return await self._visible() or self._progress() or self._statistics() or await self._neighbour()
+        return await self._visible() or self._progress() or self._statistics() or await self._neighbour() or self._advice()
 
     async def _visible(self) -> Response | None:
         return await self._slice(self.view) if self.view else None
@@ -204,6 +205,14 @@ class Session:
             default_threshold=computation.default_threshold,
         )
         return Response(probability=probability)
+
+    def _advice(self) -> Response | None:
+        """Where to draw next, after all that was computed."""
+        schedule, generation = self._workspace.schedule, self._workspace.computation.generation
+        if schedule.advice is None or schedule.advised != generation or self._advised == generation:
+            return None
+        self._advised = generation
+        return Response(advice=advice_message(schedule.advice, self._workspace.planes[schedule.acquired], generation))
 
     def _progress(self) -> Response | None:
         """How far the volume is; a histogram with the first slices, and with the whole volume."""

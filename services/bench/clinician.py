@@ -11,6 +11,7 @@ end, as a hand would. A `services.bench.habits.Habit` changes what is drawn, so 
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -143,25 +144,31 @@ def corrections(
     seed: int = 0,
     number: int = 1,
     habit: Habit = EXACT,
+    slices: Sequence[int] | None = None,
 ) -> tuple[PenStroke, ...]:
-    """The strokes with which the clinician answers a mask, all on the slice with the most wrong pixels.
+    """The strokes with which the clinician answers a mask, all on one slice.
 
     Args:
         truth: ``(slices, rows, columns)`` bool, as the volume.
         shown: the mask on the tablet, of the same shape.
         affine, labelling, seed, habit: as in `first_strokes`.
         number: of the correction, from 1; the same hand moves each one's strokes in another way.
+        slices: of the acquisition, in which the clinician looks one after the other, until something is wrong; None: the
+            one with the most wrong pixels.
 
     Returns:
-        Strokes on missed regions first, then those on excess regions; nothing when only small regions of that slice are
+        Strokes on missed regions first, then those on excess regions; nothing when only small regions of those slices are
         wrong.
     """
     plane = _plane(truth.shape, affine)
-    index = _in_plane(plane, int(np.argmax(np.count_nonzero(truth != shown, axis=(1, 2)))))
-    wanted, seen = plane.slice_of(truth, index), plane.slice_of(shown, index)
-    strokes = [(path, labelling.object, THIN) for path in habit.longest(_along_largest(wanted & ~seen))]
-    strokes += [(path, labelling.background, THIN) for path in habit.longest(_along_largest(seen & ~wanted))]
-    return _drawn(strokes, plane, index, habit, seed, number)
+    worst = int(np.argmax(np.count_nonzero(truth != shown, axis=(1, 2))))
+    for index in (_in_plane(plane, voxels) for voxels in ([worst] if slices is None else slices)):
+        wanted, seen = plane.slice_of(truth, index), plane.slice_of(shown, index)
+        strokes = [(path, labelling.object, THIN) for path in habit.longest(_along_largest(wanted & ~seen))]
+        strokes += [(path, labelling.background, THIN) for path in habit.longest(_along_largest(seen & ~wanted))]
+        if strokes:
+            return _drawn(strokes, plane, index, habit, seed, number)
+    return ()
 
 
 def length_mm(stroke: PenStroke, plane: PlaneGeometry) -> float:

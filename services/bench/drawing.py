@@ -66,7 +66,7 @@ class Whole:
         seconds: from the end of the last stroke until all of it was there.
         expected_dice: which the service expects of the mask at this threshold, 0 to 1.
         enough: the service says that more strokes would hardly change the mask.
-        advised_slice: acquisition slice that the service would look at next; None where nothing is in doubt.
+        advised: acquisition slices that the service would look at next, the best first; none where nothing is in doubt.
     """
 
     levels: Level
@@ -74,7 +74,7 @@ class Whole:
     seconds: float
     expected_dice: float
     enough: bool
-    advised_slice: int | None
+    advised: tuple[int, ...]
 
 
 class Drawing:
@@ -162,7 +162,7 @@ class Drawing:
             seconds=came_at - ended,
             expected_dice=advice.expected_dice,
             enough=advice.enough,
-            advised_slice=advice.places[0].slice if advice.places else None,
+            advised=tuple(plane.voxel_index(place.slice) for place in advice.places),
         )
 
 

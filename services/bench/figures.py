@@ -65,6 +65,36 @@ def reached(results: Sequence[Result], goal: float) -> tuple[float | None, int, 
     return (float(np.mean(there)) if there else None), len(there), len(times)
 
 
+@dataclass(frozen=True)
+class Foresight:
+    """How well the service knew how good its masks were, at its own threshold.
+
+    Attributes:
+        masks: that it had an expectation of.
+        off: mean of the absolute difference between the Dice coefficient that it expected and the real one.
+        enough: how many of them it called good enough.
+        dice_enough, dice_else: mean of the real coefficients of these, and of the others; None where there were none.
+    """
+
+    masks: int
+    off: float
+    enough: int
+    dice_enough: float | None
+    dice_else: float | None
+
+
+def foresight(results: Sequence[Result]) -> Foresight | None:
+    """Over all answers of all runs; None where the service expected nothing, as with looks alone."""
+    answers = [one for result in results for run in result.runs for one in run.answers if one.expected_dice]
+    if not answers:
+        return None
+    good = [one.default_dice for one in answers if one.enough]
+    others = [one.default_dice for one in answers if not one.enough]
+    off = float(np.mean([abs(one.expected_dice - one.default_dice) for one in answers]))
+    mean = [float(np.mean(some)) if some else None for some in (good, others)]
+    return Foresight(len(answers), off, len(good), *mean)
+
+
 def report(results: Sequence[Result]) -> dict[str, Any]:
     """Everything as JSON has it: each answer of each run, and what they amount to."""
     best, best_spread = over_volumes(results, lambda a: a.dice)
@@ -78,6 +108,8 @@ def report(results: Sequence[Result]) -> dict[str, Any]:
         "default_dice_spread": default_spread.tolist(),
         "stroke_pixels": over_volumes(results, lambda a: a.stroke_pixels)[0].tolist(),
     }
+    if known := foresight(results):
+        summary["foresight"] = asdict(known)
     for goal in GOALS:
         seconds, number, of = reached(results, goal)
         summary[f"person_s_to_{goal}"] = {"mean": seconds, "reached": number, "runs": of}

@@ -14,6 +14,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 from calque.v1 import segmentation_pb2 as messages
 
+from services.bench import choice
 from services.bench.client import Client
 from services.bench.clinician import PenStroke, best_seen, corrections, first_strokes, length_mm, voxels_of
 from services.bench.drawing import Drawing, Way, Whole, drawing, name_of
@@ -43,7 +44,7 @@ class Answer:
         default_threshold: 1 to 255.
         expected_dice: which the service expects at its threshold.
         enough: the service says that more strokes would hardly change the mask.
-        advised_slice: which the service would look at next; None where nothing is in doubt.
+        advised: acquisition slices that the service would look at next, the best first; none where nothing is in doubt.
         strokes, stroke_pixels, stroke_mm: drawn so far; pixels that two strokes cover count once.
         effort: of this round alone.
     """
@@ -54,7 +55,7 @@ class Answer:
     default_threshold: int
     expected_dice: float
     enough: bool
-    advised_slice: int | None
+    advised: tuple[int, ...]
     strokes: int
     stroke_pixels: int
     stroke_mm: float
@@ -96,6 +97,7 @@ def segment(
     corrected: int,
     seed: int = 0,
     habit: str = USUAL,
+    look: str = choice.WORST,
     told: Callable[[], None] = lambda: None,
 ) -> Run:
     """Segment an imported volume in an annotation of its own, which is deleted in the end.
@@ -109,6 +111,7 @@ def segment(
         corrected: how often the clinician corrects.
         seed: of the hand and of the forest.
         habit: `USUAL`, or the name of a variant.
+        look: where the clinician looks for something to correct (`services.bench.choice.WAYS`).
         told: called after each answer.
 
     Raises:
@@ -118,7 +121,7 @@ def segment(
     try:
         with drawing(client, annotation_id, seconds=ANSWER_SECONDS * (corrected + 1)) as stream:
             stream.set(way, seed)
-            clinician = _Work(stream, truth, affine, seed, habit)
+            clinician = _Work(stream, truth, affine, seed, habit, look)
             for number in range(corrected + 1):
                 clinician.go_on(number)
                 told()
@@ -140,7 +143,7 @@ def segment(
 class _Work:
     """A clinician at work on a stream."""
 
-    def __init__(self, stream: Drawing, truth: Mask, affine: Affine, seed: int, habit: str) -> None:
+    def __init__(self, stream: Drawing, truth: Mask, affine: Affine, seed: int, habit: str, look: str) -> None:
         self.answers: list[Answer] = []
         self._stream = stream
         self._truth = truth
@@ -153,6 +156,8 @@ class _Work:
         self._shown = np.zeros(truth.shape, dtype=bool)
         self._drawn = np.zeros(truth.shape, dtype=bool)
         self._slice = -1
+        self._way = look
+        self._chance = np.random.RandomState(seed)
 
     def go_on(self, number: int) -> None:
         """The first strokes (0) or the next correction, and a look at what comes of it."""
@@ -161,7 +166,15 @@ class _Work:
             if len({stroke.label for stroke in strokes}) < 2:
                 raise InvalidInput("The object leaves no room for strokes beside it on the slice where it is largest.")
         else:
-            strokes = corrections(self._truth, self._shown, self._affine, seed=self._seed, number=number, habit=self._habit)
+            strokes = corrections(
+                self._truth,
+                self._shown,
+                self._affine,
+                seed=self._seed,
+                number=number,
+                habit=self._habit,
+                slices=choice.order(self._way, self._shown, self._drawn, self.answers[-1].advised, self._chance),
+            )
         if strokes:
             self._look_at(self._stream.whole(strokes, self._plane, self._shape), strokes)
         else:  # nothing is worth a stroke: the mask stays
@@ -184,7 +197,7 @@ class _Work:
                 default_threshold=came.default_threshold,
                 expected_dice=came.expected_dice,
                 enough=came.enough,
-                advised_slice=came.advised_slice,
+                advised=came.advised,
                 strokes=len(strokes) + (before.strokes if before else 0),
                 stroke_pixels=int(np.count_nonzero(self._drawn)),
                 stroke_mm=mm + (before.stroke_mm if before else 0.0),

@@ -21,10 +21,10 @@ from rich.markup import escape
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
-from services.bench import cases
+from services.bench import cases, choice
 from services.bench.client import Client
 from services.bench.drawing import Way
-from services.bench.figures import Result, habits, over_volumes, reached, report
+from services.bench.figures import Foresight, Result, foresight, habits, over_volumes, reached, report
 from services.bench.habits import VARIANTS
 from services.bench.person import PAPER_BY_HAND_SECONDS, PAPER_SECONDS
 from services.bench.robot import GOALS, USUAL, Answer, Run, segment
@@ -52,6 +52,7 @@ class Options:
     corrections: int
     seeds: tuple[int, ...]
     variants: bool
+    look: str
     server: str
     json: Path | None
     plot: Path | None
@@ -59,6 +60,8 @@ class Options:
 
 def run_robot(options: Options) -> None:
     """Measure, print, and write what was asked for. Raises: CalqueError."""
+    if options.look not in choice.WAYS:
+        raise InvalidInput(f"The clinician cannot look “{options.look}”; there is {', '.join(choice.WAYS)}.")
     chosen = _cases(options)
     for path in (options.json, options.plot):
         if path and not (path.parent.is_dir() and os.access(path.parent, os.W_OK)):
@@ -117,7 +120,8 @@ def _measure(client: Client, chosen: Sequence[cases.Case], options: Options) -> 
             progress.update(task, description=printable(case.name))
             loaded = cases.load(case)
             volume = client.import_files(source_files(case.image), name="Robot")  # a file's name may be a patient's
-            run = partial(segment, client, volume.volume_id, loaded.truth, loaded.volume.affine, way=options.way)
+            affine = loaded.volume.affine
+            run = partial(segment, client, volume.volume_id, loaded.truth, affine, way=options.way, look=options.look)
             if case is chosen[0] and not options.server:  # services that just started load and compile first
                 run(corrected=0)
             runs = [
@@ -205,13 +209,23 @@ def _table(title: str) -> Table:
 
 def _sentences(results: Sequence[Result]) -> list[str]:
     run = results[0].runs[0]
+    known = foresight(results)
     return [
         "Columns count corrections. The default threshold is the service's, the best one that of the slider.",
         f"Preset {run.preset}, {_how(run)}, engine {run.engine}.",
         "Machine: from the end of the last stroke to the whole volume, median.",
         "To a Dice: the modelled time of a person, at the best threshold, the machine's time included. The paper has "
         f"{PAPER_SECONDS / 60:.0f} minutes to above 0.8 with its application, {PAPER_BY_HAND_SECONDS / 60:.0f} by hand.",
+        *([_foreseen(known)] if known else []),
     ]
+
+
+def _foreseen(known: Foresight) -> str:
+    good, others = (f"{value:.3f}" if value is not None else "–" for value in (known.dice_enough, known.dice_else))
+    return (
+        f"The service expected the Dice of its masks to within {known.off:.3f} on average. It called {known.enough} of "
+        f"{known.masks} good enough: their Dice was {good}, that of the others {others}."
+    )
 
 
 def _how(run: Run) -> str:

@@ -76,14 +76,14 @@ def test_an_answer_is_what_the_advice_is_of(responses: list[Response]) -> None:
     whole = stream.whole([STROKE, STROKE], PLANE, SHAPE)
     assert (whole.levels == 8).all()
     assert whole.default_threshold == 108
-    assert (whole.expected_dice, whole.enough, whole.advised_slice) == (0.75, False, 2)
+    assert (whole.expected_dice, whole.enough, whole.advised) == (0.75, False, (PLANE.voxel_index(2), PLANE.voxel_index(0)))
     assert whole.seconds >= 0.0
     assert [one.histogram.generation for one in rest] == [9], "nothing is waited for once it is there"
 
 
 def test_where_nothing_is_in_doubt_no_slice_is_advised() -> None:
     whole = drawn([*RAW, advice(7, enough=True)])[0].whole([STROKE, STROKE], PLANE, SHAPE)
-    assert (whole.enough, whole.advised_slice) == (True, None)
+    assert (whole.enough, whole.advised) == (True, ())
 
 
 @pytest.mark.parametrize(

@@ -1,111 +1,164 @@
-"""From the end of a stroke to the mask of the visible slice: the real services over the real wire, beside the plain way.
+"""An annotation that is drawn on and timed, over the real wire: what a tablet would feel.
 
-The strokes are the simulated clinician's first ones on the sample MRI. After each one the next is sent when the visible
-slice's probability with all strokes so far has come back. The plain way segments the same slice from the same labels with
-`services.bench.plain`: features and forest anew for each stroke (cold), or the forest alone on kept features (warm).
+Milliseconds run from the sending of a stroke. A thread of its own takes what comes back, so that nothing waits for us.
 """
 
 from __future__ import annotations
 
-import os
+import queue
+import threading
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
-from statistics import median
 
 import numpy as np
+from calque.v1 import segmentation_pb2 as messages
 
 from services.bench.client import Client
-from services.bench.clinician import PenStroke, first_strokes, voxels_of
-from services.bench.drawing import drawing
-from services.bench.plain import table_one, trainable_segmentation
-from services.core.volume import Volume, intensity_window, to_window
-from services.formats.read import read_volume
-from services.formats.sample import reference_mask, sample_volume
-from services.formats.source import source_files
+from services.bench.clinician import PenStroke
+from services.bench.drawing import Drawing, drawing, preset_of
+from services.core.errors import CalqueError, Reason, Unavailable
+from services.core.geometry import Plane, plane_geometry
+from services.core.volume import Affine
 
-_WAIT_SECONDS = 120.0
+_SECONDS = 600.0
+_SILENCE_SECONDS = 120.0
 
 
 @dataclass(frozen=True)
-class Latency:
-    """Milliseconds for each stroke from the first that can give a mask, in the order of drawing."""
+class Update:
+    """What one stroke led to.
 
-    service_ms: tuple[float, ...]
-    acknowledged_ms: tuple[float, ...]
-    plain_cold_ms: tuple[float, ...]
-    plain_warm_ms: tuple[float, ...]
+    Attributes:
+        acknowledged_ms: until it was durable.
+        visible_ms: until the first probability of the visible slice that takes it into account was there.
+        volume_ms: until that of every slice of the plane was there; 0 when nobody waited for it.
+        sent_bytes: of probabilities, packed, as they came.
+        plain_bytes: of the same probabilities, not packed.
+    """
 
-    def summary(self) -> dict[str, float]:
-        """Medians and their ratios: above 1 the service is faster than the plain way."""
-        service = median(self.service_ms)
-        return {
-            "strokes": len(self.service_ms),
-            "service_ms": service,
-            "acknowledged_ms": median(self.acknowledged_ms),
-            "plain_cold_ms": median(self.plain_cold_ms),
-            "plain_warm_ms": median(self.plain_warm_ms),
-            "ratio_to_plain_cold": median(self.plain_cold_ms) / service,
-            "ratio_to_plain_warm": median(self.plain_warm_ms) / service,
-        }
+    acknowledged_ms: float
+    visible_ms: float
+    volume_ms: float
+    sent_bytes: int
+    plain_bytes: int
 
 
-def measure(address: str, strokes: int = 15) -> Latency:
-    """Measure on the services at ``address``. Raises: CalqueError."""
-    volume = read_volume(source_files(sample_volume()))
-    drawn = _alternating(first_strokes(reference_mask("white"), volume.affine))[:strokes]
-    client = Client(address)
+@dataclass
+class _Waited:
+    """What has come of a stroke so far."""
+
+    sequence: int
+    sent: float
+    position: int = 0
+    acknowledged: float = 0.0
+    visible: float = 0.0
+    generation: int = 0  # of what was visible first
+    sent_bytes: int = 0
+    plain_bytes: int = 0
+
+
+class Session:
+    """One tablet on one new annotation; make one with `session`. Calls block, and raise CalqueError as the stream does."""
+
+    def __init__(self, stream: Drawing, shape: tuple[int, int, int], affine: Affine) -> None:
+        self.statistics = messages.Statistics()
+        """The newest that came."""
+        self._stream = stream
+        self._planes = {plane: plane_geometry(shape, affine, plane) for plane in Plane}
+        self._plane = Plane.AXIAL
+        self._index = -1
+        self._known: dict[tuple[int, int], int] = {}  # the log's length that each slice takes into account
+        self._came: queue.Queue[tuple[float, messages.AnnotateResponse | CalqueError]] = queue.Queue()
+        threading.Thread(target=self._read, name="bench session", daemon=True).start()
+
+    def look(self, plane: Plane, index: int) -> None:
+        """Look at a slice."""
+        self._plane, self._index = plane, index
+        self._stream.look(plane, index)
+
+    def acknowledge(self, stroke: PenStroke) -> float:
+        """Draw, and wait until it is durable: milliseconds."""
+        waited = self._draw(stroke)
+        while not waited.position:
+            self._take(waited)
+        return (waited.acknowledged - waited.sent) * 1e3
+
+    def update(self, stroke: PenStroke, *, whole: bool) -> Update:
+        """Draw, and wait until the visible slice, or with ``whole`` its whole plane, take the stroke into account."""
+        waited = self._draw(stroke)
+        while not waited.visible:
+            self._take(waited)
+        done = self._whole(waited) if whole else waited.sent
+        return Update(
+            acknowledged_ms=(waited.acknowledged - waited.sent) * 1e3,
+            visible_ms=(waited.visible - waited.sent) * 1e3,
+            volume_ms=(done - waited.sent) * 1e3,
+            sent_bytes=waited.sent_bytes,
+            plain_bytes=waited.plain_bytes,
+        )
+
+    def _draw(self, stroke: PenStroke) -> _Waited:
+        sent = time.perf_counter()
+        return _Waited(self._stream.draw(stroke), sent)
+
+    def _whole(self, waited: _Waited) -> float:
+        """Wait for the whole plane and the statistics of it: when the last slice came."""
+        slices = range(self._planes[self._plane].slices)
+        last = waited.visible
+        while not all(self._known.get((self._plane, index), 0) >= waited.position for index in slices):
+            last = self._take(waited)
+        while self.statistics.generation < waited.generation or not self.statistics.volume_ms:
+            self._take(waited)
+        return last
+
+    def _take(self, waited: _Waited) -> float:
+        """Take what comes next: when it came."""
+        try:
+            at, response = self._came.get(timeout=_SILENCE_SECONDS)
+        except queue.Empty as error:
+            raise Unavailable("The service said nothing for too long.", Reason.SERVICE_UNAVAILABLE) from error
+        if isinstance(response, CalqueError):
+            raise response
+        kind = response.WhichOneof("what")
+        if kind == "ack" and response.ack.sequence == waited.sequence:
+            waited.position, waited.acknowledged = response.ack.position, at
+        elif kind == "statistics":
+            self.statistics.CopyFrom(response.statistics)
+        elif kind == "probability":
+            came = response.probability
+            geometry = self._planes[Plane(came.plane)]
+            self._known[Plane(came.plane), came.slice] = came.log_length
+            waited.sent_bytes += len(came.levels)
+            waited.plain_bytes += geometry.rows * geometry.columns
+            seen = waited.position and came.log_length >= waited.position
+            if seen and not waited.visible and (Plane(came.plane), came.slice) == (self._plane, self._index):
+                waited.visible, waited.generation = at, came.generation
+        return at
+
+    def _read(self) -> None:
+        try:
+            for response in self._stream.responses():
+                self._came.put((time.perf_counter(), response))
+        except CalqueError as error:  # also how a stream ends that we hang up
+            self._came.put((time.perf_counter(), error))
+
+
+@contextmanager
+def session(
+    client: Client, volume_id: str, shape: tuple[int, int, int], affine: Affine, *, preset: str
+) -> Iterator[Session]:
+    """A new annotation, open while the block lasts and deleted with it. Raises: CalqueError."""
+    annotation_id = client.begin(volume_id, "Benchmark")
     try:
-        imported = client.import_files(source_files(sample_volume()), name="Benchmark")
-        service, acknowledged = _service_times(client, client.begin(imported.volume_id, "Benchmark"), drawn)
+        with drawing(client, annotation_id, seconds=_SECONDS) as stream:
+            stream.set(preset=preset_of(preset), seed=0)
+            yield Session(stream, shape, affine)
     finally:
-        client.close()
-    cold, warm = _plain_times(volume, drawn)
-    return Latency(service, acknowledged, cold, warm)
+        client.delete(annotation_id)
 
 
-def _alternating(strokes: tuple[PenStroke, ...]) -> list[PenStroke]:
-    """An object stroke, a background stroke, and so on, so that there is a mask from the second one on."""
-    ours = [stroke for stroke in strokes if stroke.label == strokes[0].label]
-    others = [stroke for stroke in strokes if stroke.label != strokes[0].label]
-    return [stroke for pair in zip(ours, others) for stroke in pair]
-
-
-def _service_times(
-    client: Client, annotation_id: str, strokes: list[PenStroke]
-) -> tuple[tuple[float, ...], tuple[float, ...]]:
-    seen, acknowledged = [], []
-    with drawing(client, annotation_id, seconds=_WAIT_SECONDS * len(strokes)) as annotation:
-        annotation.look(strokes[0].plane, strokes[0].slice)
-        for number, stroke in enumerate(strokes):
-            sent = time.perf_counter()
-            sequence, position = annotation.draw(stroke), 0
-            for response in annotation.responses():
-                if response.ack.sequence == sequence:
-                    position = response.ack.position
-                    acknowledged.append((time.perf_counter() - sent) * 1e3)
-                    if number == 0:  # one label alone gives no mask
-                        break
-                came = response.probability
-                if position and came.log_length >= position and came.slice == stroke.slice:
-                    seen.append((time.perf_counter() - sent) * 1e3)
-                    break
-    return tuple(seen), tuple(acknowledged)
-
-
-def _plain_times(volume: Volume, strokes: list[PenStroke]) -> tuple[tuple[float, ...], tuple[float, ...]]:
-    labels = np.zeros(volume.shape, dtype=np.uint8)
-    window = intensity_window(volume)
-    cold, warm = [], []
-    for number, stroke in enumerate(strokes):
-        labels.ravel()[voxels_of(stroke, volume.shape, volume.affine)] = stroke.label
-        if number == 0:
-            continue
-        index = int(np.flatnonzero(labels.any(axis=(1, 2)))[0])
-        started = time.perf_counter()
-        features = table_one(to_window(volume.intensity(index), window))
-        ready = time.perf_counter()
-        trainable_segmentation(features, labels[index], jobs=os.cpu_count() or 1)
-        done = time.perf_counter()
-        cold.append((done - started) * 1e3)
-        warm.append((done - ready) * 1e3)
-    return tuple(cold), tuple(warm)
+def percentile(values: list[float], percent: float) -> float:
+    """A percentile, between two values in proportion."""
+    return float(np.percentile(values, percent))

@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
 import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
@@ -14,26 +18,38 @@ from services.core.forest import DEPTH, TREES, Forest
 from services.core.growing import LEAF
 
 Image = NDArray[np.float32]
+Filter = Callable[[Image, Any], NDArray[np.generic]]
 
 
-def table_one(image: Image) -> NDArray[np.float32]:
-    """Table I's 18 features of a slice, in the order of ``services.core.features.PAPER``.
+def table_one(
+    image: Image, rows: slice | None = None, columns: slice | None = None, *, jobs: int = 1
+) -> NDArray[np.float32]:
+    """Table I's 18 features of a rectangle of a slice, in the order of ``services.core.features.PAPER``.
+
+    Of a rectangle each filter gets as much around it as it sees, and no more.
 
     Args:
         image: ``(rows, columns)`` float32 in 0–255.
+        rows, columns: the rectangle, without steps; None: all.
+        jobs: threads that the filters are spread over: most of them let go of the interpreter.
 
     Returns:
         ``(rows, columns, 18)`` float32.
     """
-    levels = np.rint(image).astype(np.uint8)
-    maps = [entropy(levels, disk(radius)) for radius in (1, 3)]  # type: ignore[no-untyped-call]
-    maps += [_deviation(image, radius) for radius in (1, 5)]
-    maps += [ndimage.gaussian_filter(image, sigma) for sigma in (3, 5)]
-    maps += [ndimage.gaussian_gradient_magnitude(image, sigma) for sigma in (3, 5)]
-    maps += [ndimage.gaussian_laplace(image, sigma) for sigma in (2, 32)]
-    maps += [ndimage.maximum_filter(image, 2 * radius + 1) for radius in (1, 5, 9)]
-    maps += [ndimage.minimum_filter(image, 2 * radius + 1) for radius in (1, 5, 9)]
-    maps += [ndimage.uniform_filter(image, 2 * radius + 1) for radius in (1, 5)]
+    wanted = [(part or slice(None)).indices(size)[:2] for part, size in zip((rows, columns), image.shape)]
+
+    def one(task: tuple[Filter, float, int]) -> NDArray[np.generic]:
+        apply, scale, reach = task
+        first = [max(0, start - reach) for start, _ in wanted]
+        seen = image[first[0] : wanted[0][1] + reach, first[1] : wanted[1][1] + reach]
+        inside = tuple(slice(start - f, stop - f) for (start, stop), f in zip(wanted, first))
+        return apply(seen, scale)[inside]
+
+    if jobs == 1:
+        maps = [one(task) for task in _TABLE_ONE]
+    else:
+        with ThreadPoolExecutor(jobs) as pool:
+            maps = list(pool.map(one, _TABLE_ONE))
     return np.stack(maps, axis=-1).astype(np.float32)
 
 
@@ -94,14 +110,6 @@ def from_scikit_learn(classifier: RandomForestClassifier) -> Forest:
     )
 
 
-def _deviation(image: Image, radius: int) -> NDArray[np.float64]:
-    wide = image.astype(np.float64)
-    mean = ndimage.uniform_filter(wide, 2 * radius + 1)
-    square = ndimage.uniform_filter(wide * wide, 2 * radius + 1)
-    deviation: NDArray[np.float64] = np.sqrt(np.maximum(square - mean * mean, 0.0))
-    return deviation
-
-
 def _breadth_first(left: NDArray[np.int64], right: NDArray[np.int64]) -> NDArray[np.int64]:
     """Nodes of one tree level by level, siblings side by side."""
     levels = [np.zeros(1, dtype=np.int64)]
@@ -110,3 +118,42 @@ def _breadth_first(left: NDArray[np.int64], right: NDArray[np.int64]) -> NDArray
         if not inner.size:
             return np.concatenate(levels)
         levels.append(np.stack([left[inner], right[inner]], axis=1).ravel())
+
+
+def _entropy(image: Image, radius: int) -> NDArray[np.generic]:
+    bits: NDArray[np.generic] = entropy(np.rint(image).astype(np.uint8), disk(radius))  # type: ignore[no-untyped-call]
+    return bits
+
+
+def _deviation(image: Image, radius: int) -> NDArray[np.float64]:
+    wide = image.astype(np.float64)
+    mean = ndimage.uniform_filter(wide, 2 * radius + 1)
+    square = ndimage.uniform_filter(wide * wide, 2 * radius + 1)
+    deviation: NDArray[np.float64] = np.sqrt(np.maximum(square - mean * mean, 0.0))
+    return deviation
+
+
+def _window(apply: Callable[..., NDArray[np.generic]]) -> Filter:
+    return lambda image, radius: apply(image, 2 * radius + 1)
+
+
+def _tasks() -> list[tuple[Filter, float, int]]:
+    """Filter, scale, and how many pixels it sees on each side."""
+    by_radius: list[tuple[Filter, tuple[int, ...]]] = [
+        (_entropy, (1, 3)),
+        (_deviation, (1, 5)),
+        (_window(ndimage.maximum_filter), (1, 5, 9)),
+        (_window(ndimage.minimum_filter), (1, 5, 9)),
+        (_window(ndimage.uniform_filter), (1, 5)),
+    ]
+    by_sigma: list[tuple[Filter, tuple[int, ...]]] = [
+        (ndimage.gaussian_filter, (3, 5)),
+        (ndimage.gaussian_gradient_magnitude, (3, 5)),
+        (ndimage.gaussian_laplace, (2, 32)),
+    ]
+    windows = [(apply, scale, scale) for apply, scales in by_radius for scale in scales]
+    bells = [(apply, scale, int(4.0 * scale + 0.5)) for apply, scales in by_sigma for scale in scales]
+    return [*windows[:4], *bells, *windows[4:]]
+
+
+_TABLE_ONE = _tasks()

@@ -14,26 +14,33 @@ from services.bench.cases import load, read_manifest
 from services.bench.classifiers import Compared, compare, draw_comparison
 from services.bench.forests import draw, draw_on, measure_forests
 from services.bench.importing import measure_imports
-from services.bench.latency import measure
+from services.bench.phantom import phantom
+from services.bench.speed import Bench, Effort
+from services.bench.table import check_place, figures, markdown, put_table
 from services.cli.children import peak_mib, services
 from services.formats.sample import Tissue
 
 TISSUES: tuple[Tissue, ...] = ("white", "grey")
 
 
-def bench_strokes(strokes: int, report: Path | None) -> None:
-    """Measure on services of our own, print, and write JSON where asked. Raises: CalqueError."""
+def bench_speed(slices: int, size: int, effort: Effort, report: Path | None, page: Path | None) -> None:
+    """Measure on services of our own; print, write JSON and the table into a page where asked. Raises: CalqueError."""
     console = Console(highlight=False, soft_wrap=True)
+    if page:
+        check_place(page)
     with (
         tempfile.TemporaryDirectory(prefix="calque-bench-") as folder,
         services(Path(folder) / "store") as (address, server),
     ):
-        console.print(f"{strokes} strokes on one slice of the sample MRI …")
-        figures = measure(address, strokes).summary() | {"peak_mib": float(peak_mib(server.pid) or 0)}
-    for name, value in figures.items():
-        console.print(f"{name:>22}  {value:.2f}")
+        console.print(f"Making a volume of {size} × {size} × {slices} …")
+        bench = Bench(address, phantom(slices, size), Path(folder), effort, lambda: (peak_mib(server.pid) or 0) << 20)
+        speed = bench.run(console.print)
+    table = markdown(speed)
+    console.print(table, markup=False)
     if report:
-        report.write_text(json.dumps(figures, indent=1))
+        report.write_text(json.dumps(figures(speed), indent=1))
+    if page:
+        put_table(page, table)
 
 
 def bench_imports(rounds: int, report: Path | None) -> None:
@@ -44,28 +51,28 @@ def bench_imports(rounds: int, report: Path | None) -> None:
         tempfile.TemporaryDirectory(prefix="calque-bench-") as folder,
         services(Path(folder) / "store") as (address, server),
     ):
-        figures = {
+        imports = {
             name: found.summary() for name, found in measure_imports(address, server.pid, Path(folder), rounds).items()
         }
-    for name, figure in figures.items():
+    for name, figure in imports.items():
         console.print(
             f"{name:>9}  time {figure['time_ratio_median']:.2f} (best {figure['time_ratio_best']:.2f}) × the plain way's "
             f"{figure['plain_median_s']:.3f} s, memory {figure['memory_ratio']:.2f} × the voxels"
             + (f", first picture after {figure['preview_median_s']:.3f} s" if "preview_median_s" in figure else "")
         )
     if report:
-        report.write_text(json.dumps(figures, indent=1))
+        report.write_text(json.dumps(imports, indent=1))
 
 
 def bench_forests(rounds: int, report: Path | None) -> None:
     """Measure fitting and asking the forest, print, and write JSON where asked. Raises: CalqueError."""
     console = Console(highlight=False, soft_wrap=True)
     console.print("Drawing white and grey matter on the sample MRI …")
-    figures = {tissue: measure_forests(tissue, rounds) for tissue in TISSUES}
-    for name in figures["white"]:
-        console.print(f"{name:>26}  white {figures['white'][name]:<10.4g} grey {figures['grey'][name]:.4g}")
+    forests = {tissue: measure_forests(tissue, rounds) for tissue in TISSUES}
+    for name in forests["white"]:
+        console.print(f"{name:>26}  white {forests['white'][name]:<10.4g} grey {forests['grey'][name]:.4g}")
     if report:
-        report.write_text(json.dumps(figures, indent=1))
+        report.write_text(json.dumps(forests, indent=1))
 
 
 def bench_classifiers(manifest: Path | None, report: Path | None, plot: Path | None) -> None:

@@ -34,7 +34,7 @@ from functools import lru_cache
 import numpy as np
 from numpy.typing import NDArray
 
-from services.core import filters
+from services.core import entropy, filters
 from services.core.filters import Float, Level, reflected
 
 TRUNCATE = 4.0
@@ -86,6 +86,8 @@ PAPER: tuple[Feature, ...] = _table(
 
 _GAUSSIAN = (Kind.BLUR, Kind.GRADIENT, Kind.LAPLACIAN)
 _WINDOW = (Kind.DEVIATION, Kind.MEAN)
+_SMALL = 4  # largest radius of a disk whose pixels are compared each with each
+_BROAD = 32  # fewest columns for which that pays
 
 
 @dataclass(frozen=True)
@@ -160,7 +162,28 @@ def _entropy(image: Float, part: _Rectangle, radius: int) -> Level:
     top, bottom = max(0, part.top - radius), min(height, part.bottom + radius)
     left, right = max(0, part.left - radius), min(width, part.right + radius)
     near = filters.rounded(image, np.arange(top, bottom), np.arange(left, right))
-    bits = filters.entropy(near, reach, weights, part.top - top, part.bottom - top, part.left - left, part.right - left)
+    whole = (part.top - top, part.bottom - top, part.left - left, part.right - left)
+    bits = np.empty((whole[1] - whole[0], whole[3] - whole[2]), dtype=np.float32)
+    # The frame along the border of the image, where footprints reach out of it, and the rest.
+    inside = (
+        max(whole[0], radius),
+        min(whole[1], len(near) - radius),
+        max(whole[2], radius),
+        min(whole[3], near.shape[1] - radius),
+    )
+    if radius > _SMALL or inside[0] >= inside[1] or inside[3] - inside[2] < _BROAD:
+        return filters.even_levels(entropy.of_disks(near, reach, weights, *whole), most)
+    rectangles = (
+        (whole[0], inside[0], whole[2], whole[3]),
+        (inside[1], whole[1], whole[2], whole[3]),
+        (inside[0], inside[1], whole[2], inside[2]),
+        (inside[0], inside[1], inside[3], whole[3]),
+        inside,
+    )
+    for one in rectangles:
+        compute_one = entropy.of_disks_inside if one is inside else entropy.of_disks
+        rows, columns = slice(one[0] - whole[0], one[1] - whole[0]), slice(one[2] - whole[2], one[3] - whole[2])
+        bits[rows, columns] = compute_one(near, reach, weights, *one)
     return filters.even_levels(bits, most)
 
 
@@ -241,5 +264,5 @@ def _disk(radius: int) -> tuple[filters.Map, filters.Map, float]:
     reach = np.floor(np.sqrt(radius * radius - y * y)).astype(np.int64)
     pixels = int((2 * reach + 1).sum())
     count = np.arange(pixels + 1, dtype=np.float64)
-    weights = np.rint(count * np.log2(np.maximum(count, 1)) * filters.ENTROPY_UNIT).astype(np.int64)
+    weights = np.rint(count * np.log2(np.maximum(count, 1)) * entropy.UNIT).astype(np.int64)
     return reach, weights, float(np.log2(min(pixels, 256)))

@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from services.core.compiled import compiled
+from services.core.vectors import WIDTH, folded_even, folded_odd
 
 Float = NDArray[np.float32]
 Level = NDArray[np.uint8]
@@ -20,8 +21,8 @@ Map = NDArray[np.int64]
 
 FIXED = 4096
 """Units of a grey value in fixed-point images."""
-ENTROPY_UNIT = 1 << 20
-"""Units of ``c * log2(c)`` in `entropy`."""
+
+_APART = 16  # numbers between rows: a line of the cache
 
 
 def reflected(first: int, last: int, size: int) -> Map:
@@ -53,6 +54,36 @@ def fixed_point(image: Float, rows: Map, columns: Map) -> NDArray[np.int64]:
 
 
 @compiled
+def fold(data: Float, place: int, row: int, step: int, half: Float, odd: bool, out: Float) -> None:
+    """Convolve some rows with a symmetric or antisymmetric kernel that lies across or along them.
+
+    Args:
+        data: ``(n,)``, which reaches `WIDTH` further than the rows.
+        place, row: where the first row begins, and how far the next one is behind it.
+        step: how far the kernel's next weight is from one.
+        half, odd: as in `along_columns`.
+        out: ``(rows, columns)``.
+    """
+    rows, columns = out.shape
+    line, some = out.reshape(-1), np.empty(WIDTH, dtype=np.float32)
+    whole = columns - columns % WIDTH
+    for left in range(0, whole, WIDTH):
+        for i in range(rows):
+            if odd:
+                folded_odd(data, place + i * row + left, step, half, line, i * columns + left)
+            else:
+                folded_even(data, place + i * row + left, step, half, line, i * columns + left)
+    if whole < columns:
+        for i in range(rows):
+            if odd:
+                folded_odd(data, place + i * row + whole, step, half, some, 0)
+            else:
+                folded_even(data, place + i * row + whole, step, half, some, 0)
+            for x in range(columns - whole):
+                line[i * columns + whole + x] = some[x]
+
+
+@compiled
 def along_columns(image: Float, half: Float, odd: bool, rows: Map, first: int, last: int) -> Float:
     """Convolve every column with a symmetric or antisymmetric kernel.
 
@@ -66,23 +97,15 @@ def along_columns(image: Float, half: Float, odd: bool, rows: Map, first: int, l
     Returns:
         ``(len(rows) - 2 * radius, last - first)``.
     """
-    radius = len(half) - 1
-    out = np.empty((len(rows) - 2 * radius, last - first), dtype=np.float32)
-    for i in range(len(out)):
-        line = out[i]
-        centre = image[rows[i + radius], first:last]
-        for x in range(len(line)):
-            line[x] = half[0] * centre[x]
-        for k in range(1, radius + 1):
-            weight = half[k]
-            above = image[rows[i + radius - k], first:last]
-            below = image[rows[i + radius + k], first:last]
-            if odd:
-                for x in range(len(line)):
-                    line[x] += weight * (below[x] - above[x])
-            else:
-                for x in range(len(line)):
-                    line[x] += weight * (below[x] + above[x])
+    radius, width = len(half) - 1, last - first
+    out = np.empty((len(rows) - 2 * radius, width), dtype=np.float32)
+    # A step of a power of two from row to row would put a whole column into the same few places of the cache.
+    step = -(-width // WIDTH) * WIDTH + _APART
+    seen = np.zeros((len(rows), step), dtype=np.float32)
+    for i in range(len(rows)):
+        seen[i, :width] = image[rows[i], first:last]
+    block = seen.reshape(-1)
+    fold(block, radius * step, step, step, half, odd, out)
     return out
 
 
@@ -101,24 +124,11 @@ def along_rows(image: Float, half: Float, odd: bool, columns: Map) -> Float:
     radius = len(half) - 1
     width = len(columns) - 2 * radius
     out = np.empty((len(image), width), dtype=np.float32)
-    seen = np.empty(len(columns), dtype=np.float32)
+    seen = np.zeros(len(columns) + WIDTH, dtype=np.float32)
     for i in range(len(image)):
         for j in range(len(columns)):
             seen[j] = image[i, columns[j]]
-        line = out[i]
-        centre = seen[radius : radius + width]
-        for x in range(width):
-            line[x] = half[0] * centre[x]
-        for k in range(1, radius + 1):
-            weight = half[k]
-            left = seen[radius - k : radius - k + width]
-            right = seen[radius + k : radius + k + width]
-            if odd:
-                for x in range(width):
-                    line[x] += weight * (right[x] - left[x])
-            else:
-                for x in range(width):
-                    line[x] += weight * (right[x] + left[x])
+        fold(seen, radius, 0, 1, half, odd, out[i : i + 1])
     return out
 
 
@@ -180,72 +190,28 @@ def moments(block: NDArray[np.int64], radius: int) -> tuple[Float, Float]:
         for x in range(len(sums)):
             sums[x] += line[x]
             squares[x] += line[x] * line[x]
+    # Sums of all columns before one; the difference of two of them is the sum of a window.
+    before, before_squares = np.zeros(len(sums) + 1, dtype=np.int64), np.zeros(len(sums) + 1, dtype=np.int64)
     for i in range(height):
         entering = block[i + size - 1]
         for x in range(len(sums)):
             sums[x] += entering[x]
             squares[x] += entering[x] * entering[x]
         total, total_squares = np.int64(0), np.int64(0)
-        for x in range(size - 1):
+        for x in range(len(sums)):
             total += sums[x]
             total_squares += squares[x]
+            before[x + 1], before_squares[x + 1] = total, total_squares
+        until, until_squares = before[size:], before_squares[size:]
         for x in range(width):
-            total += sums[x + size - 1]
-            total_squares += squares[x + size - 1]
-            mean[i, x] = total / (count * FIXED)
-            deviation[i, x] = np.sqrt(np.float64(count * total_squares - total * total)) / (count * FIXED)
-            total -= sums[x]
-            total_squares -= squares[x]
+            inside, inside_squares = until[x] - before[x], until_squares[x] - before_squares[x]
+            mean[i, x] = inside / (count * FIXED)
+            deviation[i, x] = np.sqrt(np.float64(count * inside_squares - inside * inside)) / (count * FIXED)
         leaving = block[i]
         for x in range(len(sums)):
             sums[x] -= leaving[x]
             squares[x] -= leaving[x] * leaving[x]
     return mean, deviation
-
-
-@compiled
-def entropy(image: Level, reach: Map, weights: Map, top: int, bottom: int, left: int, right: int) -> Float:
-    """Entropy, in bits, of the levels under a footprint; pixels outside the image do not count.
-
-    Args:
-        image: ``(R, C)``, the whole image.
-        reach: ``(2 * radius + 1,)``; row ``k`` of the footprint spans columns ``-reach[k]`` to ``reach[k]``.
-        weights: ``c * log2(c)`` in units of 1 / `ENTROPY_UNIT`, for c from 0 to the footprint's pixels.
-        top, bottom, left, right: the rectangle.
-
-    Returns:
-        ``(bottom - top, right - left)``.
-    """
-    radius = len(reach) // 2
-    height, width = image.shape
-    out = np.empty((bottom - top, right - left), dtype=np.float32)
-    counts = np.empty(256, dtype=np.int64)
-    for i in range(top, bottom):
-        low, high = max(0, i - radius), min(height, i + radius + 1)
-        counts[:] = 0
-        inside, spread = 0, 0
-        for row in range(low, high):
-            span = reach[row - i + radius]
-            for j in range(max(0, left - span), min(width, left + span + 1)):
-                level = image[row, j]
-                spread += weights[counts[level] + 1] - weights[counts[level]]
-                counts[level] += 1
-                inside += 1
-        for j in range(left, right):
-            out[i - top, j - left] = (weights[inside] - spread) / (inside * np.float64(ENTROPY_UNIT))
-            for row in range(low, high):
-                span = reach[row - i + radius]
-                if j + span + 1 < width:
-                    level = image[row, j + span + 1]
-                    spread += weights[counts[level] + 1] - weights[counts[level]]
-                    counts[level] += 1
-                    inside += 1
-                if j - span >= 0:
-                    level = image[row, j - span]
-                    counts[level] -= 1
-                    spread -= weights[counts[level] + 1] - weights[counts[level]]
-                    inside -= 1
-    return out
 
 
 @compiled

@@ -13,7 +13,8 @@ from scipy import ndimage
 from skimage.filters import rank
 from skimage.morphology import disk
 
-from services.core.features import PAPER, Feature, Kind, compute, largest_gradient, largest_laplacian
+from services.core import entropy
+from services.core.features import PAPER, Feature, Kind, _disk, compute, largest_gradient, largest_laplacian
 
 Image = NDArray[np.float32]
 
@@ -109,6 +110,19 @@ def test_a_rectangle_has_the_bytes_of_the_whole_slice(rows: list[int], columns: 
 def test_single_rows_and_columns_have_the_bytes_of_a_large_slice(cut: tuple[slice, slice]) -> None:
     image = brain_like(300, 340)
     np.testing.assert_array_equal(compute(image, PAPER, *cut), compute(image, PAPER)[:, cut[0], cut[1]])
+
+
+@pytest.mark.parametrize("levels", [1, 2, 7, 40, 256])
+@pytest.mark.parametrize("radius", [1, 3, 4])
+def test_entropy_is_the_same_number_whether_pixels_are_compared_or_counted(radius: int, levels: int) -> None:
+    """Few levels: many pixels of one; a strip of the loop is 128 columns."""
+    image = np.random.default_rng(levels).integers(0, levels, (24, 300)).astype(np.uint8)
+    image[:, :90] = 0
+    reach, weights, _ = _disk(radius)
+    inside = (radius, 24 - radius, radius, 300 - radius)
+    np.testing.assert_array_equal(
+        entropy.of_disks_inside(image, reach, weights, *inside), entropy.of_disks(image, reach, weights, *inside)
+    )
 
 
 @pytest.mark.parametrize("value", [0.0, 100.4, 255.0])

@@ -17,7 +17,7 @@ from calque.v1 import segmentation_pb2 as messages
 
 from services.bench.client import Client
 from services.bench.clinician import PenStroke
-from services.bench.drawing import Drawing, drawing, preset_of
+from services.bench.drawing import Drawing, Way, drawing
 from services.core.errors import CalqueError, Reason, Unavailable
 from services.core.geometry import Plane, plane_geometry
 from services.core.volume import Affine
@@ -153,7 +153,7 @@ def session(
     annotation_id = client.begin(volume_id, "Benchmark")
     try:
         with drawing(client, annotation_id, seconds=_SECONDS) as stream:
-            stream.set(preset=preset_of(preset), seed=0)
+            stream.set(Way(preset), 0)
             yield Session(stream, shape, affine)
     finally:
         client.delete(annotation_id)

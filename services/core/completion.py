@@ -39,7 +39,6 @@ _SAMPLES = 400  # of each label
 _FEWEST = 20
 _SOFT = 8.0  # pixels to the outline for a log odd of one
 _LOOKS_WEIGHT = 0.04
-_LARGEST = 320  # rows or columns above which looks are asked of every second pixel
 
 
 def annotated(labels: Levels) -> list[int]:
@@ -113,9 +112,8 @@ def settled(
     samples = features.reshape(len(features), -1)[:, np.concatenate(chosen)].T
     targets = np.repeat(np.array([OBJECT, BACKGROUND], np.uint8), [len(part) for part in chosen])
     forest = fit(np.ascontiguousarray(samples), targets, seed=seed, threads=threads)
-    step = sampling(image.shape)
-    looks = log_odds(predict_levels(forest, np.ascontiguousarray(features[:, ::step, ::step]), OBJECT))
-    odds = np.clip(distance / np.float32(_SOFT), -MOST, MOST) + spread(looks, step, image.shape)
+    looks = log_odds(predict_levels(forest, features, OBJECT))
+    odds = np.clip(distance / np.float32(_SOFT), -MOST, MOST) + looks
     problem = _problem(image, labels, pixel_mm, probability(odds), _LOOKS_WEIGHT)
     return _kept(walk.solve(problem, len(_PRIOR_SWEEPS), _PRIOR_SWEEPS)[0] >= 0.5, labels)
 
@@ -123,16 +121,6 @@ def settled(
 def some(places: NDArray[np.intp], most: int, random: np.random.RandomState) -> NDArray[np.intp]:
     """At most so many of them, by chance, in no order."""
     return places if len(places) <= most else places[random.randint(0, len(places), most)]
-
-
-def sampling(size: tuple[int, ...]) -> int:
-    """Of a slice of so many rows and columns looks are asked of every so manieth row and column."""
-    return 1 if max(size) <= _LARGEST else 2
-
-
-def spread(values: Values, step: int, size: tuple[int, ...]) -> Values:
-    """What is known of every ``step``-th row and column, for all of a slice of this size."""
-    return values if step == 1 else np.ascontiguousarray(values.repeat(step, 0)[: size[0]].repeat(step, 1)[:, : size[1]])
 
 
 def seeds(labels: Levels) -> walk.Seeds:

@@ -93,7 +93,7 @@ def segment_by_shape(volume: Volume, labels: Level, *, seed: int = 0, label: int
     last = volume.shape[0] - 1
     slices = []
     for index in range(volume.shape[0]):
-        looks = None if index in model.masks else spatial.asked(model.forest, features_of(index))
+        looks = None if index in model.masks else spatial.asked(model, features_of(index))
         slices.append(spatial.problem(model, index, image_of(index), two[index], looks))
     times = spatial.halvings(volume.shape[1:])
     coarse = spatial.walked([spatial.coarsened(one, times) for one in slices])

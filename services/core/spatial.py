@@ -22,7 +22,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from services.core import completion, shape, walk
-from services.core.completion import sampling, seeds, some, spread
+from services.core.completion import seeds, some
 from services.core.distance import signed_distance
 from services.core.forest import Forest, fit, predict_levels
 from services.core.labels import BACKGROUND, OBJECT
@@ -36,22 +36,24 @@ SCATTERED = 32
 """Strokes on so many times more pixels than the object is deep, in pixels, tell of thin or branched tissue, as cortex is:
 it has no shape that goes on from slice to slice, and only its looks count."""
 
-PLAIN = 200
+PLAIN, ALIKE = 200, 0.85
 """Where a forest of the strokes alone tells the completed object from the rest of the slice by so many levels of 255 on
-average, looks are enough, and where the strokes are would only mislead."""
+average, and its mask agrees so well with it (Dice), looks are enough, and where the strokes are would only mislead."""
 
-_SAMPLES = 2000  # of each label and slice
-_ASKED = 1500  # pixels of each kind that tell whether looks are enough
+_SAMPLES = 1200  # of each label and slice
+_ASKED = 500  # pixels of each kind that tell whether looks are enough
 _NEAR = 25  # half of the background's samples are at most so many pixels away
 _EDGE = 60.0
 _WEIGHT = 0.02
 _KNOWN = 1.0  # weight of a completed slice
-_COARSE_SWEEPS = (12, 12, 20)
-_DRAFT_SWEEPS = (12, 12, 20)
-_REFINE_SWEEPS = 8
+_COARSE_SWEEPS = (6, 10, 20)
+_DRAFT_SWEEPS = (4, 8, 20)
+_REFINE_SWEEPS = 6
+_MODEL_PIXELS = 320  # rows or columns that a model has at most
 _COARSE_PIXELS = 160  # rows or columns that a coarse grid has at most
 _HALF = 1.0 / 3.0  # what the walker reaches on the outline of an object: priors fade away from the strokes
 _SLOPE, _SHIFT = 1.9, -0.4  # of the log odds of what is found, by those of what it reaches: logistic regression
+_FAINT = 4  # a lower level is none: the walker's tails reach through the whole volume
 _STEPS = 4096  # in which what the walker reaches becomes a level
 
 DEFAULT_THRESHOLD = 102
@@ -63,11 +65,14 @@ class Model:
     """What strokes say.
 
     Attributes:
-        masks: the object in completed slices, ``(rows, columns)`` by the number of the slice.
-        shape: where it is likely to be elsewhere.
+        step: the model is of every ``step``-th row and column, where slices are large.
+        masks: the object in completed slices, on these pixels, by the number of the slice.
+        shape: where it is likely to be elsewhere, on these pixels.
         forest: of two classes, `OBJECT` and `BACKGROUND`.
-        spacing_mm: distance of slices, rows and columns.
+        spacing_mm: distance of slices, rows and columns of the volume.
     """
+
+    step: int
 
     masks: Mapping[int, Mask]
     shape: Shape
@@ -104,36 +109,37 @@ def learn(
     Returns:
         ``None`` where no slice has strokes of both labels, and where looks alone count (see `SCATTERED`, `PLAIN`).
     """
-    pixel_mm = spacing_mm[1:]
+    step = sampling(labels.shape[1:])
+    pixel_mm = step * spacing_mm[1], step * spacing_mm[2]
+    spaced = spacing_mm[0], *pixel_mm
     random = np.random.RandomState(seed)
     masks: dict[int, Mask] = {}
     parts: list[tuple[Level, Level]] = []
     first: Forest | None = None
     for index in completion.annotated(labels):
-        image, drawn = images(index), labels[index]
+        image, drawn = thinned(images(index), labels[index], step)
+        seen = np.ascontiguousarray(features(index)[:, ::step, ::step])
         if not masks:
             mask = completion.completed(image, drawn, pixel_mm)
-            mask = completion.settled(mask, image, features(index), drawn, pixel_mm, seed=seed, threads=threads)
+            mask = completion.settled(mask, image, seen, drawn, pixel_mm, seed=seed, threads=threads)
             distance = signed_distance(mask)
-            if _is_scattered(distance, drawn) or _is_plain(features(index), mask, drawn, seed, threads):
+            if _is_scattered(distance, drawn) or _is_plain(seen, mask, drawn, seed, threads):
                 return None
         else:
             first = first or _fitted(parts, seed, threads)
-            looks = shape.log_odds(asked(first, features(index)))
-            odds = Shape(masks, spacing_mm).log_odds(index) + spread(looks, sampling(drawn.shape), drawn.shape)
+            odds = Shape(masks, spaced).log_odds(index) + shape.log_odds(predict_levels(first, seen, OBJECT))
             mask = completion.completed_with(image, drawn, pixel_mm, odds)
             distance = signed_distance(mask)
         masks[index] = mask
-        parts.append(_samples(features(index), drawn, distance, random))
+        parts.append(_samples(seen, drawn, distance, random))
     if not masks:
         return None
-    return Model(masks, Shape(masks, spacing_mm), _fitted(parts, seed, threads), spacing_mm)
+    return Model(step, masks, Shape(masks, spaced), _fitted(parts, seed, threads), spacing_mm)
 
 
-def asked(forest: Forest, features: Level) -> Level:
-    """Levels of the object by its looks in a slice: of every pixel, in large slices of every second row and column."""
-    step = sampling(features.shape[1:])
-    return predict_levels(forest, np.ascontiguousarray(features[:, ::step, ::step]), OBJECT)
+def asked(model: Model, features: Level) -> Level:
+    """Levels of the object by its looks in a slice, on the pixels of the model."""
+    return predict_levels(model.forest, np.ascontiguousarray(features[:, :: model.step, :: model.step]), OBJECT)
 
 
 def problem(model: Model, index: int, image: Level, labels: Level, looks: Level | None) -> walk.Problem:
@@ -149,12 +155,40 @@ def problem(model: Model, index: int, image: Level, labels: Level, looks: Level 
         prior, weight = model.masks[index].astype(np.float32), _KNOWN
     else:
         assert looks is not None
-        step = sampling(image.shape)
-        every = slice(None, None, step)
-        odds = model.shape.log_odds(index, every, every) + shape.log_odds(looks)
-        prior, weight = spread(shape.probability(odds), step, image.shape), _WEIGHT
+        prior, weight = shape.probability(model.shape.log_odds(index) + shape.log_odds(looks)), _WEIGHT
     weights = np.array([weight], np.float32)
-    return walk.Problem(image[None], prior[None], weights, seeds(labels)[None], model.spacing_mm, _EDGE)
+    whole = spread(prior, model.step, image.shape)
+    return walk.Problem(image[None], whole[None], weights, seeds(labels)[None], model.spacing_mm, _EDGE)
+
+
+def sampling(size: tuple[int, ...]) -> int:
+    """Of a slice of so many rows and columns a model is of every so manieth row and column: a power of two."""
+    step = 1
+    while max(size) > _MODEL_PIXELS * step:
+        step *= 2
+    return step
+
+
+def thinned(image: Level, labels: Level, step: int) -> tuple[Level, Level]:
+    """Image and labels of a slice on the pixels of a model: means, and strokes wherever they pass, the object's first."""
+    if step == 1:
+        return image, labels
+    none = np.zeros((1, *image.shape), np.float32)
+    one = walk.Problem(image[None], none, none[:, 0, 0], seeds(labels)[None], (1.0, 1.0, 1.0), _EDGE)
+    while step > 1:
+        one, step = walk.halved(one), step // 2
+    return one.image[0], _LABELS[one.seeds[0]]
+
+
+_LABELS = np.array([BACKGROUND, OBJECT, 0], np.uint8)  # by the value of a seed
+
+
+def spread(values: Values, step: int, size: tuple[int, ...]) -> Values:
+    """What is known on the pixels of a model, for all of a slice of this size: even between them."""
+    while step > 1:
+        step //= 2
+        values = walk.smoothly_doubled(values, -(-size[0] // step), -(-size[1] // step))
+    return values
 
 
 def draft(one: walk.Problem) -> Level:
@@ -162,9 +196,20 @@ def draft(one: walk.Problem) -> Level:
     return _levels(walk.solve(one, len(_DRAFT_SWEEPS), _DRAFT_SWEEPS)[0], one.seeds[0])
 
 
-def unary(odds: Values, appearance: Level) -> Level:
-    """Levels of pixels for themselves: log odds of the shape and levels of the forest, both of any one shape."""
-    return _levels(shape.probability(odds + shape.log_odds(appearance)), np.full(odds.shape, walk.FREE, np.int8))
+def unary(model: Model, looks: Level, rows: slice, columns: slice) -> Level:
+    """Levels of a row or column of each slice, for themselves.
+
+    Args:
+        model: what the strokes say.
+        looks: levels of the forest, ``(slices, rows or columns)``.
+        rows, columns: what is crossed: one of them is of one pixel, the other of all.
+    """
+    every = [
+        slice(part.start // model.step, part.start // model.step + 1) if part.start else part for part in (rows, columns)
+    ]
+    odds = np.stack([model.shape.log_odds(index, *every).ravel() for index in range(len(looks))])
+    odds = odds.repeat(model.step, axis=1)[:, : looks.shape[1]]
+    return _levels(shape.probability(odds + shape.log_odds(looks)), np.full(odds.shape, walk.FREE, np.int8))
 
 
 def halvings(size: tuple[int, int]) -> int:
@@ -217,12 +262,16 @@ def _is_plain(features: Level, mask: Mask, labels: Level, seed: int, threads: in
     samples, targets = slice_samples(features, labels)
     chosen = np.concatenate([some(np.flatnonzero(targets == label), _ASKED, random) for label in (OBJECT, BACKGROUND)])
     forest = fit(np.ascontiguousarray(samples[chosen]), targets[chosen], seed=seed, threads=threads)
-    parts = [some(np.flatnonzero(part), _ASKED, random) for part in (mask & ~drawn, ~mask & ~drawn)]
+    parts = [np.flatnonzero(part) for part in (mask & ~drawn, ~mask & ~drawn)]
     if not all(part.size for part in parts):
         return False
     flat = features.reshape(len(features), -1)
-    inside, outside = (predict_levels(forest, np.ascontiguousarray(flat[:, None, part]), OBJECT) for part in parts)
-    return bool(inside.mean() - outside.mean() > PLAIN)
+    inside, outside = (
+        predict_levels(forest, np.ascontiguousarray(flat[:, None, some(part, _ASKED, random)]), OBJECT) for part in parts
+    )
+    hit, excess = (len(part) * np.mean(asked > 127) for part, asked in zip(parts, (inside, outside)))
+    alike = 2.0 * hit / (hit + excess + len(parts[0]))
+    return bool(inside.mean() - outside.mean() > PLAIN and alike > ALIKE)
 
 
 def _fitted(parts: list[tuple[Level, Level]], seed: int, threads: int) -> Forest:
@@ -265,6 +314,7 @@ def _calibrated() -> Level:
     even = np.where(reached < _HALF, reached * (0.5 / _HALF), 0.5 + (reached - _HALF) * (0.5 / (1.0 - _HALF)))
     odds = np.log(np.maximum(even, 1e-9) / np.maximum(1.0 - even, 1e-9))
     levels: Level = np.rint(255.0 / (1.0 + np.exp(-(_SLOPE * odds + _SHIFT)))).astype(np.uint8)
+    levels[levels < _FAINT] = 0
     return levels
 
 

@@ -114,6 +114,21 @@ def doubled(values: Values, rows: int, columns: int) -> Values:
     return np.ascontiguousarray(values.repeat(2, 1)[:, :rows].repeat(2, 2)[:, :, :columns])
 
 
+@compiled
+def smoothly_doubled(values: Values, rows: int, columns: int) -> Values:
+    """An image whose pixels are means of four of a larger one, ``(rows, columns)``, with linear steps between them."""
+    height, width = values.shape
+    out = np.empty((rows, columns), np.float32)
+    near, far = np.float32(0.75), np.float32(0.25)
+    for r in range(rows):
+        one, other = r // 2, min(max(r // 2 + (1 if r % 2 else -1), 0), height - 1)
+        for c in range(columns):
+            left, beside = c // 2, min(max(c // 2 + (1 if c % 2 else -1), 0), width - 1)
+            upper = near * values[one, left] + far * values[one, beside]
+            out[r, c] = near * upper + far * (near * values[other, left] + far * values[other, beside])
+    return out
+
+
 def _reached(start: Values, seeds: Seeds) -> NDArray[np.int64]:
     """The box, first and last index + 1 along each axis, outside of which a coarser grid found nothing of the object."""
     box = _bounds(start, seeds, np.float32(_NOTHING))

@@ -87,9 +87,8 @@ class Walking:
     def cut(self, features: Levels, rows: slice, columns: slice) -> Levels:
         """A draft across the slices: ``features`` ``(features, slices, rows or columns)`` of a line of each slice."""
         with self._times.of("predict"):
-            appearance = predict_levels(self.model.forest, features, OBJECT)
-        odds = np.stack([self.model.shape.log_odds(index, rows, columns).ravel() for index in range(len(self._labels))])
-        return spatial.unary(odds, appearance)
+            looks = predict_levels(self.model.forest, features, OBJECT)
+        return spatial.unary(self.model, looks, rows, columns)
 
     @property
     def size_bytes(self) -> int:
@@ -104,6 +103,6 @@ class Walking:
         if looks is None and index not in self.model.masks:
             features = self._features(index)
             with self._times.of("predict"):
-                looks = self._looks[index] = spatial.asked(self.model.forest, features)
+                looks = self._looks[index] = spatial.asked(self.model, features)
         with self._times.of("walk"):
             return spatial.problem(self.model, index, self._image(index), self._labels[index], looks)

@@ -95,12 +95,3 @@ def test_a_background_stroke_through_the_middle_takes_a_part_away() -> None:
     assert (odds[other] == 4.0).all()  # what was given stays
     labels[:] = 0
     assert dice(completion.completed_with(image, labels, (1.0, 1.0), odds), wanted | other) > 0.95
-
-
-@pytest.mark.parametrize(("size", "step"), [((320, 200), 1), ((100, 321), 2)])
-def test_looks_of_large_slices_are_asked_of_a_quarter(size: tuple[int, int], step: int) -> None:
-    assert completion.sampling(size) == step
-    every = np.indices(size).sum(axis=0).astype(np.float32)
-    spread = completion.spread(every[::step, ::step], step, size)
-    assert spread.shape == size
-    assert np.abs(spread - every).max() <= 2 * (step - 1)

@@ -96,3 +96,33 @@ def test_thin_tissue_is_left_to_its_looks(drawn: Drawn) -> None:
 @pytest.mark.parametrize(("size", "times"), [((64, 64), 1), ((320, 300), 1), ((321, 20), 2), ((2048, 2048), 4)])
 def test_how_coarse(size: tuple[int, int], times: int) -> None:
     assert spatial.halvings(size) == times
+
+
+@pytest.mark.parametrize(("size", "step"), [((320, 200), 1), ((100, 321), 2), ((641, 9), 4)])
+def test_a_model_of_large_slices_is_of_some_pixels(size: tuple[int, int], step: int) -> None:
+    assert spatial.sampling(size) == step
+    rows, columns = np.indices(size)
+    image, labels = (rows // 4).astype(np.uint8), np.zeros(size, np.uint8)
+    labels[7, 5], labels[50, 3] = 1, 2
+    small, drawn = spatial.thinned(image, labels, step)
+    assert small.shape == drawn.shape == (-(-size[0] // step), -(-size[1] // step))
+    assert (drawn[7 // step, 5 // step], drawn[50 // step, 3 // step]) == (1, 2)
+    assert np.count_nonzero(drawn) == 2
+    ramp = (columns + 0.0).astype(np.float32)
+    back = spatial.spread(ramp.reshape(-1, size[1])[::step, ::step] + np.float32((step - 1) / 2), step, size)
+    inner = back[step:-step, step:-step]
+    np.testing.assert_allclose(inner, ramp[step:-step, step:-step], atol=1e-3)
+
+
+def test_a_large_slice_is_segmented_as_a_small_one() -> None:
+    """The same ball on four times the pixels."""
+    volume, truth = balls()
+    large = Volume(volume.voxels.repeat(5, 1).repeat(5, 2), np.diag([3.0, 0.2, 0.2, 1.0]), np.ones(11), np.zeros(11))
+    labels = np.zeros(large.shape, np.uint8)
+    r, c = np.indices(large.shape[1:]) / 5.0
+    away = np.hypot(r - 30, c - 26)
+    labels[5, 148:153, 100:160] = 1
+    labels[5][(away > 18) & (away < 18.4)] = 2
+    labels[5, 330:333] = 2
+    found = segment_by_shape(large, labels)
+    assert best_threshold(found.levels, truth.repeat(5, 1).repeat(5, 2)).dice > 0.9

@@ -65,6 +65,7 @@ def test_pixels_are_the_voxels_permuted_and_flipped(shape: Shape, affine: Affine
     assert np.array_equal(np.abs(plane.pixel_to_voxel[:, :3]).sum(axis=1), [1, 1, 1])
     voxels = [voxel_of(plane, pixel) for pixel in pixels_of(plane)]
     assert sorted(voxels) == list(product(*map(range, shape)))
+    assert [plane.pixel_of(voxel) for voxel in voxels] == pixels_of(plane)  # type: ignore[arg-type]
 
 
 @given(shapes, affines(), planes)

@@ -6,8 +6,10 @@ import numpy as np
 import pytest
 from calque.v1 import segmentation_pb2 as pb
 
-from services.core import pipeline, reconstruct
+from services.core import advice, pipeline, reconstruct
+from services.core.geometry import Plane
 from services.core.labels import replay
+from services.core.mask import histogram
 from services.core.volume import Volume
 from services.segmentation.events import to_action
 from tests.segmentation.test_computing import cut, planes_of
@@ -61,6 +63,38 @@ async def test_a_draft_comes_first_and_the_whole_is_the_flow_on_one_page(
             near = np.zeros_like(truth)
             near[5:22, 18:44] = True
             assert np.count_nonzero(shown & truth & near) > 0.9 * np.count_nonzero(truth & near)
+
+
+@pytest.mark.parametrize("preset", [pb.PRESET_CALQUE, pb.PRESET_PAPER])
+async def test_advice_comes_last_and_is_of_the_mask_that_is_shown(served: Served, phantom: Volume, preset: int) -> None:
+    annotation_id = await begin(served, phantom)
+    async with Tablet(served.segmentation, annotation_id) as tablet:
+        await tablet.settings(preset=preset, live=True)
+        await tablet.look(1, 3)
+        await tablet.draw(INSIDE, AROUND, BELOW)
+
+        def last(t: Tablet) -> pb.Advice | None:
+            known = [one for one in t.all("probability") if one.log_length >= 3]
+            return next((one for one in t.all("advice") if known and one.generation == known[-1].generation), None)
+
+        found = await tablet.until(last)
+        kinds = [one.WhichOneof("what") for one in tablet.messages]
+        assert "probability" not in kinds[kinds.index("advice") :] or len(tablet.all("advice")) > 1
+        computation = served.workspace(annotation_id).computation
+        wanted = advice.advise(
+            computation.levels,
+            np.stack([histogram(one) for one in computation.levels]),
+            computation.strokes.learned,
+            phantom.spacing_mm,
+            tablet.all("probability")[-1].default_threshold,
+        )
+        plane = served.workspace(annotation_id).planes[Plane(1)]
+        assert [one.plane for one in found.places] == [1] * len(wanted.places)
+        corners = [tuple(plane.pixel_to_voxel @ [one.column, one.row, one.slice, 1]) for one in found.places]
+        assert [corner[0] for corner in corners] == [one.slice for one in wanted.places]
+        assert [(one.rows, one.columns) for one in found.places] == [(one.rows, one.columns) for one in wanted.places]
+        assert found.expected_dice == (wanted.expected_dice if preset == pb.PRESET_CALQUE else 0.0)
+        assert found.enough == (wanted.enough if preset == pb.PRESET_CALQUE else False)
 
 
 async def test_a_saved_mask_is_never_a_draft(served: Served, phantom: Volume) -> None:

@@ -23,6 +23,7 @@ ENOUGH = 0.88
 WORTH = 15.0
 """A slice with fewer wrong pixels than so many is not worth a stroke."""
 
+_SAID = 0.05  # strokes on a slice say nearly all there is to say of it
 _TAIL = 0.1  # of the doubt in a slice lies above, below, left and right of the rectangle that is told
 _APART = 2  # slices that two places are at least apart
 
@@ -73,7 +74,7 @@ def advise(
     chance = np.where(inside, 255 - np.arange(256), np.arange(256)) / 255.0  # that a voxel of a level is wrong
     wrong = counts @ chance
     size_mm = np.sqrt(counts[:, inside].sum(axis=1).max() * spacing_mm[1] * spacing_mm[2])
-    pay = wrong * (1.0 + _away_mm(labels, spacing_mm[0]) / max(float(size_mm), spacing_mm[0]))
+    pay = wrong * (_SAID + _away_mm(labels, spacing_mm[0]) / max(float(size_mm), spacing_mm[0]))
     places: list[Place] = []
     for index in np.argsort(-pay, kind="stable"):
         if len(places) == PLACES or wrong[index] < WORTH:

@@ -26,7 +26,7 @@ LEAST_PIXELS = 12
 _EDGE = 130.0
 _COMPLETE_SWEEPS = (10, 15, 20, 30, 60, 200)
 _PRIOR_SWEEPS = (12, 12, 20)
-_PRIOR_WEIGHT = 0.01
+_PRIOR_WEIGHT = 0.06
 _LOWEST, _HIGHEST = 13, 230  # levels among which an outline is sought
 _EDGES = (Feature("edges", Kind.GRADIENT, 1.0),)
 
@@ -38,7 +38,6 @@ _REACH = 25.0  # background farther away says nothing of the outline
 _SAMPLES = 400  # of each label
 _FEWEST = 20
 _SOFT = 8.0  # pixels to the outline for a log odd of one
-_LOOKS_WEIGHT = 0.04
 
 
 def annotated(labels: Levels) -> list[int]:
@@ -114,7 +113,7 @@ def settled(
     forest = fit(np.ascontiguousarray(samples), targets, seed=seed, threads=threads)
     looks = log_odds(predict_levels(forest, features, OBJECT))
     odds = np.clip(distance / np.float32(_SOFT), -MOST, MOST) + looks
-    problem = _problem(image, labels, pixel_mm, probability(odds), _LOOKS_WEIGHT)
+    problem = _problem(image, labels, pixel_mm, probability(odds), _PRIOR_WEIGHT)
     return _kept(walk.solve(problem, len(_PRIOR_SWEEPS), _PRIOR_SWEEPS)[0] >= 0.5, labels)
 
 

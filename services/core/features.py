@@ -22,11 +22,15 @@ forest asks only which of two values is larger. The largest response is that of 
 255, computed from the kernel. Gaussians end at 4 σ. Beyond the border the image is mirrored, the edge doubled; for the
 entropy, only pixels inside the image count.
 
+Levels are within 0.55 of the exact value on their scale, 0.5 of that for rounding; of a Laplacian of σ ≥ 16 within one, and
+nearly all within 0.55 as well.
+
 Levels are the same to the last bit whichever rectangle of the slice is asked for: see `services.core.filters`.
 """
 
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from enum import StrEnum
 from functools import lru_cache
@@ -86,6 +90,8 @@ PAPER: tuple[Feature, ...] = _table(
 
 _GAUSSIAN = (Kind.BLUR, Kind.GRADIENT, Kind.LAPLACIAN)
 _WINDOW = (Kind.DEVIATION, Kind.MEAN)
+_WIDE = 16.0  # least σ of which not every pixel's Laplacian is summed up
+_APART = 2  # pixels between those that are
 _SMALL = 4  # largest radius of a disk whose pixels are compared each with each
 _BROAD = 32  # fewest columns for which that pays
 
@@ -109,13 +115,21 @@ class _Rectangle:
         return reflected(self.left - radius, self.right + radius, self.size[1])
 
 
-def compute(image: Float, features: tuple[Feature, ...], rows: slice | None = None, columns: slice | None = None) -> Level:
+def compute(
+    image: Float,
+    features: tuple[Feature, ...],
+    rows: slice | None = None,
+    columns: slice | None = None,
+    *,
+    threads: int = 1,
+) -> Level:
     """Features of a rectangle of a slice.
 
     Args:
         image: ``(R, C)`` float32, the whole slice, in 0 to 255 (`services.core.volume.to_window`).
         features: which, for instance `PAPER`.
         rows, columns: the rectangle, without steps; None: all.
+        threads: that compute a band of its rows each; the bytes do not depend on it.
 
     Returns:
         ``(len(features), rows, columns)`` uint8.
@@ -124,10 +138,27 @@ def compute(image: Float, features: tuple[Feature, ...], rows: slice | None = No
     top, bottom, _ = (rows or slice(None)).indices(image.shape[0])
     left, right, _ = (columns or slice(None)).indices(image.shape[1])
     size = image.shape[0], image.shape[1]
-    part = _Rectangle(size, top, max(top, bottom), left, max(left, right))
-    out = np.empty((len(features), part.bottom - part.top, part.right - part.left), dtype=np.uint8)
+    height, width = max(0, bottom - top), max(0, right - left)
+    out = np.empty((len(features), height, width), dtype=np.uint8)
     if not out.size:
         return out
+    ends = [height * band // threads for band in range(threads + 1)]
+
+    def fill(first: int, last: int) -> None:
+        _fill(out[:, first:last], image, features, _Rectangle(size, top + first, top + last, left, left + width))
+
+    if threads == 1:
+        fill(0, height)
+    else:
+        with ThreadPoolExecutor(threads, thread_name_prefix="features") as pool:
+            list(pool.map(fill, ends[:-1], ends[1:]))
+    return out
+
+
+def _fill(out: Level, image: Float, features: tuple[Feature, ...], part: _Rectangle) -> None:
+    """Compute the features of a rectangle into ``out``."""
+    if not out.size:
+        return
     by_scale: dict[float, list[int]] = {}
     for index, feature in enumerate(features):
         by_scale.setdefault(feature.scale, []).append(index)
@@ -136,7 +167,6 @@ def compute(image: Float, features: tuple[Feature, ...], rows: slice | None = No
         found = _windows(image, part, wanted, int(scale)) | _gaussians(image, part, wanted, scale)
         for index in indices:
             out[index] = found[features[index].kind]
-    return out
 
 
 def _windows(image: Float, part: _Rectangle, wanted: set[Kind], radius: int) -> dict[Kind, Level]:
@@ -209,10 +239,52 @@ def _gaussians(image: Float, part: _Rectangle, wanted: set[Kind], sigma: float) 
     if Kind.GRADIENT in wanted:
         across, down = along_rows(smooth, 1), along_rows(along_columns(1), 0)
         found[Kind.GRADIENT] = filters.root_levels(filters.length(across, down), largest_gradient(sigma))
-    if Kind.LAPLACIAN in wanted:
+    if Kind.LAPLACIAN in wanted and sigma >= _WIDE:
+        found[Kind.LAPLACIAN] = filters.signed_root_levels(_wide_laplacian(image, part, sigma), largest_laplacian(sigma))
+    elif Kind.LAPLACIAN in wanted:
         across, down = along_rows(smooth, 2), along_rows(along_columns(2), 0)
         found[Kind.LAPLACIAN] = filters.signed_root_levels(across + down, largest_laplacian(sigma))
     return found
+
+
+def _wide_laplacian(image: Float, part: _Rectangle, sigma: float) -> Float:
+    """The Laplacian of a Gaussian that is far wider than a pixel: of every other row and column, and between them.
+
+    They are the even ones of the image, whatever part of it is asked for, and what lies between two is the polynomial of
+    degree 5 through the six around it. It differs from all pixels' sums by less than 3 / 100,000 of the largest response,
+    which is a few hundredths of a level, and up to half a level where the Laplacian is next to nothing.
+    """
+    weights = between_weights()
+    taps = weights.shape[1]
+    radius = int(TRUNCATE * sigma + 0.5)
+
+    def seen(start: int, stop: int, size: int) -> tuple[int, filters.Map]:
+        """Position of the first sample, and the map of what the kernel sees of it and the others."""
+        first, last = _APART * (start // _APART - taps // 2 + 1), _APART * ((stop - 1) // _APART + taps // 2)
+        return first, reflected(first - radius, last + radius + 1, size)
+
+    top, rows = seen(part.top, part.bottom, part.size[0])
+    left, columns = seen(part.left, part.right, part.size[1])
+    first, last = int(columns.min()), int(columns.max()) + 1
+    found: list[Float] = []
+    for order in (0, 2):
+        down = filters.along_columns(image, half_kernel(sigma, order), False, rows, first, last, _APART)
+        turned = np.ascontiguousarray(down.T)  # along the rows as along columns: that can leave some out
+        both = half_kernel(sigma, 2 - order)
+        found.append(filters.along_columns(turned, both, False, columns - first, 0, turned.shape[1], _APART))
+    across = filters.between(found[0] + found[1], weights, part.left - left, part.right - left)
+    return filters.between(np.ascontiguousarray(across.T), weights, part.top - top, part.bottom - top)
+
+
+@lru_cache(maxsize=1)
+def between_weights() -> Float:
+    """Lagrange's weights of six samples around a pixel, for each place between the middle two: ``(_APART, 6)``."""
+    at = np.arange(-2, 4)
+    weights = [
+        [np.prod([(part / _APART - other) / (one - other) for other in at if other != one]) for one in at]
+        for part in range(_APART)
+    ]
+    return np.array(weights, dtype=np.float32)
 
 
 @lru_cache(maxsize=64)

@@ -22,8 +22,6 @@ Map = NDArray[np.int64]
 FIXED = 4096
 """Units of a grey value in fixed-point images."""
 
-_APART = 16  # numbers between rows: a line of the cache
-
 
 def reflected(first: int, last: int, size: int) -> Map:
     """The map from pixel ``first`` up to but without ``last`` of an axis with ``size`` pixels."""
@@ -54,37 +52,33 @@ def fixed_point(image: Float, rows: Map, columns: Map) -> NDArray[np.int64]:
 
 
 @compiled
-def fold(data: Float, place: int, row: int, step: int, half: Float, odd: bool, out: Float) -> None:
-    """Convolve some rows with a symmetric or antisymmetric kernel that lies across or along them.
+def _fold(
+    data: Float, place: int, row: int, step: int, half: Float, odd: bool, out: Float, first: int, rows: int, columns: int
+) -> None:
+    """Convolve some rows of at most `WIDTH` neighbours with a kernel that lies across or along them.
 
     Args:
-        data: ``(n,)``, which reaches `WIDTH` further than the rows.
+        data: ``(n,)``, which reaches `WIDTH` further than the rows and what the kernel sees of them.
         place, row: where the first row begins, and how far the next one is behind it.
         step: how far the kernel's next weight is from one.
         half, odd: as in `along_columns`.
-        out: ``(rows, columns)``.
+        out: ``(R, C)``.
+        first, rows, columns: the columns of ``out`` from ``first`` on, of so many rows, are computed.
     """
-    rows, columns = out.shape
     line, some = out.reshape(-1), np.empty(WIDTH, dtype=np.float32)
-    whole = columns - columns % WIDTH
-    for left in range(0, whole, WIDTH):
-        for i in range(rows):
-            if odd:
-                folded_odd(data, place + i * row + left, step, half, line, i * columns + left)
-            else:
-                folded_even(data, place + i * row + left, step, half, line, i * columns + left)
-    if whole < columns:
-        for i in range(rows):
-            if odd:
-                folded_odd(data, place + i * row + whole, step, half, some, 0)
-            else:
-                folded_even(data, place + i * row + whole, step, half, some, 0)
-            for x in range(columns - whole):
-                line[i * columns + whole + x] = some[x]
+    for i in range(rows):
+        target, at = (line, i * out.shape[1] + first) if columns == WIDTH else (some, 0)
+        if odd:
+            folded_odd(data, place + i * row, step, half, target, at)
+        else:
+            folded_even(data, place + i * row, step, half, target, at)
+        if columns < WIDTH:
+            for x in range(columns):
+                line[i * out.shape[1] + first + x] = some[x]
 
 
 @compiled
-def along_columns(image: Float, half: Float, odd: bool, rows: Map, first: int, last: int) -> Float:
+def along_columns(image: Float, half: Float, odd: bool, rows: Map, first: int, last: int, every: int = 1) -> Float:
     """Convolve every column with a symmetric or antisymmetric kernel.
 
     Args:
@@ -93,19 +87,23 @@ def along_columns(image: Float, half: Float, odd: bool, rows: Map, first: int, l
         odd: antisymmetric: the weights above the centre are negative.
         rows: map of the wanted rows with ``radius`` more at both ends.
         first, last: image columns to compute.
+        every: only every so many rows, from the first one on.
 
     Returns:
-        ``(len(rows) - 2 * radius, last - first)``.
+        ``(1 + (len(rows) - 2 * radius - 1) // every, last - first)``.
     """
     radius, width = len(half) - 1, last - first
-    out = np.empty((len(rows) - 2 * radius, width), dtype=np.float32)
-    # A step of a power of two from row to row would put a whole column into the same few places of the cache.
-    step = -(-width // WIDTH) * WIDTH + _APART
-    seen = np.zeros((len(rows), step), dtype=np.float32)
-    for i in range(len(rows)):
-        seen[i, :width] = image[rows[i], first:last]
-    block = seen.reshape(-1)
-    fold(block, radius * step, step, step, half, odd, out)
+    out = np.empty((1 + (len(rows) - 2 * radius - 1) // every, width), dtype=np.float32)
+    # Strip by strip: what the kernel sees lies together, in few lines and pages of the memory.
+    strip = np.zeros((len(rows), WIDTH), dtype=np.float32)
+    seen = strip.reshape(-1)
+    for left in range(0, width, WIDTH):
+        some = min(WIDTH, width - left)
+        for i in range(len(rows)):
+            line, place = image[rows[i]], first + left
+            for x in range(some):
+                strip[i, x] = line[place + x]
+        _fold(seen, radius * WIDTH, every * WIDTH, WIDTH, half, odd, out, left, len(out), some)
     return out
 
 
@@ -124,11 +122,38 @@ def along_rows(image: Float, half: Float, odd: bool, columns: Map) -> Float:
     radius = len(half) - 1
     width = len(columns) - 2 * radius
     out = np.empty((len(image), width), dtype=np.float32)
-    seen = np.zeros(len(columns) + WIDTH, dtype=np.float32)
+    # Row behind row, each with its mirrored ends.
+    step = len(columns) + WIDTH
+    mirrored = np.zeros((len(image), step), dtype=np.float32)
     for i in range(len(image)):
         for j in range(len(columns)):
-            seen[j] = image[i, columns[j]]
-        fold(seen, radius, 0, 1, half, odd, out[i : i + 1])
+            mirrored[i, j] = image[i, columns[j]]
+    seen = mirrored.reshape(-1)
+    for left in range(0, width, WIDTH):
+        _fold(seen, radius + left, step, 1, half, odd, out, left, len(image), min(WIDTH, width - left))
+    return out
+
+
+@compiled
+def between(samples: Float, weights: Float, first: int, last: int) -> Float:
+    """Rows between rows that are ``len(weights)`` apart: a weighted sum of those around each one.
+
+    Args:
+        samples: ``(n, C)``; row 0 lies at row 0 of the result's numbering.
+        weights: ``(apart, taps)``; of row ``i`` those of ``i % apart``, for ``taps / 2`` rows up to it and the others.
+        first, last: rows to compute, by that numbering.
+
+    Returns:
+        ``(last - first, C)``.
+    """
+    apart, taps = weights.shape
+    out = np.zeros((last - first, samples.shape[1]), dtype=np.float32)
+    for i in range(first, last):
+        line = out[i - first]
+        for tap in range(taps):
+            weight, sample = weights[i % apart, tap], samples[i // apart + tap - taps // 2 + 1]
+            for x in range(len(line)):
+                line[x] += weight * sample[x]
     return out
 
 

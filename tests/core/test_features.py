@@ -112,6 +112,24 @@ def test_single_rows_and_columns_have_the_bytes_of_a_large_slice(cut: tuple[slic
     np.testing.assert_array_equal(compute(image, PAPER, *cut), compute(image, PAPER)[:, cut[0], cut[1]])
 
 
+@pytest.mark.parametrize("threads", [2, 3, 80])
+def test_threads_change_no_byte(threads: int) -> None:
+    np.testing.assert_array_equal(compute(WHOLE, PAPER, threads=threads), WHOLE_LEVELS)
+    part = slice(33, 41), slice(5, 60)
+    np.testing.assert_array_equal(compute(WHOLE, PAPER, *part, threads=threads), WHOLE_LEVELS[:, part[0], part[1]])
+
+
+@pytest.mark.parametrize("seed", [0, 1])
+def test_the_wide_laplacian_of_the_roughest_image_is_within_a_level(seed: int) -> None:
+    """It is not summed up at every pixel. Where it is next to nothing a hair's breadth is half a level more."""
+    image = (np.random.default_rng(seed).integers(0, 2, (220, 250)) * 255).astype(np.float32)
+    laplacian = PAPER[9]
+    assert (laplacian.kind, laplacian.scale) == (Kind.LAPLACIAN, 32)
+    away = np.abs(compute(image, (laplacian,))[0] - oracle_levels(image, laplacian))
+    assert away.max() < 1.0
+    assert (away > 0.55).mean() < 0.003
+
+
 @pytest.mark.parametrize("levels", [1, 2, 7, 40, 256])
 @pytest.mark.parametrize("radius", [1, 3, 4])
 def test_entropy_is_the_same_number_whether_pixels_are_compared_or_counted(radius: int, levels: int) -> None:

@@ -17,9 +17,9 @@ import numpy as np
 import structlog
 from numpy.typing import NDArray
 
-from services.core.advice import Advice
 from services.core.errors import CalqueError, ChoiceNeeded, Reason
 from services.core.geometry import Plane, acquisition_plane
+from services.segmentation.advising import Advising
 from services.segmentation.audience import Audience
 from services.segmentation.computation import Computation, Fitted
 from services.segmentation.drawing import Drawing
@@ -65,9 +65,6 @@ class Schedule:
         self.measured = Measured()
         self.fitted_length = 0
         """Entries of the log that the newest classifier takes into account."""
-        self.advice: Advice | None = None
-        self.advised = 0
-        """Generation that ``advice`` is of."""
         self._planes = planes
         self.acquired: Plane = acquisition_plane(volume.shape, volume.affine_array)
         self._computation = computation
@@ -82,6 +79,7 @@ class Schedule:
         self._wanted_since = 0.0  # when that was asked for (monotonic seconds)
         self._asked = 0.0  # when the newest generation was asked for
         self._waiting = Waiting()
+        self.advising = Advising(computation, audience, threads)
         self._wake = asyncio.Event()
         self._task = asyncio.create_task(self._compute(), name="schedule")
         self.segment()
@@ -138,6 +136,7 @@ class Schedule:
         """Stop computing. Who waits for a snapshot is told why."""
         self._task.cancel()
         await asyncio.gather(self._task, return_exceptions=True)
+        await self.advising.close()
         self._waiting.refuse(error)
 
     # Computing, step by step
@@ -176,11 +175,12 @@ class Schedule:
             return await self._each(computation.predict, self._outward(stale))
         if not computation.complete:
             return await self._finish()
-        return await self._announce() or await self._advise()
+        return await self._announce()
 
     async def _fit(self) -> None:
         learning, self._asked = self.settings.learning, self._wanted_since
         urgent = self._urgent
+        self.advising.stop()
         times = self._computation.times = Times()
 
         def gather() -> tuple[int, Samples]:
@@ -261,20 +261,12 @@ class Schedule:
             self.measured.generation = self._computation.generation
             self.measured.volume_ms = self._since_asked()
             metrics.VOLUME_SECONDS.observe(self.measured.volume_ms / 1e3)
+            self.advising.begin()
         if self._waiting and self._fitted is not None:
             length, learning, switches = self.fitted_length, self._fitted, self._computation.finished_as
             levels = await self._run(self._computation.levels.copy)
             self._waiting.hand_out(Snapshot(levels, length, learning, switches))
         return news
-
-    async def _advise(self) -> bool:
-        """Say once where to draw next; nobody waits for it."""
-        generation = self._computation.generation
-        if self.advised == generation:
-            return False
-        self.advice = await self._run(self._computation.advise)
-        self.advised = generation
-        return True
 
     def _refuse_waiting(self) -> None:
         """There is no probability: tell those who wait for no later event."""

@@ -209,10 +209,11 @@ class Session:
     def _advice(self) -> Response | None:
         """Where to draw next, after all that was computed."""
         schedule, generation = self._workspace.schedule, self._workspace.computation.generation
-        if schedule.advice is None or schedule.advised != generation or self._advised == generation:
+        found = schedule.advising.found
+        if found is None or self._advised == generation:
             return None
         self._advised = generation
-        return Response(advice=advice_message(schedule.advice, self._workspace.planes[schedule.acquired], generation))
+        return Response(advice=advice_message(found, self._workspace.planes[schedule.acquired], generation))
 
     def _progress(self) -> Response | None:
         """How far the volume is; a histogram with the first slices, and with the whole volume."""

@@ -117,36 +117,11 @@ def slice_features(
     features: tuple[Feature, ...] = PAPER,
     rows: slice | None = None,
     columns: slice | None = None,
+    *,
+    threads: int = 1,
 ) -> Level:
     """Features of a rectangle of acquisition slice ``index``: ``(len(features), rows, columns)`` uint8."""
-    return compute(to_window(volume.intensity(index), window), features, rows, columns)
-
-
-def plane_levels(
-    volume: Volume,
-    window: tuple[float, float],
-    forest: Forest,
-    label: int,
-    axis: int,
-    index: int,
-    features: tuple[Feature, ...] = PAPER,
-) -> Level:
-    """Probability levels of one slice across any axis of the volume, without the rest of the volume.
-
-    Of each acquisition slice only the row (axis 1) or column (axis 2) that the slice crosses is computed.
-
-    Returns:
-        ``volume.take(index, axis)``'s shape, uint8.
-    """
-    if axis == 0:
-        return predict_levels(forest, slice_features(volume, window, index, features), label)
-    cut = slice(index, index + 1)
-    rows, columns = (cut, None) if axis == 1 else (None, cut)
-    lines = [
-        predict_levels(forest, slice_features(volume, window, s, features, rows, columns), label).ravel()
-        for s in range(volume.shape[0])
-    ]
-    return np.stack(lines)
+    return compute(to_window(volume.intensity(index), window), features, rows, columns, threads=threads)
 
 
 def warm_up() -> None:

@@ -256,11 +256,14 @@ class Computation:
             return self._classifier.levels(features, self._shown_label)
 
     def _samples(self, index: int, drawn: Levels) -> Samples:
-        """Features and labels of a slice's labelled voxels, from as small a rectangle of it as is worth while."""
+        """Features and labels of a slice's labelled voxels, from as small a rectangle of it as is worth while.
+
+        Of a slice that somebody looks at all of it is worth while: it is asked about next.
+        """
         used = drawn > 0
         rows, columns = _bounds(used, 1), _bounds(used, 0)
         small = (rows.stop - rows.start) * (columns.stop - columns.start) * 4 < drawn.size
-        if small and index not in self.features:
+        if small and index not in self.features and not self.features.is_looked_at(index):
             with self.times.of("features"):
                 part = self.features.part(index, rows, columns)
         else:

@@ -29,11 +29,15 @@ class Budget:
 
     Args:
         limit_bytes: most that is kept. What is computed just now, a slice a thread, comes beside it.
+        threads: that share a slice that somebody looks at.
         changed: told the bytes kept, each time that they change.
     """
 
-    def __init__(self, limit_bytes: int, changed: Callable[[int], object] = lambda held: None) -> None:
+    def __init__(
+        self, limit_bytes: int, threads: int = 1, changed: Callable[[int], object] = lambda held: None
+    ) -> None:
         self.limit_bytes = limit_bytes
+        self.threads = threads
         self._changed = changed
         self._lock = threading.Lock()
         self._volumes: dict[str, VolumeFeatures] = {}
@@ -148,7 +152,8 @@ class VolumeFeatures:
         if under_way is not None:
             return under_way.result()
         try:
-            found = pipeline.slice_features(self.volume, self.window, index)
+            threads = self._budget.threads if self.is_looked_at(index) else 1
+            found = pipeline.slice_features(self.volume, self.window, index, threads=threads)
             self._budget.keep(self, index, found)
             mine.set_result(found)
         except BaseException as error:
@@ -177,6 +182,10 @@ class VolumeFeatures:
     def look(self, who: object, slices: Collection[int]) -> None:
         """Note which slices somebody looks at; none when they left."""
         self._budget.look(self, who, slices)
+
+    def is_looked_at(self, index: int) -> bool:
+        """Whether somebody looks at a slice now."""
+        return any(index in slices for slices in list(self.looked_at.values()))
 
     def close(self) -> None:
         """One annotation less needs them."""

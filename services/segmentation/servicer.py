@@ -62,7 +62,7 @@ class SegmentationServicer(segmentation_pb2_grpc.SegmentationServicer):
 
     def __init__(self, store: Store, settings: Settings) -> None:
         self._threads = Threads(settings.compute_threads or os.cpu_count() or 1)
-        self._features = Budget(settings.features_memory_bytes, metrics.FEATURES_BYTES.set)
+        self._features = Budget(settings.features_memory_bytes, self._threads.number, metrics.FEATURES_BYTES.set)
         metrics.FEATURES_LIMIT_BYTES.set(settings.features_memory_bytes)
         self._limits = Limits(memory_bytes=settings.parser_memory_bytes, seconds=settings.parser_seconds)
         self._catalogue = Catalogue(store)

@@ -12,10 +12,10 @@ from numpy.typing import NDArray
 from scipy import ndimage
 
 from services.core.errors import ChoiceNeeded
-from services.core.forest import forest_bytes
+from services.core.forest import forest_bytes, predict_levels
 from services.core.labels import Edit, replay
 from services.core.mask import best_threshold
-from services.core.pipeline import Segmentation, plane_levels, segment, slice_features
+from services.core.pipeline import Segmentation, segment, slice_features
 from services.core.samples import gather, join, slice_samples
 from services.core.volume import Volume, intensity_window
 
@@ -67,8 +67,12 @@ def test_the_order_of_slices_changes_no_byte(drawn: Drawn, order: list[int]) -> 
 @pytest.mark.parametrize(("axis", "index"), [(0, 3), (1, 20), (1, 47), (2, 0), (2, 34)])
 def test_a_slice_in_any_plane_has_the_bytes_of_the_volume(drawn: Drawn, axis: int, index: int) -> None:
     volume, _, _, found = drawn
-    levels = plane_levels(volume, intensity_window(volume), found.forest, 1, axis, index)
-    np.testing.assert_array_equal(levels, found.levels.take(index, axis))
+    cut = [slice(None)] * 3
+    cut[axis] = slice(index, index + 1)
+    window, visited = intensity_window(volume), range(SHAPE[0])[cut[0]]
+    parts = [slice_features(volume, window, one, rows=cut[1], columns=cut[2]) for one in visited]
+    levels = np.stack([predict_levels(found.forest, part, 1) for part in parts])
+    np.testing.assert_array_equal(levels, found.levels[tuple(cut)])
 
 
 def test_samples_stand_in_the_order_of_the_voxels_however_they_were_drawn(drawn: Drawn) -> None:
@@ -103,7 +107,8 @@ FRESH = """
 import sys
 import numpy as np
 from services.core import filters, forest, growing, reconstruct
-from services.core.pipeline import plane_levels, segment, warm_up
+from services.core.forest import predict_levels
+from services.core.pipeline import segment, slice_features, warm_up
 from services.core.reconstruct import connected, filled
 from services.core.volume import Volume
 
@@ -118,7 +123,8 @@ before = compiled()
 assert before > 10 and "sklearn" not in sys.modules  # it takes seconds to import
 volume = Volume(np.arange(1280, dtype=np.int16).reshape(4, 16, 20), np.eye(4), np.ones(4), np.zeros(4))
 labels = (np.arange(1280) % 4).astype(np.uint8).reshape(4, 16, 20)
-plane_levels(volume, (0.0, 1279.0), segment(volume, labels).forest, 3, 2, 5)
+line = slice_features(volume, (0.0, 1279.0), 1, columns=slice(5, 6))
+predict_levels(segment(volume, labels).forest, line, 3)
 noise = np.random.default_rng(0).integers(0, 256, (5, 40, 50), dtype=np.uint8)
 filled(connected(noise, noise > 250), noise > 250)
 assert compiled() == before

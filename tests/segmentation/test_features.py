@@ -27,10 +27,10 @@ def computed(monkeypatch: pytest.MonkeyPatch) -> list[int]:
     """Whole slices whose features were computed, in order."""
     work, seen = pipeline.slice_features, []
 
-    def note(volume: Volume, window: tuple[float, float], index: int, *rest: Any) -> np.ndarray:
+    def note(volume: Volume, window: tuple[float, float], index: int, *rest: Any, **named: Any) -> np.ndarray:
         if not rest and volume.shape == (12, 40, 48):  # the engine warms up on another one
             seen.append(index)
-        return work(volume, window, index, *rest)
+        return work(volume, window, index, *rest, **named)
 
     monkeypatch.setattr(pipeline, "slice_features", note)
     return seen
@@ -115,11 +115,11 @@ def test_who_asks_at_once_has_it_computed_once(phantom: Volume, monkeypatch: pyt
     features = opened(Budget(0), "a", phantom)
     begun, go, work, times = threading.Event(), threading.Event(), pipeline.slice_features, []
 
-    def slow(*arguments: Any) -> np.ndarray:
+    def slow(*arguments: Any, **named: Any) -> np.ndarray:
         times.append(arguments)
         begun.set()
         assert go.wait(SECONDS)
-        return work(*arguments)
+        return work(*arguments, **named)
 
     class Told(dict[int, Any]):
         """Tells when the second one found that it is being computed."""
@@ -138,7 +138,7 @@ def test_who_asks_at_once_has_it_computed_once(phantom: Volume, monkeypatch: pyt
         assert pool.submit(features.__getitem__, 3).result(SECONDS) is first.result(SECONDS)
     assert len(times) == 1
     assert held(features) == []  # there was no room
-    monkeypatch.setattr(pipeline, "slice_features", lambda *_: 1 / 0)
+    monkeypatch.setattr(pipeline, "slice_features", lambda *_, **named: 1 / 0)
     with pytest.raises(ZeroDivisionError):
         _ = features[3]
 

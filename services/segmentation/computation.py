@@ -25,6 +25,9 @@ from services.segmentation.walking import Walking
 Levels = NDArray[np.uint8]
 Fitted = classifiers.Classifier | Walking | None
 
+PREPARING = 2
+"""Threads that share a slice's features where nobody waits for them: so one ends, and a stroke's turn comes, sooner."""
+
 
 @dataclass(frozen=True)
 class Cut:
@@ -95,12 +98,16 @@ class Computation:
         score = 0.0 if self._classifier is None else self._classifier.out_of_bag
         return score if np.isfinite(score) else 0.0
 
-    def load_features(self, index: int) -> Levels:
+    def load_features(self, index: int, threads: int = 1) -> Levels:
         """Features of an acquisition slice: ``(n_features, rows, columns)`` uint8."""
         if index in self.features:
             return self.features[index]
         with self.times.of("features"):
-            return self.features[index]
+            return self.features.get(index, threads)
+
+    def prepare(self, index: int) -> None:
+        """Have the features of an acquisition slice before they are needed, by `PREPARING` threads."""
+        self.load_features(index, PREPARING)
 
     def gather(self, shown_label: int) -> Samples:
         """Features ``(n, n_features)`` and labels ``(n,)`` of the labelled voxels, in the order of the voxels."""

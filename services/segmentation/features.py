@@ -29,7 +29,7 @@ class Budget:
 
     Args:
         limit_bytes: most that is kept. What is computed just now, a slice a thread, comes beside it.
-        threads: that share a slice that somebody looks at.
+        threads: that share a slice that somebody looks at, or waits for.
         changed: told the bytes kept, each time that they change.
     """
 
@@ -141,7 +141,16 @@ class VolumeFeatures:
         return index in self.kept
 
     def __getitem__(self, index: int) -> Levels:
-        """Features of a slice, ``(n_features, rows, columns)`` uint8; two that ask at once have it computed once."""
+        """Features of a slice: `get` by one thread."""
+        return self.get(index)
+
+    def get(self, index: int, threads: int = 1) -> Levels:
+        """Features of a slice, ``(n_features, rows, columns)`` uint8; two that ask at once have it computed once.
+
+        Args:
+            index: of the slice.
+            threads: that share it; all of them where somebody looks at it.
+        """
         with self._lock:
             found = self.kept.get(index)
             if found is not None:
@@ -152,7 +161,7 @@ class VolumeFeatures:
         if under_way is not None:
             return under_way.result()
         try:
-            threads = self._budget.threads if self.is_looked_at(index) else 1
+            threads = self._budget.threads if self.is_looked_at(index) else min(threads, self._budget.threads)
             found = pipeline.slice_features(self.volume, self.window, index, threads=threads)
             self._budget.keep(self, index, found)
             mine.set_result(found)

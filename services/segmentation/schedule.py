@@ -21,7 +21,7 @@ from services.core.errors import CalqueError, ChoiceNeeded, Reason
 from services.core.geometry import Plane, acquisition_plane
 from services.segmentation.advising import Advising
 from services.segmentation.audience import Audience
-from services.segmentation.computation import Computation, Fitted
+from services.segmentation.computation import PREPARING, Computation, Fitted
 from services.segmentation.drawing import Drawing
 from services.segmentation.events import Planes
 from services.segmentation.fairness import Threads
@@ -165,7 +165,7 @@ class Schedule:
             return True
         if not computation.answers:
             self._refuse_waiting()
-            return await self._each(computation.load_features, self._worth_loading())
+            return await self._each(computation.prepare, self._worth_loading(), PREPARING)
         if await self._views():
             return True
         if computation.drafting:
@@ -235,9 +235,9 @@ class Schedule:
             self._visible()
         return True
 
-    async def _each(self, work: Callable[[int], object], indices: Iterable[int]) -> bool:
-        """Do the first few of a list of slices, one a thread; all have ended when this does, also when one fails."""
-        some = list(islice(indices, self._threads.number))
+    async def _each(self, work: Callable[[int], object], indices: Iterable[int], share: int = 1) -> bool:
+        """Do the first few of a list of slices, ``share`` threads each; all have ended when this does, also when one fails."""
+        some = list(islice(indices, max(1, self._threads.number // share)))
         done = await asyncio.gather(*(self._run(work, index) for index in some), return_exceptions=True)
         for failure in done:
             if isinstance(failure, BaseException):

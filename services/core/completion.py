@@ -46,12 +46,13 @@ def annotated(labels: Levels) -> list[int]:
     Args:
         labels: ``(slices, rows, columns)``, 0 where nothing is drawn, 1 object, 2 background.
     """
-    pixels = np.count_nonzero(labels, axis=(1, 2))
-    both = (labels == OBJECT).any(axis=(1, 2)) & (labels == BACKGROUND).any(axis=(1, 2))
-    if not both.any():
-        return []
-    chosen = np.flatnonzero(pixels >= LEAST_PIXELS)
-    return sorted((int(index) for index in chosen), key=lambda index: (not both[index], -pixels[index], index))
+    order: list[tuple[bool, int, int]] = []
+    for index in np.flatnonzero(labels.max(axis=(1, 2))):
+        object_, background = (int(np.count_nonzero(labels[index] == label)) for label in (OBJECT, BACKGROUND))
+        if object_ + background >= LEAST_PIXELS:
+            order.append((not (object_ and background), -object_ - background, int(index)))
+    order.sort()
+    return [index for _, _, index in order] if order and not order[0][0] else []
 
 
 def completed(image: Levels, labels: Levels, pixel_mm: tuple[float, float]) -> Mask:
@@ -99,22 +100,29 @@ def settled(
         image, labels, pixel_mm: as there.
         features: of the slice, ``(features, rows, columns)`` uint8.
         seed: of the forest and of the choice of samples.
-        threads: that fit trees.
+        threads: that fit trees and ask them.
     """
     distance = signed_distance(mask)
+    near = _around(distance > -_SOFT * MOST)  # farther away no looks make up for the place
+    if near is None:
+        return mask
+    image, features, labels, distance = image[near], features[:, *near], labels[near], distance[near]
     inside = np.flatnonzero((distance > _SURE) | (labels == OBJECT))
     outside = np.flatnonzero(((distance < -_SURE) & (distance > -_REACH)) | (labels == BACKGROUND))
     if min(len(inside), len(outside)) < _FEWEST:
         return mask
     random = np.random.RandomState(seed)
     chosen = [some(part, _SAMPLES, random) for part in (inside, outside)]
+    features = np.ascontiguousarray(features)
     samples = features.reshape(len(features), -1)[:, np.concatenate(chosen)].T
     targets = np.repeat(np.array([OBJECT, BACKGROUND], np.uint8), [len(part) for part in chosen])
     forest = fit(np.ascontiguousarray(samples), targets, seed=seed, threads=threads)
-    looks = log_odds(predict_levels(forest, features, OBJECT))
+    looks = log_odds(predict_levels(forest, features, OBJECT, threads))
     odds = np.clip(distance / np.float32(_SOFT), -MOST, MOST) + looks
     problem = _problem(image, labels, pixel_mm, probability(odds), _PRIOR_WEIGHT)
-    return _kept(walk.solve(problem, len(_PRIOR_SWEEPS), _PRIOR_SWEEPS)[0] >= 0.5, labels)
+    found = mask.copy()
+    found[near] = _kept(walk.solve(problem, len(_PRIOR_SWEEPS), _PRIOR_SWEEPS)[0] >= 0.5, labels)
+    return found
 
 
 def some(places: NDArray[np.intp], most: int, random: np.random.RandomState) -> NDArray[np.intp]:
@@ -150,6 +158,12 @@ def _outline(reached: Values, image: Levels) -> int:
     strength, length = _along_lines(levels, compute(image.astype(np.float32), _EDGES)[0])
     mean = np.where(length > 0, strength / np.maximum(length, 1.0), 0.0)[_LOWEST : _HIGHEST + 1]
     return _LOWEST + int(np.argmax(mean))
+
+
+def _around(wanted: Mask) -> tuple[slice, slice] | None:
+    """The smallest rectangle around the true pixels; None where there are none."""
+    rows, columns = (np.flatnonzero(wanted.any(axis=axis)) for axis in (1, 0))
+    return (slice(rows[0], rows[-1] + 1), slice(columns[0], columns[-1] + 1)) if len(rows) else None
 
 
 @compiled

@@ -11,6 +11,7 @@ from __future__ import annotations
 import io
 import math
 import zipfile
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, fields
 from typing import Any
 
@@ -22,7 +23,7 @@ from services.core.compiled import compiled
 from services.core.errors import ChoiceNeeded, Corrupt, Reason
 from services.core.growing import LEAF, grow
 
-ENGINE = "3"
+ENGINE = "4"
 """Version of features and forest together: the same engine, volume, log, preset and seed give the same bytes."""
 TREES = 50
 DEPTH = 50
@@ -167,13 +168,14 @@ def balanced(labels: Level, seed: int, weights: NDArray[np.floating[Any]] | None
     return np.repeat(np.arange(len(labels)), times)
 
 
-def predict(forest: Forest, features: Level, label: int) -> NDArray[np.float32]:
+def predict(forest: Forest, features: Level, label: int, threads: int = 1) -> NDArray[np.float32]:
     """Probability of a label.
 
     Args:
         forest: of as many features.
         features: ``(features, ...)`` uint8.
         label: a label; one that the forest does not know has probability 0.
+        threads: that are asked about a band of an image's rows each.
 
     Returns:
         ``(...)`` float32, 0 to 1.
@@ -189,20 +191,36 @@ def predict(forest: Forest, features: Level, label: int) -> NDArray[np.float32]:
     pixels = np.ascontiguousarray(features).reshape(len(features), math.prod(rest[:-1]), columns)
     leaves = np.ascontiguousarray(forest.fractions[:, known[0]])
     tall = 8 if pixels.shape[1] > 4 else 1
-    return _mean_of_leaves(forest._packed, forest.roots, leaves, pixels, tall).reshape(rest)
+    ends = [tall * (-(-pixels.shape[1] // tall) * band // threads) for band in range(threads + 1)]
+
+    def ask(first: int, last: int) -> NDArray[np.float32]:
+        return _mean_of_leaves(forest._packed, forest.roots, leaves, pixels, tall, first, min(last, pixels.shape[1]))
+
+    if threads == 1:
+        return ask(0, ends[-1]).reshape(rest)
+    with ThreadPoolExecutor(threads, thread_name_prefix="forest") as pool:
+        return np.concatenate(list(pool.map(ask, ends[:-1], ends[1:]))).reshape(rest)
 
 
-def predict_levels(forest: Forest, features: Level, label: int) -> Level:
+def predict_levels(forest: Forest, features: Level, label: int, threads: int = 1) -> Level:
     """Probability of a label × 255, rounded: as `predict`, ``(...)`` uint8."""
-    levels: Level = np.floor(predict(forest, features, label) * np.float32(255.0) + np.float32(0.5)).astype(np.uint8)
+    levels: Level = np.floor(predict(forest, features, label, threads) * np.float32(255.0) + np.float32(0.5)).astype(
+        np.uint8
+    )
     return levels
 
 
 @compiled
 def _mean_of_leaves(
-    packed: NDArray[np.uint64], roots: NDArray[np.uint32], leaves: NDArray[np.float32], pixels: Level, tall: int
+    packed: NDArray[np.uint64],
+    roots: NDArray[np.uint32],
+    leaves: NDArray[np.float32],
+    pixels: Level,
+    tall: int,
+    first: int,
+    last: int,
 ) -> NDArray[np.float32]:
-    """Mean over the trees of the value of each pixel's leaf, ``(rows, columns)``.
+    """Mean over the trees of the value of each pixel's leaf, ``(last - first, columns)``.
 
     Neighbours mostly go the same way, so 64 of them walk down a tree together, as a bit each of a word: where they part,
     one half waits. Leaves of a single class, as most are, add to counters that hold a binary digit of all pixels in a word.
@@ -212,14 +230,15 @@ def _mean_of_leaves(
         leaves: ``(nodes,)``, value of each leaf, 0 to 1.
         pixels: ``(features, rows, columns)``.
         tall: rows of a tile of 64 pixels.
+        first, last: rows that are asked about, the first one of a tile's.
     """
-    features, rows, columns = pixels.shape
+    features, _, columns = pixels.shape
     wide = 64 // tall
-    out = np.empty((rows, columns), dtype=np.float32)
+    out = np.empty((last - first, columns), dtype=np.float32)
     tile = np.empty(64 * features, dtype=np.uint8)
     nodes, waiting = np.empty(64, dtype=np.uint64), np.empty(64, dtype=np.uint64)
     digits, sums = np.empty(32, dtype=np.uint64), np.empty(64, dtype=np.float64)
-    for top in range(0, rows, tall):
+    for top in range(first, last, tall):
         for left in range(0, columns, wide):
             _fill(tile, pixels, top, left, tall)
             digits[:] = 0
@@ -247,9 +266,9 @@ def _mean_of_leaves(
                         below = packed[node] >> _LEFT
                     _add(digits, sums, here, leaves[node])
             _read(digits, len(roots), sums)
-            for row in range(top, min(top + tall, rows)):
+            for row in range(top, min(top + tall, last)):
                 for column in range(left, min(left + wide, columns)):
-                    out[row, column] = sums[(row - top) * wide + column - left] / len(roots)
+                    out[row - first, column] = sums[(row - top) * wide + column - left] / len(roots)
     return out
 
 

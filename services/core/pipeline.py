@@ -19,7 +19,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from services.core import reconstruct, spatial
+from services.core import model, reconstruct, spatial
 from services.core.features import PAPER, Feature, compute
 from services.core.forest import Forest, fit, predict_levels
 from services.core.samples import gather
@@ -86,22 +86,23 @@ def segment_by_shape(volume: Volume, labels: Level, *, seed: int = 0, label: int
     def image_of(index: int) -> Level:
         return image_levels(volume, window, index)
 
-    two = spatial.two_labels(labels, label)
-    model = spatial.learn(image_of, features_of, two, volume.spacing_mm, seed=seed)
-    if model is None:
+    two = model.two_labels(labels, label)
+    found = model.learn(image_of, features_of, two, volume.spacing_mm, seed=seed)
+    if found is None:
         return segment(volume, labels, seed=seed, label=label)
+    forest = model.fitted(found, seed=seed)
     last = volume.shape[0] - 1
     slices = []
     for index in range(volume.shape[0]):
-        looks = None if index in model.masks else spatial.asked(model, features_of(index))
-        slices.append(spatial.problem(model, index, image_of(index), two[index], looks))
+        looks = None if index in found.masks else spatial.asked(found, forest, features_of(index))
+        slices.append(spatial.problem(found, index, image_of(index), two[index], looks))
     times = spatial.halvings(volume.shape[1:])
     coarse = spatial.walked([spatial.coarsened(one, times) for one in slices])
     levels = np.zeros(volume.shape, dtype=np.uint8)
     for index, one in enumerate(slices):
         before, after = max(index - 1, 0), min(index + 1, last)
         levels[index] = spatial.refined(one, (image_of(before), image_of(after)), coarse[[before, index, after]], times)
-    return Segmentation(levels, model.forest)
+    return Segmentation(levels, forest)
 
 
 def image_levels(volume: Volume, window: tuple[float, float], index: int) -> Level:

@@ -11,8 +11,6 @@ from collections.abc import Mapping
 import numpy as np
 from numpy.typing import NDArray
 
-from services.core.distance import signed_distance
-
 Mask = NDArray[np.bool_]
 Values = NDArray[np.float32]
 Levels = NDArray[np.uint8]
@@ -29,19 +27,25 @@ class Shape:
     """Where the object is likely to be, from completed slices.
 
     Args:
-        masks: object in completed slices, by the number of the slice, each ``(rows, columns)``; at least one.
-        spacing_mm: distance of slices, rows and columns.
+        distances_mm: from the object's outline in completed slices, by the number of the slice, each ``(rows, columns)``
+            and positive inside (`services.core.distance.signed_distance`); at least one.
+        slice_mm: distance of slices.
     """
 
-    def __init__(self, masks: Mapping[int, Mask], spacing_mm: tuple[float, float, float]) -> None:
-        self._slice_mm = spacing_mm[0]
-        self._numbers = sorted(masks)
-        self._distances = {number: signed_distance(masks[number], spacing_mm[1:]) for number in self._numbers}
+    def __init__(self, distances_mm: Mapping[int, Values], slice_mm: float) -> None:
+        self._slice_mm = slice_mm
+        self._numbers = sorted(distances_mm)
+        self._distances = dict(distances_mm)
         self._radii = {number: max(0.0, float(found.max())) for number, found in self._distances.items()}
         self._radius = max(self._radii.values()) or 10.0
         for number, radius in self._radii.items():
             if not radius:
-                self._distances[number][:] = -self._radius
+                self._distances[number] = np.full_like(self._distances[number], -self._radius)
+
+    @property
+    def size_bytes(self) -> int:
+        """Memory of the arrays held."""
+        return sum(one.nbytes for one in self._distances.values())
 
     def log_odds(self, index: int, rows: slice = slice(None), columns: slice = slice(None)) -> Values:
         """Log odds of the object in a rectangle of slice ``index``, ``(rows, columns)`` float32 within ± `MOST`."""

@@ -2,8 +2,8 @@
 
 In the order of the flow:
 
-1. `learn`: annotated slices are completed (`services.core.completion`), the forest is fitted on their pixels, not on the
-   few that were drawn on, and the shape between and beyond them is known (`services.core.shape`).
+1. `services.core.model`: annotated slices are completed, and the shape between and beyond them is known; a forest is
+   fitted on their pixels, not on the few that were drawn on.
 2. `draft`: one slice for itself, for whoever looks at it.
 3. `coarsened`, `walked`: the whole volume on a coarser grid, with what is bound through the slices.
 4. `refined`: slice by slice at full resolution, from the coarse solution; in whatever order, the bytes are the same.
@@ -15,41 +15,26 @@ have its label.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
 
 import numpy as np
 from numpy.typing import NDArray
 
-from services.core import completion, shape, walk
-from services.core.completion import seeds, some
-from services.core.distance import signed_distance
-from services.core.forest import Forest, fit, predict_levels
-from services.core.labels import BACKGROUND, OBJECT
-from services.core.samples import join, slice_samples
-from services.core.shape import Mask, Shape, Values
+from services.core import shape, walk
+from services.core.completion import seeds
+from services.core.forest import Forest, predict_levels
+from services.core.labels import OBJECT
+from services.core.model import Model
+from services.core.shape import Values
 
 Level = NDArray[np.uint8]
-Spacing = tuple[float, float, float]
 
-SCATTERED = 32
-"""Strokes on so many times more pixels than the object is deep, in pixels, tell of thin or branched tissue, as cortex is:
-it has no shape that goes on from slice to slice, and only its looks count."""
-
-PLAIN, ALIKE = 200, 0.85
-"""Where a forest of the strokes alone tells the completed object from the rest of the slice by so many levels of 255 on
-average, and its mask agrees so well with it (Dice), looks are enough, and where the strokes are would only mislead."""
-
-_SAMPLES = 1200  # of each label and slice
-_ASKED = 500  # pixels of each kind that tell whether looks are enough
-_NEAR = 25  # half of the background's samples are at most so many pixels away
 _EDGE = 60.0
 _WEIGHT = 0.02
 _KNOWN = 1.0  # weight of a completed slice
 _COARSE_SWEEPS = (6, 10, 20)
 _DRAFT_SWEEPS = (4, 8, 20)
 _REFINE_SWEEPS = 6
-_MODEL_PIXELS = 320  # rows or columns that a model has at most
 _COARSE_PIXELS = 160  # rows or columns that a coarse grid has at most
 _HALF = 1.0 / 3.0  # what the walker reaches on the outline of an object: priors fade away from the strokes
 _SLOPE, _SHIFT = 1.9, -0.4  # of the log odds of what is found, by those of what it reaches: logistic regression
@@ -60,86 +45,9 @@ DEFAULT_THRESHOLD = 102
 """The mask is expected to be best near it as long as the whole volume is not known."""
 
 
-@dataclass(frozen=True)
-class Model:
-    """What strokes say.
-
-    Attributes:
-        step: the model is of every ``step``-th row and column, where slices are large.
-        masks: the object in completed slices, on these pixels, by the number of the slice.
-        shape: where it is likely to be elsewhere, on these pixels.
-        forest: of two classes, `OBJECT` and `BACKGROUND`.
-        spacing_mm: distance of slices, rows and columns of the volume.
-    """
-
-    step: int
-
-    masks: Mapping[int, Mask]
-    shape: Shape
-    forest: Forest
-    spacing_mm: Spacing
-
-
-def two_labels(labels: Level, label: int) -> Level:
-    """Labels with `OBJECT` for ``label`` and `BACKGROUND` for every other, 0 where nothing is drawn."""
-    of_kind = np.full(256, BACKGROUND, np.uint8)
-    of_kind[0], of_kind[label] = 0, OBJECT
-    return of_kind[labels]
-
-
-def learn(
-    images: Callable[[int], Level],
-    features: Callable[[int], Level],
-    labels: Level,
-    spacing_mm: Spacing,
-    *,
-    seed: int,
-    threads: int = 1,
-) -> Model | None:
-    """Complete the annotated slices and fit the forest on them.
-
-    Args:
-        images: slice → ``(rows, columns)`` uint8 over the volume's window.
-        features: slice → ``(features, rows, columns)`` uint8.
-        labels: ``(slices, rows, columns)``, see `two_labels`.
-        spacing_mm: distance of slices, rows and columns.
-        seed: of the forest and of the choice of samples.
-        threads: that fit trees.
-
-    Returns:
-        ``None`` where no slice has strokes of both labels, and where looks alone count (see `SCATTERED`, `PLAIN`).
-    """
-    step = sampling(labels.shape[1:])
-    pixel_mm = step * spacing_mm[1], step * spacing_mm[2]
-    spaced = spacing_mm[0], *pixel_mm
-    random = np.random.RandomState(seed)
-    masks: dict[int, Mask] = {}
-    parts: list[tuple[Level, Level]] = []
-    first: Forest | None = None
-    for index in completion.annotated(labels):
-        image, drawn = thinned(images(index), labels[index], step)
-        seen = np.ascontiguousarray(features(index)[:, ::step, ::step])
-        if not masks:
-            mask = completion.completed(image, drawn, pixel_mm)
-            mask = completion.settled(mask, image, seen, drawn, pixel_mm, seed=seed, threads=threads)
-            distance = signed_distance(mask)
-            if _is_scattered(distance, drawn) or _is_plain(seen, mask, drawn, seed, threads):
-                return None
-        else:
-            first = first or _fitted(parts, seed, threads)
-            odds = Shape(masks, spaced).log_odds(index) + shape.log_odds(predict_levels(first, seen, OBJECT))
-            mask = completion.completed_with(image, drawn, pixel_mm, odds)
-            distance = signed_distance(mask)
-        masks[index] = mask
-        parts.append(_samples(seen, drawn, distance, random))
-    if not masks:
-        return None
-    return Model(step, masks, Shape(masks, spaced), _fitted(parts, seed, threads), spacing_mm)
-
-
-def asked(model: Model, features: Level) -> Level:
-    """Levels of the object by its looks in a slice, on the pixels of the model."""
-    return predict_levels(model.forest, np.ascontiguousarray(features[:, :: model.step, :: model.step]), OBJECT)
+def asked(model: Model, forest: Forest, features: Level) -> Level:
+    """Levels of the object by its looks in a slice, on the pixels of the model; the forest is of `model.fitted`."""
+    return predict_levels(forest, np.ascontiguousarray(features[:, :: model.step, :: model.step]), OBJECT)
 
 
 def problem(model: Model, index: int, image: Level, labels: Level, looks: Level | None) -> walk.Problem:
@@ -161,28 +69,6 @@ def problem(model: Model, index: int, image: Level, labels: Level, looks: Level 
     return walk.Problem(image[None], whole[None], weights, seeds(labels)[None], model.spacing_mm, _EDGE)
 
 
-def sampling(size: tuple[int, ...]) -> int:
-    """Of a slice of so many rows and columns a model is of every so manieth row and column: a power of two."""
-    step = 1
-    while max(size) > _MODEL_PIXELS * step:
-        step *= 2
-    return step
-
-
-def thinned(image: Level, labels: Level, step: int) -> tuple[Level, Level]:
-    """Image and labels of a slice on the pixels of a model: means, and strokes wherever they pass, the object's first."""
-    if step == 1:
-        return image, labels
-    none = np.zeros((1, *image.shape), np.float32)
-    one = walk.Problem(image[None], none, none[:, 0, 0], seeds(labels)[None], (1.0, 1.0, 1.0), _EDGE)
-    while step > 1:
-        one, step = walk.halved(one), step // 2
-    return one.image[0], _LABELS[one.seeds[0]]
-
-
-_LABELS = np.array([BACKGROUND, OBJECT, 0], np.uint8)  # by the value of a seed
-
-
 def spread(values: Values, step: int, size: tuple[int, ...]) -> Values:
     """What is known on the pixels of a model, for all of a slice of this size: even between them."""
     while step > 1:
@@ -191,9 +77,11 @@ def spread(values: Values, step: int, size: tuple[int, ...]) -> Values:
     return values
 
 
-def draft(one: walk.Problem) -> Level:
-    """Levels of a slice for itself, ``(rows, columns)``."""
-    return _levels(walk.solve(one, len(_DRAFT_SWEEPS), _DRAFT_SWEEPS)[0], one.seeds[0])
+def draft(model: Model, one: walk.Problem) -> Level:
+    """Levels of a slice for itself, ``(rows, columns)``: solved on the pixels of the model."""
+    small = coarsened(one, model.step.bit_length() - 1)
+    found = walk.solve(small, len(_DRAFT_SWEEPS), _DRAFT_SWEEPS)[0]
+    return _levels(spread(found, model.step, one.image.shape[1:]), one.seeds[0])
 
 
 def unary(model: Model, looks: Level, rows: slice, columns: slice) -> Level:
@@ -250,54 +138,6 @@ def refined(one: walk.Problem, neighbours: tuple[Level, Level], coarse: Values, 
         times: how often the coarse grid was halved.
     """
     return _levels(walk.refined(one, neighbours, coarse, times, _REFINE_SWEEPS), one.seeds[0])
-
-
-def _is_scattered(distance: Values, labels: Level) -> bool:
-    return int(np.count_nonzero(labels == OBJECT)) > SCATTERED * max(float(distance.max()), 1.0)
-
-
-def _is_plain(features: Level, mask: Mask, labels: Level, seed: int, threads: int) -> bool:
-    random = np.random.RandomState(seed)
-    drawn = labels > 0
-    samples, targets = slice_samples(features, labels)
-    chosen = np.concatenate([some(np.flatnonzero(targets == label), _ASKED, random) for label in (OBJECT, BACKGROUND)])
-    forest = fit(np.ascontiguousarray(samples[chosen]), targets[chosen], seed=seed, threads=threads)
-    parts = [np.flatnonzero(part) for part in (mask & ~drawn, ~mask & ~drawn)]
-    if not all(part.size for part in parts):
-        return False
-    flat = features.reshape(len(features), -1)
-    inside, outside = (
-        predict_levels(forest, np.ascontiguousarray(flat[:, None, some(part, _ASKED, random)]), OBJECT) for part in parts
-    )
-    hit, excess = (len(part) * np.mean(asked > 127) for part, asked in zip(parts, (inside, outside)))
-    alike = 2.0 * hit / (hit + excess + len(parts[0]))
-    return bool(inside.mean() - outside.mean() > PLAIN and alike > ALIKE)
-
-
-def _fitted(parts: list[tuple[Level, Level]], seed: int, threads: int) -> Forest:
-    return fit(*join(parts), seed=seed, threads=threads)
-
-
-def _samples(features: Level, labels: Level, distance: Values, random: np.random.RandomState) -> tuple[Level, Level]:
-    """Some pixels of a completed slice off the object's outline, whose place is never quite sure.
-
-    Args:
-        features, labels: of the slice.
-        distance: from the outline in pixels, positive inside.
-        random: the choice.
-
-    Returns:
-        Samples ``(n, features)`` and their labels ``(n,)``: the object's, the background's near it and far from it.
-    """
-    inside = ((distance > 1.0) | (labels == OBJECT)) & (labels != BACKGROUND)
-    outside = ((distance < -1.0) | (labels == BACKGROUND)) & (labels != OBJECT)
-    near = outside & (distance > -_NEAR)
-    object_ = some(np.flatnonzero(inside), _SAMPLES, random)
-    background = [some(np.flatnonzero(part), _SAMPLES // 2, random) for part in (near, outside & ~near)]
-    chosen = np.concatenate([object_, *background])
-    targets = np.full(len(chosen), BACKGROUND, np.uint8)
-    targets[: len(object_)] = OBJECT
-    return np.ascontiguousarray(features.reshape(len(features), -1)[:, chosen].T), targets
 
 
 def _levels(reached: Values, seeds: walk.Seeds) -> Level:

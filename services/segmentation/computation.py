@@ -7,11 +7,12 @@ everything else is called by one thread at a time. Which slice is computed first
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from functools import partial
 
 import numpy as np
 from numpy.typing import NDArray
 
-from services.core import advice, classifiers, mask, reconstruct, spatial
+from services.core import advice, classifiers, mask, model, reconstruct, spatial
 from services.core.advice import Advice
 from services.core.geometry import PlaneGeometry
 from services.core.labels import Labels
@@ -76,6 +77,7 @@ class Computation:
         self.times = Times()
         self._classifier: classifiers.Classifier | None = None
         self._walking: Walking | None = None  # of the preset calque
+        self._memory = model.Memory()  # of its completed slices
         self._shown_label = 1
         self._cut_features: tuple[tuple[int, int], Levels] | None = None  # of the cut that was asked for last
         self._cuts: dict[tuple[int, int], Cut] = {}
@@ -94,7 +96,7 @@ class Computation:
     def out_of_bag(self) -> float:
         """Out-of-bag score of the newest forest, 0 to 1; 0 where there is none."""
         if self._walking is not None:
-            return self._walking.model.forest.out_of_bag
+            return self._walking.out_of_bag
         score = 0.0 if self._classifier is None else self._classifier.out_of_bag
         return score if np.isfinite(score) else 0.0
 
@@ -119,9 +121,10 @@ class Computation:
         if learning.preset == "calque":
             labels, image, spacing = self.strokes.learned, self.features.image, self.features.volume.spacing_mm
             seed, threads = learning.seed, self._threads
-            model = spatial.learn(image, self.load_features, labels, spacing, seed=seed, threads=threads)
-            if model is not None:
-                return Walking(model, labels, image, self.load_features, self.times)
+            found = model.learn(image, self.load_features, labels, spacing, seed=seed, threads=threads, memory=self._memory)
+            if found is not None:
+                fit = partial(model.fitted, seed=seed, threads=threads)
+                return Walking(found, fit, labels, image, self.load_features, self.times)
         if len(np.unique(samples[1])) < 2:
             return None
         return classifiers.fit(learning.classifier, *samples, seed=learning.seed, threads=self._threads)

@@ -33,9 +33,7 @@ class Budget:
         changed: told the bytes kept, each time that they change.
     """
 
-    def __init__(
-        self, limit_bytes: int, threads: int = 1, changed: Callable[[int], object] = lambda held: None
-    ) -> None:
+    def __init__(self, limit_bytes: int, threads: int = 1, changed: Callable[[int], object] = lambda held: None) -> None:
         self.limit_bytes = limit_bytes
         self.threads = threads
         self._changed = changed

@@ -226,6 +226,7 @@ class Schedule:
         if missing:
             return await self._each(self._computation.ask, self._outward(np.array(missing, dtype=np.intp)))
         await self._run(self._computation.walk)
+        self.measured.out_of_bag = self._computation.out_of_bag  # by now there is a forest
         return True
 
     async def _finish(self) -> bool:
@@ -236,7 +237,7 @@ class Schedule:
         return True
 
     async def _each(self, work: Callable[[int], object], indices: Iterable[int], share: int = 1) -> bool:
-        """Do the first few of a list of slices, ``share`` threads each; all have ended when this does, also when one fails."""
+        """Do the first few slices, ``share`` threads each; all have ended when this does, also when one fails."""
         some = list(islice(indices, max(1, self._threads.number // share)))
         done = await asyncio.gather(*(self._run(work, index) for index in some), return_exceptions=True)
         for failure in done:

@@ -9,8 +9,8 @@ from numpy.typing import NDArray
 
 from services.core.features import PAPER
 from services.core.labels import BACKGROUND, OBJECT, Action, Labels
+from services.core.model import two_labels
 from services.core.samples import join
-from services.core.spatial import two_labels
 
 Levels = NDArray[np.uint8]
 Samples = tuple[Levels, Levels]

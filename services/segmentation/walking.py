@@ -1,21 +1,23 @@
 """The preset ``calque`` of one generation: what `services.core.spatial` needs is kept here slice by slice.
 
-First what the forest says is gathered for all slices; who looks at a slice meanwhile gets a draft of it. Then the whole
-volume is solved on a coarse grid, and slices are refined from that. Methods block and are called from threads: those that
-take an ``index`` may run at once for different slices, `walk` runs alone.
+The forest is fitted when it is first needed: a slice with strokes needs none. What it says is gathered for all slices; who
+looks at a slice meanwhile gets a draft of it. Then the whole volume is solved on a coarse grid, and slices are refined from
+that. Methods block and are called from threads: those that take an ``index`` may run at once for different slices, `walk`
+runs alone.
 """
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable
 
 import numpy as np
 from numpy.typing import NDArray
 
 from services.core import spatial
-from services.core.forest import predict_levels
+from services.core.forest import Forest, predict_levels
 from services.core.labels import OBJECT
-from services.core.spatial import Model
+from services.core.model import Model
 from services.core.walk import Problem
 from services.segmentation.times import Times
 
@@ -27,7 +29,8 @@ class Walking:
 
     Args:
         model: what the strokes say.
-        labels: ``(slices, rows, columns)``, as the model was learned from (`services.core.spatial.two_labels`).
+        fit: the forest of its samples; called once, when a slice without strokes is looked at first.
+        labels: ``(slices, rows, columns)``, as the model was learned from (`services.core.model.two_labels`).
         image: slice → ``(rows, columns)`` uint8 over the volume's window.
         features: slice → ``(features, rows, columns)`` uint8.
         times: where steps are added up.
@@ -36,12 +39,16 @@ class Walking:
     def __init__(
         self,
         model: Model,
+        fit: Callable[[Model], Forest],
         labels: Levels,
         image: Callable[[int], Levels],
         features: Callable[[int], Levels],
         times: Times,
     ) -> None:
         self.model = model
+        self._fit = fit
+        self._forest: Forest | None = None
+        self._fitting = threading.Lock()
         self._labels = labels
         self._image = image
         self._features = features
@@ -61,6 +68,11 @@ class Walking:
         """Levels are final."""
         return self._solution is not None
 
+    @property
+    def out_of_bag(self) -> float:
+        """Out-of-bag score of the forest, 0 to 1; 0 before it is there."""
+        return 0.0 if self._forest is None else self._forest.out_of_bag
+
     def ask(self, index: int) -> None:
         """Ask the forest about a slice."""
         problem = self._problem(index)
@@ -78,7 +90,7 @@ class Walking:
         one = self._problem(index)
         with self._times.of("walk"):
             if self._solution is None:
-                return spatial.draft(one)
+                return spatial.draft(self.model, one)
             last = len(self._labels) - 1
             around = [max(index - 1, 0), index, min(index + 1, last)]
             neighbours = self._image(around[0]), self._image(around[2])
@@ -86,8 +98,9 @@ class Walking:
 
     def cut(self, features: Levels, rows: slice, columns: slice) -> Levels:
         """A draft across the slices: ``features`` ``(features, slices, rows or columns)`` of a line of each slice."""
+        forest = self._fitted()
         with self._times.of("predict"):
-            looks = predict_levels(self.model.forest, features, OBJECT)
+            looks = predict_levels(forest, features, OBJECT)
         return spatial.unary(self.model, looks, rows, columns)
 
     @property
@@ -96,13 +109,20 @@ class Walking:
         parts = [one for one in self._coarse if one is not None]
         coarse = sum(one.image.nbytes + one.prior.nbytes + one.weight.nbytes + one.seeds.nbytes for one in parts)
         asked = sum(one.nbytes for one in self._looks if one is not None)
-        return asked + coarse + (0 if self._solution is None else self._solution.nbytes)
+        return self.model.size_bytes + asked + coarse + (0 if self._solution is None else self._solution.nbytes)
+
+    def _fitted(self) -> Forest:
+        with self._fitting:
+            if self._forest is None:
+                with self._times.of("fit"):
+                    self._forest = self._fit(self.model)
+            return self._forest
 
     def _problem(self, index: int) -> Problem:
         looks = self._looks[index]
         if looks is None and index not in self.model.masks:
-            features = self._features(index)
+            features, forest = self._features(index), self._fitted()
             with self._times.of("predict"):
-                looks = self._looks[index] = spatial.asked(self.model, features)
+                looks = self._looks[index] = spatial.asked(self.model, forest, features)
         with self._times.of("walk"):
             return spatial.problem(self.model, index, self._image(index), self._labels[index], looks)

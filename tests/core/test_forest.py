@@ -111,6 +111,7 @@ def test_a_pixel_has_its_probability_in_whatever_image(fitted: Forest, shape: tu
             total += fitted.fractions[node, value - 1]
         found = predict(fitted, pixels.T.reshape(18, *shape), value)
         np.testing.assert_allclose(found, (total / 50).reshape(shape), rtol=1e-6)
+        np.testing.assert_array_equal(predict(fitted, pixels.T.reshape(18, *shape), value, threads=3), found)
 
 
 def test_labels_share_the_probability(fitted: Forest) -> None:

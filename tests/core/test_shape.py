@@ -4,6 +4,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from services.core import shape
+from services.core.distance import signed_distance
 from services.core.mask import dice
 
 SIZE = (64, 64)
@@ -14,9 +15,13 @@ def disc(radius: float, centre: tuple[float, float] = (32.0, 32.0)) -> NDArray[n
     return np.hypot(rows - centre[0], columns - centre[1]) <= radius
 
 
+def distances(masks: dict[int, NDArray[np.bool_]]) -> dict[int, NDArray[np.float32]]:
+    return {number: signed_distance(mask) for number, mask in masks.items()}
+
+
 def test_a_ball_from_its_middle_slice() -> None:
     radius, slice_mm = 18.0, 3.0
-    found = shape.Shape({10: disc(radius)}, (slice_mm, 1.0, 1.0))
+    found = shape.Shape(distances({10: disc(radius)}), slice_mm)
     for index in range(21):
         away = abs(index - 10) * slice_mm
         inside = found.log_odds(index) > 0
@@ -29,7 +34,7 @@ def test_a_ball_from_its_middle_slice() -> None:
 
 
 def test_between_two_slices() -> None:
-    found = shape.Shape({2: disc(10), 8: disc(20)}, (3.0, 1.0, 1.0))
+    found = shape.Shape(distances({2: disc(10), 8: disc(20)}), 3.0)
     assert dice(found.log_odds(5) > 0, disc(15)) > 0.95
     assert np.array_equal(found.log_odds(2) > 0, disc(10))
     part = found.log_odds(5, slice(10, 11), slice(3, 40))
@@ -38,11 +43,11 @@ def test_between_two_slices() -> None:
 
 
 def test_a_slice_without_the_object_ends_it() -> None:
-    found = shape.Shape({2: disc(16), 5: np.zeros(SIZE, bool)}, (3.0, 1.0, 1.0))
+    found = shape.Shape(distances({2: disc(16), 5: np.zeros(SIZE, bool)}), 3.0)
     assert not (found.log_odds(5) > 0).any()
     assert not (found.log_odds(7) > 0).any()
     assert 0 < np.count_nonzero(found.log_odds(3) > 0) < disc(16).sum()
-    assert not (shape.Shape({5: np.zeros(SIZE, bool)}, (3.0, 1.0, 1.0)).log_odds(1) > 0).any()
+    assert not (shape.Shape(distances({5: np.zeros(SIZE, bool)}), 3.0).log_odds(1) > 0).any()
 
 
 def test_log_odds_and_probability() -> None:

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from services.core import spatial
+from services.core import model, spatial
 from services.core.mask import DEFAULT_THRESHOLD, at_threshold, best_threshold, dice
 from services.core.pipeline import image_levels, segment, segment_by_shape, slice_features
 from services.core.volume import Volume, intensity_window
@@ -62,16 +62,53 @@ def test_a_correction_moves_its_surroundings(drawn: Drawn) -> None:
     labels[8, 30, 38:46] = 2
     found = segment_by_shape(volume, labels)
     assert best_threshold(found.levels, truth).dice > 0.9
-    model = spatial.learn(
+    learned = model.learn(
         lambda i: image_levels(volume, intensity_window(volume), i),
         lambda i: slice_features(volume, intensity_window(volume), i),
         labels,
         volume.spacing_mm,
         seed=0,
     )
-    assert model is not None
-    assert sorted(model.masks) == [5, 8]
-    assert dice(model.masks[5], truth[5]) > 0.95
+    assert learned is not None
+    assert sorted(learned.masks) == [5, 8]
+    assert dice(learned.masks[5], truth[5]) > 0.95
+
+
+def test_only_what_a_stroke_changes_is_completed_again(drawn: Drawn, monkeypatch: pytest.MonkeyPatch) -> None:
+    volume, _, labels = drawn
+    window, seen = intensity_window(volume), []
+
+    def images(index: int) -> NDArray[np.uint8]:
+        seen.append(index)
+        return image_levels(volume, window, index)
+
+    def learned(memory: model.Memory | None, seed: int = 0) -> model.Model:
+        seen.clear()
+        found = model.learn(
+            images, lambda i: slice_features(volume, window, i), labels, volume.spacing_mm, seed=seed, memory=memory
+        )
+        assert found is not None
+        return found
+
+    labels, memory = labels.copy(), model.Memory()
+    for at, value, slices in (
+        ((8, slice(23, 37), 26), 1, [5, 8]),  # the first time all that is there
+        ((3, slice(24, 36), 26), 1, [3]),  # behind the others, which go on
+        ((8, 30, slice(38, 46)), 2, [8, 3]),  # before another one that goes by it
+        ((5, 2), 2, [5, 8, 3]),
+    ):
+        labels[at] = value
+        found = learned(memory)
+        assert seen == slices
+        anew = learned(None)
+        assert sorted(found.masks) == sorted(anew.masks)
+        for index, mask in anew.masks.items():
+            np.testing.assert_array_equal(found.masks[index], mask)
+        np.testing.assert_array_equal(found.samples[0], anew.samples[0])
+    learned(memory)
+    assert seen == []
+    learned(memory, seed=1)
+    assert len(seen) == 3
 
 
 def test_the_same_strokes_give_the_same_bytes(drawn: Drawn) -> None:
@@ -100,11 +137,11 @@ def test_how_coarse(size: tuple[int, int], times: int) -> None:
 
 @pytest.mark.parametrize(("size", "step"), [((320, 200), 1), ((100, 321), 2), ((641, 9), 4)])
 def test_a_model_of_large_slices_is_of_some_pixels(size: tuple[int, int], step: int) -> None:
-    assert spatial.sampling(size) == step
+    assert model.sampling(size) == step
     rows, columns = np.indices(size)
     image, labels = (rows // 4).astype(np.uint8), np.zeros(size, np.uint8)
     labels[7, 5], labels[50, 3] = 1, 2
-    small, drawn = spatial.thinned(image, labels, step)
+    small, drawn = model.thinned(image, labels, step)
     assert small.shape == drawn.shape == (-(-size[0] // step), -(-size[1] // step))
     assert (drawn[7 // step, 5 // step], drawn[50 // step, 3 // step]) == (1, 2)
     assert np.count_nonzero(drawn) == 2

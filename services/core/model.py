@@ -85,7 +85,7 @@ class Memory:
     """Slices that earlier strokes completed: not completed again while all that they go by is the same."""
 
     def __init__(self) -> None:
-        self.slices: dict[bytes, Completed] = {}
+        self.slices: dict[bytes, Completed | None] = {}
         self.first_forest: tuple[bytes, Forest] | None = None
 
 
@@ -117,24 +117,23 @@ def learn(
     step = sampling(labels.shape[1:])
     pixel_mm = step * spacing_mm[1], step * spacing_mm[2]
     spaced = spacing_mm[0], *pixel_mm
-    found: dict[bytes, Completed] = {}
+    found: dict[bytes, Completed | None] = {}
     done: dict[int, Completed] = {}
     key = b"%d" % seed
     for index in completion.annotated(labels):
         key = _key(key, index, labels[index])
-        one = memory.slices.get(key)
-        if one is None:
+        if key not in memory.slices:
             image, drawn = thinned(images(index), labels[index], step)
             seen = np.ascontiguousarray(features(index)[:, ::step, ::step])
             odds = None
             if done:
-                first, of_first = next(iter(found.items()))
-                if memory.first_forest is None or memory.first_forest[0] != first:
-                    memory.first_forest = first, fit(*of_first.samples, seed=seed, threads=threads)
-                looks = predict_levels(memory.first_forest[1], seen, OBJECT, threads)
+                looks = predict_levels(_first_forest(memory, found, seed, threads), seen, OBJECT, threads)
                 odds = _shape(done, spaced).log_odds(index) + shape.log_odds(looks)
-            one = _complete(image, seen, drawn, pixel_mm, odds, seed, threads)
-        found[key] = done[index] = one
+            memory.slices[key] = _complete(image, seen, drawn, pixel_mm, odds, seed, threads)
+        found[key] = one = memory.slices[key]
+        if one is None:
+            continue
+        done[index] = one
         if one.plain:
             break
     memory.slices = found
@@ -187,6 +186,15 @@ def _shape(done: Mapping[int, Completed], spaced: Spacing) -> Shape:
     return Shape({index: one.distance_mm for index, one in done.items()}, spaced[0])
 
 
+def _first_forest(memory: Memory, found: Mapping[bytes, Completed | None], seed: int, threads: int) -> Forest:
+    """The forest of the first completed slice alone."""
+    key, first = next(iter(found.items()))
+    assert first is not None
+    if memory.first_forest is None or memory.first_forest[0] != key:
+        memory.first_forest = key, fit(*first.samples, seed=seed, threads=threads)
+    return memory.first_forest[1]
+
+
 def _complete(
     image: Level,
     features: Level,
@@ -195,8 +203,14 @@ def _complete(
     odds: Values | None,
     seed: int,
     threads: int,
-) -> Completed:
-    """Complete a slice, all on the pixels of the model; ``odds``: what the slices before make likely, if there are any."""
+) -> Completed | None:
+    """Complete a slice, all on the pixels of the model; ``odds``: what the slices before make likely, if there are any.
+
+    Where they expect nothing of the object and none of it is drawn, the result is None: strokes of the background then say
+    where the object is not, and not that it is nowhere.
+    """
+    if odds is not None and not (odds > 0).any() and not (labels == OBJECT).any():
+        return None
     if odds is None:
         mask = completion.completed(image, labels, pixel_mm)
         mask = completion.settled(mask, image, features, labels, pixel_mm, seed=seed, threads=threads)

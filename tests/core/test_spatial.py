@@ -111,6 +111,35 @@ def test_only_what_a_stroke_changes_is_completed_again(drawn: Drawn, monkeypatch
     assert len(seen) == 3
 
 
+def test_background_where_nothing_is_expected_does_not_end_the_object() -> None:
+    """One of two tubes through all slices, one annotated; strokes beside it in slices where a ball would have ended."""
+    shape = (40, 48, 80)
+    s, r, c = np.indices(shape)
+    tube, twin = np.hypot(r - 24, c - 24) < 5, np.hypot(r - 24, c - 60) < 5
+    noise = np.random.RandomState(1).normal(0, 10, shape)
+    volume = Volume((100 + 80 * (tube | twin) + noise).astype(np.int16), np.eye(4), np.ones(40), np.zeros(40))
+    labels = np.zeros(shape, np.uint8)
+    labels[20, 24, 22:27] = labels[20, 23, 22:27] = labels[20, 25, 22:27] = 1
+    labels[20][(np.hypot(r - 24, c - 24)[0] > 9) & (np.hypot(r - 24, c - 24)[0] < 11)] = 2
+    before = segment_by_shape(volume, labels).levels
+    labels[[4, 36], 36, 10:40] = 2
+    after = segment_by_shape(volume, labels).levels
+    inner = tube & ((s < 8) | (s > 32))
+    assert after[inner].mean() >= 0.9 * before[inner].mean() > 0
+    labels[[16, 24], 20:29, 20:29] = 2  # where it is expected, through and through
+    window = intensity_window(volume)
+    learned = model.learn(
+        lambda i: image_levels(volume, window, i),
+        lambda i: slice_features(volume, window, i),
+        labels,
+        (1.0, 1.0, 1.0),
+        seed=0,
+    )
+    assert learned is not None
+    assert sorted(learned.masks) == [16, 20, 24]
+    assert [bool(learned.masks[index].any()) for index in (16, 20, 24)] == [False, True, False]
+
+
 def test_the_same_strokes_give_the_same_bytes(drawn: Drawn) -> None:
     volume, _, labels = drawn
     one = segment_by_shape(volume, labels, seed=3).levels

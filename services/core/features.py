@@ -31,7 +31,7 @@ Levels are the same to the last bit whichever rectangle of the slice is asked fo
 from __future__ import annotations
 
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
 from functools import lru_cache
 
@@ -57,6 +57,13 @@ class Kind(StrEnum):
     MEAN = "mean"
 
 
+class Unit(StrEnum):
+    """What a scale is counted in."""
+
+    PIXELS = "px"
+    MILLIMETRES = "mm"
+
+
 @dataclass(frozen=True)
 class Feature:
     """One filter at one scale.
@@ -64,12 +71,14 @@ class Feature:
     Attributes:
         name: for people.
         kind: the filter.
-        scale: radius of the window (a whole number) or σ of the Gaussian, in pixels.
+        scale: radius of the window or σ of the Gaussian; a radius in pixels is a whole number.
+        unit: of the scale; `in_pixels` makes pixels of millimetres.
     """
 
     name: str
     kind: Kind
     scale: float
+    unit: Unit = Unit.PIXELS
 
 
 def _table(*rows: tuple[Kind, tuple[int, ...]]) -> tuple[Feature, ...]:
@@ -115,6 +124,23 @@ class _Rectangle:
         return reflected(self.left - radius, self.right + radius, self.size[1])
 
 
+def in_pixels(features: tuple[Feature, ...], pixel_mm: tuple[float, float]) -> tuple[Feature, ...]:
+    """A set of features with all scales in pixels, for images whose rows and columns are ``pixel_mm`` apart.
+
+    Filters are as wide down as along; where the two distances differ, their geometric mean counts. A radius is rounded, to
+    one pixel at least.
+    """
+    mean_mm = float(np.sqrt(pixel_mm[0] * pixel_mm[1]))
+
+    def scaled(feature: Feature) -> Feature:
+        scale = feature.scale / mean_mm
+        if feature.kind not in _GAUSSIAN:
+            scale = float(max(1, round(scale)))
+        return replace(feature, scale=scale, unit=Unit.PIXELS)
+
+    return tuple(scaled(one) if one.unit is Unit.MILLIMETRES else one for one in features)
+
+
 def compute(
     image: Float,
     features: tuple[Feature, ...],
@@ -127,7 +153,7 @@ def compute(
 
     Args:
         image: ``(R, C)`` float32, the whole slice, in 0 to 255 (`services.core.volume.to_window`).
-        features: which, for instance `PAPER`.
+        features: which, for instance `PAPER`; all scales in pixels, see `in_pixels`.
         rows, columns: the rectangle, without steps; None: all.
         threads: that compute a band of its rows each; the bytes do not depend on it.
 

@@ -20,7 +20,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from services.core import model, reconstruct, spatial
-from services.core.features import PAPER, Feature, compute
+from services.core.features import PAPER, Feature, compute, in_pixels
 from services.core.forest import Forest, fit, predict_levels
 from services.core.samples import gather
 from services.core.volume import Volume, intensity_window, to_window
@@ -122,7 +122,8 @@ def slice_features(
     threads: int = 1,
 ) -> Level:
     """Features of a rectangle of acquisition slice ``index``: ``(len(features), rows, columns)`` uint8."""
-    return compute(to_window(volume.intensity(index), window), features, rows, columns, threads=threads)
+    wanted = in_pixels(features, volume.spacing_mm[1:])
+    return compute(to_window(volume.intensity(index), window), wanted, rows, columns, threads=threads)
 
 
 def warm_up() -> None:

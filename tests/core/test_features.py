@@ -14,7 +14,19 @@ from skimage.filters import rank
 from skimage.morphology import disk
 
 from services.core import entropy
-from services.core.features import PAPER, Feature, Kind, _disk, compute, largest_gradient, largest_laplacian
+from services.core.features import (
+    PAPER,
+    Feature,
+    Kind,
+    Unit,
+    _disk,
+    compute,
+    in_pixels,
+    largest_gradient,
+    largest_laplacian,
+)
+from services.core.pipeline import slice_features
+from services.core.volume import Volume
 
 Image = NDArray[np.float32]
 
@@ -117,6 +129,19 @@ def test_threads_change_no_byte(threads: int) -> None:
     np.testing.assert_array_equal(compute(WHOLE, PAPER, threads=threads), WHOLE_LEVELS)
     part = slice(33, 41), slice(5, 60)
     np.testing.assert_array_equal(compute(WHOLE, PAPER, *part, threads=threads), WHOLE_LEVELS[:, part[0], part[1]])
+
+
+def test_a_set_in_millimetres_is_one_in_pixels_of_the_image_at_hand() -> None:
+    in_mm = tuple(Feature(one.name, one.kind, one.scale, Unit.MILLIMETRES) for one in PAPER)
+    assert in_pixels(in_mm, (1.0, 1.0)) == in_pixels(PAPER, (0.3, 0.4)) == PAPER
+    halved = {one.name: one.scale for one in in_pixels(in_mm, (1.0, 4.0))}  # 2 mm on average
+    assert (halved["gaussian blur 3"], halved["mean 5"], halved["maximum 1"]) == (1.5, 2.0, 1.0)
+    voxels = np.rint(brain_like(60, 70) * 100).astype(np.uint16)[None]
+    coarse, fine = (Volume(voxels, np.diag([3.0, mm, mm, 1.0]), np.ones(1), np.zeros(1)) for mm in (1.0, 0.5))
+    doubled = tuple(Feature(one.name, one.kind, 2 * one.scale) for one in PAPER)
+    window = (0.0, 25500.0)
+    np.testing.assert_array_equal(slice_features(fine, window, 0, in_mm), slice_features(fine, window, 0, doubled))
+    np.testing.assert_array_equal(slice_features(coarse, window, 0, in_mm), slice_features(coarse, window, 0))
 
 
 @pytest.mark.parametrize("seed", [0, 1])

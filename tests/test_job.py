@@ -139,6 +139,25 @@ def test_strokes_of_all_planes_and_the_mask_lie_at_the_right_millimetres(desk: D
     hand.do("quit")
 
 
+@pytest.mark.timeout(90)
+def test_the_tablet_goes_where_the_service_advises(desk: Desk) -> None:
+    volume, hand = desk.volume, desk.hand
+    plane = plane_geometry(volume.shape, volume.affine, Plane.AXIAL)
+    hand.do("open", volume=desk.volume_id)
+    assert hand.do("state")["shape"]
+    centre = blob_centre(volume, 1)
+    for tool, middle, half in (("object", centre, 3.0), ("background", centre + plane.pixel_to_mm[:3, 1] * 14, 10.0)):
+        draw(desk, plane, tool, middle, half)
+    hand.do("wait_volume")
+    while ": " not in (text := hand.do("state")["next"]):  # the test's own time limit ends the waiting
+        pass
+    hand.do("tap", name="next_place")
+    found = hand.do("state")
+    assert text == f"Next: {found['slice'] + 1}"
+    assert found["slice"] != near(plane, centre)[2]
+    hand.do("quit")
+
+
 def free_address() -> str:
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))

@@ -37,6 +37,7 @@ average, and its mask agrees so well with it (Dice), looks are enough, and where
 _SAMPLES = 1200  # of each label and slice
 _ASKED = 500  # pixels of each kind that tell whether looks are enough
 _NEAR = 25  # half of the background's samples are at most so many pixels away
+_ENDS = 1 / 8  # of the object's greatest depth: a slice with less of it says where it ends, not what it looks like
 _PIXELS = 320  # rows or columns that a model has at most
 
 
@@ -140,7 +141,9 @@ def learn(
     if not done or any(one.plain for one in done.values()):
         return None
     masks = {index: one.mask for index, one in done.items()}
-    return Model(step, masks, _shape(done, spaced), join(one.samples for one in done.values()), spacing_mm)
+    least_mm = max(float(one.distance_mm.max()) for one in done.values()) * _ENDS
+    samples = join(one.samples for one in done.values() if one.distance_mm.max() >= least_mm)
+    return Model(step, masks, _shape(done, spaced), samples, spacing_mm)
 
 
 def fitted(model: Model, *, seed: int, threads: int = 1) -> Forest:

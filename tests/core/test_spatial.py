@@ -138,6 +138,16 @@ def test_background_where_nothing_is_expected_does_not_end_the_object() -> None:
     assert learned is not None
     assert sorted(learned.masks) == [16, 20, 24]
     assert [bool(learned.masks[index].any()) for index in (16, 20, 24)] == [False, True, False]
+    alone = np.where(np.arange(40)[:, None, None] == 20, labels, 0).astype(np.uint8)
+    once = model.learn(
+        lambda i: image_levels(volume, window, i),
+        lambda i: slice_features(volume, window, i),
+        alone,
+        (1.0, 1.0, 1.0),
+        seed=0,
+    )
+    assert once is not None
+    np.testing.assert_array_equal(learned.samples[0], once.samples[0])  # an end teaches nothing of looks
 
 
 def test_the_same_strokes_give_the_same_bytes(drawn: Drawn) -> None:

@@ -1,7 +1,7 @@
 # Everything sets itself up: a machine with git, make and Python 3.11 to 3.13 is enough (see deploy/setup).
 # `make` lists what there is.
 .DEFAULT_GOAL := help
-.PHONY: help run test fuzz lint proto locks setup clean
+.PHONY: help run test fuzz tablet-kills lint proto locks setup clean
 BIN := .venv/bin
 # Two by default, as on a small machine; `make test WORKERS=8` for a large one.
 WORKERS ?= 2
@@ -10,7 +10,7 @@ WORKERS ?= 2
 PYTEST = $(BIN)/python -m pytest -n $(WORKERS) --dist loadfile --max-worker-restart=0 --durations=15
 
 help: ## list these targets
-	@sed -n 's/^\([a-z]*\):.*## /\1: /p' Makefile | while IFS=: read -r name text; do printf '  make %-7s%s\n' "$$name" "$$text"; done
+	@sed -n 's/^\([a-z-]*\):.*## /\1: /p' Makefile | while IFS=: read -r name text; do printf '  make %-13s%s\n' "$$name" "$$text"; done
 
 run: ## the tablet on the sample MRI, or on your own: make run VOLUME=path (and SERIES=id, where it holds several)
 	@sh deploy/setup/environment.sh run
@@ -27,6 +27,10 @@ test: lint ## every check and every test, on a virtual screen where there is non
 
 fuzz: setup ## read 20,000 mutations of good files: make fuzz COUNT=1000 SEED=3
 	@$(BIN)/python -m tests.fuzz_formats $(or $(COUNT),20000) $(or $(SEED),7)
+
+tablet-kills: setup ## kill the tablet while it is drawn on: make tablet-kills TRIALS=200 SEED=1
+	@sh deploy/setup/display.sh
+	@$(BIN)/python -m tests.tablet_kills $(or $(TRIALS),200) $(or $(SEED),0)
 
 lint: setup ## generated code, ruff and mypy
 	@echo "Contract …" && $(BIN)/python proto/generate.py --check

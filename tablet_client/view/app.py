@@ -21,6 +21,7 @@ from tablet_client.view.garbage import collecting_here
 from tablet_client.view.importer import Importer
 from tablet_client.view.library import Library
 from tablet_client.view.librarycontrol import LibraryControl
+from tablet_client.view.resuming import Resuming
 from tablet_client.view.tasks import Tasks
 from tablet_client.view.toast import Toast
 from tablet_client.view.viewer import Viewer
@@ -66,11 +67,13 @@ class CalqueApp(App):
         root.add_widget(self.toast)
         self.library_control = LibraryControl(self._link, self.library, self.importer, self._imported)
         self.viewer_control = ViewerControl(self._link, self.viewer, self._folder, self._say)
+        self.resuming = Resuming(self.viewer, self.viewer_control, self._folder)
         self._connect()
         return root
 
     def on_start(self) -> None:
         self.tasks.start(self.library_control.run())
+        self.tasks.start(self._resume())
 
     def on_pause(self) -> bool:
         """The tablet puts the application aside, and may end it without another word: strokes go to its disk first."""
@@ -131,8 +134,15 @@ class CalqueApp(App):
         if volume is not None and await self.viewer_control.open(volume):
             self._go("viewer")
 
+    async def _resume(self) -> None:
+        """Back to where the application ended, once the server answers; not when the user was faster."""
+        await self.library_control.listed.wait()
+        if self.screens.current == "library" and await self.resuming.resume(self.library_control.volumes):
+            self._go("viewer")
+
     async def _leave(self) -> None:
         self._go("library")
+        self.resuming.left()
         self.library_control.refresh()
         await self.viewer_control.close()
 

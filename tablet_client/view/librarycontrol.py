@@ -36,6 +36,10 @@ class LibraryControl:
         link: the services.
         library, importer: the screens.
         imported: told when a volume was imported.
+
+    Attributes:
+        volumes: what the server has, by identifier.
+        listed: the server has told them once.
     """
 
     def __init__(self, link: Link, library: Library, importer: Importer, imported: Callable[[Volume], None]) -> None:
@@ -47,6 +51,7 @@ class LibraryControl:
         self._cancelled = False
         self._told = (0.0, "")  # when progress was shown last, and of what
         self.volumes: dict[str, Volume] = {}
+        self.listed = asyncio.Event()
 
     def refresh(self) -> None:
         """Ask the server again now."""
@@ -72,6 +77,7 @@ class LibraryControl:
         volumes = await self._link.list_volumes()
         known = {c.volume_id: c.work for c in self._library.cards}
         self.volumes = {v.volume_id: v for v in volumes}
+        self.listed.set()
         cards = [card(v) for v in volumes]
         if [c.volume_id for c in cards] != [c.volume_id for c in self._library.cards]:
             self._library.cards = cards

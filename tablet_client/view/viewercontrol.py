@@ -45,6 +45,7 @@ class ViewerControl(Listener):
     Attributes:
         work, showing, pen, choosing, guiding: of the open annotation, or None.
         last_mask: what was saved last, of this annotation.
+        started: told when an annotation was opened.
     """
 
     def __init__(self, link: Link, viewer: Viewer, folder: Path, say: Say) -> None:
@@ -55,6 +56,7 @@ class ViewerControl(Listener):
         self.choosing: Choosing | None = None
         self.guiding: Guiding | None = None
         self.last_mask: Mask | None = None
+        self.started: Callable[[], None] = lambda: None
         self.saving = False
         self._annotations: list[Annotation] = []
         self._toolbox = Toolbox()
@@ -64,19 +66,20 @@ class ViewerControl(Listener):
 
     # --- opening and closing -----------------------------------------------------------------------------------------
 
-    async def open(self, volume: Volume) -> bool:
-        """Go on with the newest annotation of a volume, or begin the first. Returns: it is open."""
+    async def open(self, volume: Volume, annotation_id: str = "") -> bool:
+        """Go on with an annotation of a volume, else with its newest, or begin the first. Returns: it is open."""
         try:
             info = VolumeInfo.from_message(volume)
             self._annotations = await self._link.list_annotations(volume.volume_id)
-            newest = self._annotations[0] if self._annotations else await self._create(volume.volume_id, "")
+            wanted = [a for a in self._annotations if a.annotation_id == annotation_id] or self._annotations
+            chosen = wanted[0] if wanted else await self._create(volume.volume_id, "")
         except GeometryError:
             self._say("The server describes this volume in a way that cannot be shown.", "error")
             return False
         except LinkError as error:
             self._say(sentences.sentence(error), "error")
             return False
-        return await self._start(info, newest)
+        return await self._start(info, chosen)
 
     async def new_annotation(self, name: str) -> None:
         """Begin another annotation of the open volume."""
@@ -148,6 +151,7 @@ class ViewerControl(Listener):
         self._buttons()
         self.status_changed(work.keeper.status)
         work.start()
+        self.started()
         if annotation.masks and not self.choosing.recalled:
             work.tasks.start(self._recall_threshold(work, self.choosing))
         return True

@@ -8,17 +8,20 @@ from pathlib import PurePosixPath
 
 from calque.v1 import volumes_pb2
 
+from tablet_client.state.words import N_, _, ngettext
+
 _KINDS = {
-    volumes_pb2.SERIES_KIND_LOCALIZER: "localizer",
-    volumes_pb2.SERIES_KIND_DERIVED: "derived",
-    volumes_pb2.SERIES_KIND_OTHER_REFERENCE: "other frame of reference",
+    volumes_pb2.SERIES_KIND_LOCALIZER: N_("localizer"),
+    volumes_pb2.SERIES_KIND_DERIVED: N_("derived"),
+    volumes_pb2.SERIES_KIND_OTHER_REFERENCE: N_("other frame of reference"),
 }
-_FOR_EVER = "The volume keeps a note of it for ever."
-_COMPUTED, _MOVED = "Slices are computed where they are missing or uneven", "moved until the stack stands upright"
 _REPAIRS = {  # by whether to resample, and whether to shear
-    (True, False): ("Resample", f"{_COMPUTED}. {_FOR_EVER}"),
-    (False, True): ("Straighten", f"Slices are {_MOVED}. {_FOR_EVER}"),
-    (True, True): ("Resample and straighten", f"{_COMPUTED}, and {_MOVED}. {_FOR_EVER}"),
+    (True, False): (N_("Resample"), N_("Slices are computed where they are missing or uneven.")),
+    (False, True): (N_("Straighten"), N_("Slices are moved until the stack stands upright.")),
+    (True, True): (
+        N_("Resample and straighten"),
+        N_("Slices are computed where they are missing or uneven, and moved until the stack stands upright."),
+    ),
 }
 
 
@@ -70,7 +73,7 @@ def first_step(listing: volumes_pb2.ListSeriesResponse) -> Step | None:
         places = [PurePosixPath(series.place).parts for series in listing.series]
         inside = 1 if len({parts[0] for parts in places if len(parts) > 1}) == 1 and min(map(len, places)) > 1 else 0
         rows = tuple(_series_row(series, parts[inside:]) for series, parts in zip(listing.series, places))
-        return Step("Several series lie here. Choose one of them.", rows, _note(listing))
+        return Step(_("Several series lie here. Choose one of them."), rows, _note(listing))
     return step_after(listing, Asked(series=listing.series[0].key)) if listing.series else None
 
 
@@ -81,9 +84,10 @@ def step_after(listing: volumes_pb2.ListSeriesResponse, asked: Asked) -> Step | 
         return None
     if series.frames and not asked.frame_plus_one:
         rows = [Row(frame.key, frame.text, asked=replace(asked, frame_plus_one=int(frame.key))) for frame in series.frames]
-        return Step("This image has several time points or channels. Choose one of them.", tuple(rows))
+        return Step(_("This image has several time points or channels. Choose one of them."), tuple(rows))
     if (series.resample_helps or series.shear_helps) and not (asked.resample or asked.shear):
-        title, reason = _REPAIRS[series.resample_helps, series.shear_helps]
+        title, done = map(_, _REPAIRS[series.resample_helps, series.shear_helps])
+        reason = f"{done} {_('The volume keeps a note of it for ever.')}"
         repaired = replace(asked, resample=series.resample_helps, shear=series.shear_helps)
         return Step(series.refusal.message, (Row("repair", title, reason=reason, asked=repaired),))
     return None
@@ -92,18 +96,23 @@ def step_after(listing: volumes_pb2.ListSeriesResponse, asked: Asked) -> Step | 
 def _series_row(series: volumes_pb2.Series, place: Sequence[str]) -> Row:
     refused = series.HasField("refusal")
     repairable = series.resample_helps or series.shear_helps
-    title = series.description or (place[-1] if place else "") or series.modality or "No description"
+    title = series.description or (place[-1] if place else "") or series.modality or _("No description")
     folder = "/".join(place if series.description else place[:-1])
     facts = [series.modality if title != series.modality else "", _size(series), _spacing(series), _frames(series), folder]
     return Row(
         name=series.key,
         title=title,
         facts=" · ".join(filter(None, facts)),
-        tag="needs repair" if repairable else _KINDS.get(series.kind, ""),
+        tag=_("needs repair") if repairable else _kind(series),
         date=series.date,
         reason=series.refusal.message if refused else "",
         asked=Asked(series=series.key) if repairable or not refused else None,
     )
+
+
+def _kind(series: volumes_pb2.Series) -> str:
+    kind = _KINDS.get(series.kind)
+    return _(kind) if kind else ""
 
 
 def _size(series: volumes_pb2.Series) -> str:
@@ -111,7 +120,7 @@ def _size(series: volumes_pb2.Series) -> str:
         return ""
     if not series.slices:
         return f"{series.columns} × {series.rows}"
-    return f"{series.columns} × {series.rows}, {series.slices} slice{'s' if series.slices > 1 else ''}"
+    return f"{series.columns} × {series.rows}, {ngettext('{n} slice', '{n} slices', series.slices)}"
 
 
 def _spacing(series: volumes_pb2.Series) -> str:
@@ -120,17 +129,17 @@ def _spacing(series: volumes_pb2.Series) -> str:
 
 
 def _frames(series: volumes_pb2.Series) -> str:
-    return f"{len(series.frames)} frames" if series.frames else ""
+    return ngettext("{n} frame", "{n} frames", len(series.frames)) if series.frames else ""
 
 
 def _files(count: int) -> str:
-    return f"{count} other file{'s' if count > 1 else ''}"
+    return ngettext("{n} other file", "{n} other files", count)
 
 
 def _note(listing: volumes_pb2.ListSeriesResponse) -> str:
     """What is not among the rows."""
     parts = [f"{one.count} {one.what}" if one.what else _files(one.count) for one in listing.others]
-    sentences = [f"Not images: {', '.join(parts)}."] if parts else []
+    sentences = [_("Not images: {list}.").format(list=", ".join(parts))] if parts else []
     if listing.unlisted:
-        sentences.append(f"{listing.unlisted} more series are not listed; import a folder inside this one.")
+        sentences.append(_("{n} more series are not listed; import a folder inside this one.").format(n=listing.unlisted))
     return " ".join(sentences)

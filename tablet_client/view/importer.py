@@ -12,6 +12,7 @@ from kivy.uix.label import Label
 from kivy.uix.screenmanager import Screen
 
 from tablet_client.state.offers import Asked, Row, Step
+from tablet_client.state.words import _
 from tablet_client.view import controls, importpreview, theme  # noqa: F401  (importpreview: used in the kv)
 
 _MOST_ROWS = 300  # a folder of one file a slice is imported whole; nobody scrolls through more
@@ -106,7 +107,7 @@ class Importer(Screen):
         place = Path(path).expanduser()
         self.trouble = ""
         if not place.exists():
-            self.trouble = f"There is no file or folder {path}."
+            self.trouble = _("There is no file or folder {path}.").format(path=path)
             return
         if self.steps:
             self.steps = ()
@@ -123,7 +124,7 @@ class Importer(Screen):
         if not self.trouble and not self.busy:
             self.dispatch("on_import", self.path)
 
-    def _list(self, *_: object) -> None:
+    def _list(self, *unused: object) -> None:
         self.ids.rows.clear_widgets()
         self.ids.scroll.scroll_y = 1
         self.empty = ""
@@ -155,10 +156,10 @@ class Importer(Screen):
         try:
             entries = sorted(os.scandir(self.folder), key=lambda e: (not e.is_dir(), e.name.casefold()))
         except OSError:
-            self.trouble = "This folder cannot be read."
+            self.trouble = _("This folder cannot be read.")
             return
         shown = [entry for entry in entries if not entry.name.startswith(".")]
-        self.empty = "" if shown else "There is nothing in this folder."
+        self.empty = "" if shown else _("There is nothing in this folder.")
         for entry in shown[:_MOST_ROWS]:
             row = EntryRow(
                 tap_name=f"entry:{entry.name}",

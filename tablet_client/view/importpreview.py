@@ -10,6 +10,7 @@ from kivy.properties import BooleanProperty, NumericProperty, ObjectProperty, St
 from kivy.uix.boxlayout import BoxLayout
 
 from tablet_client.state.previews import Previews
+from tablet_client.state.words import _
 from tablet_client.view import slicebar, theme  # noqa: F401  (slicebar: its strip is used in the kv)
 from tablet_client.view.library import texture_of
 
@@ -55,7 +56,7 @@ class ImportPreview(BoxLayout):
             return False
         return bool(super().on_touch_down(touch)) or bool(self.collide_point(*touch.pos))
 
-    def _tell(self, *_: object) -> None:
+    def _tell(self, *unused: object) -> None:
         previews: Previews = self.previews or Previews()
         if previews.picture != self._drawn:
             self._drawn = previews.picture
@@ -64,7 +65,9 @@ class ImportPreview(BoxLayout):
         come = np.zeros(previews.slices, dtype=bool)
         come[previews.come] = True
         self.come = come
-        self.caption = "" if previews.shown is None else f"Slice {previews.shown + 1} of {previews.slices}"
+        self.caption = (
+            "" if previews.shown is None else _("Slice {n} of {total}").format(n=previews.shown + 1, total=previews.slices)
+        )
 
 
 theme.load_kv(__file__)

@@ -15,13 +15,14 @@ from kivy.uix.screenmanager import Screen
 from kivy.uix.widget import Widget
 
 from tablet_client.state.library import Card, Work, found
+from tablet_client.state.words import N_, _, ngettext
 from tablet_client.view import controls, theme
 
 _WORK = {
     Work.UNKNOWN: ("", theme.CLEAR),
-    Work.NEW: ("New", theme.QUIET),
-    Work.IN_WORK: ("In work", theme.OBJECT),
-    Work.DONE: ("Mask saved", theme.SAFE),
+    Work.NEW: (N_("New"), theme.QUIET),
+    Work.IN_WORK: (N_("In work"), theme.OBJECT),
+    Work.DONE: (N_("Mask saved"), theme.SAFE),
 }
 _NARROWEST_CARD = dp(264)
 
@@ -73,7 +74,7 @@ class Library(Screen):
     __events__ = ("on_open", "on_import")
 
     cards = ObjectProperty(())
-    notice = StringProperty("Looking for volumes …")
+    notice = StringProperty("")
     empty = StringProperty("")
     search = StringProperty("")
     columns = NumericProperty(4)
@@ -81,6 +82,7 @@ class Library(Screen):
     def __init__(self, **kwargs: Any) -> None:
         self._textures: dict[str, tuple[bytes, Any]] = {}
         super().__init__(**kwargs)
+        self.notice = _("Looking for volumes …")
         self.bind(cards=self._fill, search=self._fill, width=self._widen)
 
     def on_open(self, volume_id: str) -> None:
@@ -89,10 +91,10 @@ class Library(Screen):
     def on_import(self) -> None:
         """Import was pressed."""
 
-    def _widen(self, *_: object) -> None:
+    def _widen(self, *unused: object) -> None:
         self.columns = max(1, int((self.width - dp(24)) / (_NARROWEST_CARD + dp(20))))
 
-    def _fill(self, *_: object) -> None:
+    def _fill(self, *unused: object) -> None:
         grid = self.ids.grid
         shown = found(self.cards, self.search)
         there = list(reversed(grid.children))
@@ -113,9 +115,10 @@ class Library(Screen):
 
     def _tell(self, widget: VolumeCard, card: Card) -> None:
         widget.title, widget.date = card.name, card.date
-        warned = f"{card.warnings} warning{'s' if card.warnings > 1 else ''}" if card.warnings else ""
+        warned = ngettext("{n} warning", "{n} warnings", card.warnings) if card.warnings else ""
         widget.size_text = " · ".join(filter(None, (card.modality, card.size_mm, warned)))
-        widget.work_text, widget.work_color = _WORK[card.work]
+        word, widget.work_color = _WORK[card.work]
+        widget.work_text = _(word) if word else ""
         widget.texture = self._picture(card)
 
     def _picture(self, card: Card) -> Any:
@@ -141,7 +144,7 @@ def texture_of(jpeg: bytes) -> Any:
 def _empty_sentence(cards: Sequence[Card], shown: Sequence[Card]) -> str:
     if shown:
         return ""
-    return "No volume has these words in its name." if cards else "There are no volumes yet. Import the first one."
+    return _("No volume has these words in its name.") if cards else _("There are no volumes yet. Import the first one.")
 
 
 theme.load_kv(__file__)

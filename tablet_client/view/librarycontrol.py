@@ -18,6 +18,7 @@ from tablet_client.state.library import card
 from tablet_client.state.offers import Asked, first_step, step_after
 from tablet_client.state.offers import Step as Choosing
 from tablet_client.state.previews import Previews
+from tablet_client.state.words import _
 from tablet_client.view.importer import Importer
 from tablet_client.view.library import Library
 from tablet_client.view.sentences import import_step, sentence
@@ -103,12 +104,12 @@ class LibraryControl:
     async def _import(self, path: str, asked: Asked) -> None:
         screen = self._importer
         steps = screen.steps
-        screen.busy, screen.progress, screen.trouble, screen.doing = True, 0.0, "", "Reading the folder …"
+        screen.busy, screen.progress, screen.trouble, screen.doing = True, 0.0, "", _("Reading the folder …")
         screen.previews, self._cancelled = Previews(), False
         try:
             files = await asyncio.to_thread(_files_of, Path(path))
             if not files:
-                screen.trouble = "There are no files in this folder."
+                screen.trouble = _("There are no files in this folder.")
                 return
             if self._cancelled:
                 return
@@ -130,7 +131,7 @@ class LibraryControl:
                 screen.show(steps, sentence(error))
             return
         except OSError:
-            screen.trouble = "This folder cannot be read."
+            screen.trouble = _("This folder cannot be read.")
             return
         finally:
             screen.busy, screen.doing, self._sending = False, "", None
@@ -146,7 +147,7 @@ class LibraryControl:
         """What to choose first after an import was refused; nothing where a choice would not help."""
         if error.reason not in _CHOOSABLE or self._cancelled:
             return ()
-        self._importer.doing = "The server lists what the files hold …"
+        self._importer.doing = _("The server lists what the files hold …")
         self._sending = asyncio.ensure_future(self._link.list_series(self._upload))
         try:
             self._listing = await self._sending

@@ -7,78 +7,83 @@ from calque.v1.segmentation_pb2 import Statistics
 from tablet_client.link.listener import Connection, Status
 from tablet_client.link.port import LinkError, Step
 from tablet_client.state.guide import Place
+from tablet_client.state.words import N_, _, language, ngettext
 
 _SENTENCES = {
-    "FILE_TRUNCATED": "This file ends too early. Nothing was imported.",
-    "FILE_NOT_READABLE": "This file cannot be read: it is damaged, or not a medical image. Nothing was imported.",
-    "FILE_NOT_AN_IMAGE": "This file holds no image. Nothing was imported.",
-    "FILE_HEADER_INVALID": "This file contradicts itself and cannot be trusted. Nothing was imported.",
-    "FILE_TOO_LARGE": "This is too large for the server. Nothing was imported.",
-    "GEOMETRY_INVALID": "The image does not say where it lies in the patient. Nothing was imported.",
-    "SLICES_UNEVEN": "Slices are missing or unevenly spaced. Nothing was imported.",
-    "SEVERAL_SERIES": "Several series lie here. Choose one of them.",
-    "SEVERAL_FRAMES": "This image has several time points or channels. Choose one of them.",
-    "COLOUR_IMAGE": "This is a colour image; grey values are needed. Nothing was imported.",
-    "UPLOAD_OUT_OF_STEP": "The upload was interrupted. Please try again.",
-    "DIGEST_MISMATCH": "Something was damaged on its way. It is sent again.",
-    "STROKE_INVALID": "The server did not accept the last stroke. It was removed.",
-    "LABEL_UNKNOWN": "This annotation no longer has that label. The last stroke was removed.",
-    "OTHER_WRITER": "Another tablet draws on this annotation now.",
-    "VOLUME_NOT_FOUND": "This volume is no longer on the server.",
-    "ANNOTATION_NOT_FOUND": "This annotation is no longer on the server.",
-    "NOT_SEGMENTED": "Draw a little of the object and a little of what is not.",
-    "STORE_UNAVAILABLE": "The server cannot reach its storage. Nothing is lost; it tries again.",
-    "STORE_FULL": "The server has no room left. What you draw stays on this tablet.",
-    "STORE_CORRUPT": "A file on the server is damaged. Please tell its administrator.",
-    "MODEL_NOT_USABLE": "The server's model cannot be used. Please tell its administrator.",
-    "SERVICE_UNAVAILABLE": "The server does not answer. Trying again …",
-    "INTERNAL": "The server made a mistake. Nothing that you drew is lost.",
-    "NO_SOURCE_SERIES": "The slices of this volume are not images of a DICOM series. Choose NIfTI or TIFF.",
-    "SEVERAL_SEGMENTS": "This segmentation has several segments. Choose one of them.",
+    "FILE_TRUNCATED": N_("This file ends too early. Nothing was imported."),
+    "FILE_NOT_READABLE": N_("This file cannot be read: it is damaged, or not a medical image. Nothing was imported."),
+    "FILE_NOT_AN_IMAGE": N_("This file holds no image. Nothing was imported."),
+    "FILE_HEADER_INVALID": N_("This file contradicts itself and cannot be trusted. Nothing was imported."),
+    "FILE_TOO_LARGE": N_("This is too large for the server. Nothing was imported."),
+    "GEOMETRY_INVALID": N_("The image does not say where it lies in the patient. Nothing was imported."),
+    "SLICES_UNEVEN": N_("Slices are missing or unevenly spaced. Nothing was imported."),
+    "SEVERAL_SERIES": N_("Several series lie here. Choose one of them."),
+    "SEVERAL_FRAMES": N_("This image has several time points or channels. Choose one of them."),
+    "COLOUR_IMAGE": N_("This is a colour image; grey values are needed. Nothing was imported."),
+    "UPLOAD_OUT_OF_STEP": N_("The upload was interrupted. Please try again."),
+    "DIGEST_MISMATCH": N_("Something was damaged on its way. It is sent again."),
+    "STROKE_INVALID": N_("The server did not accept the last stroke. It was removed."),
+    "LABEL_UNKNOWN": N_("This annotation no longer has that label. The last stroke was removed."),
+    "OTHER_WRITER": N_("Another tablet draws on this annotation now."),
+    "VOLUME_NOT_FOUND": N_("This volume is no longer on the server."),
+    "ANNOTATION_NOT_FOUND": N_("This annotation is no longer on the server."),
+    "NOT_SEGMENTED": N_("Draw a little of the object and a little of what is not."),
+    "STORE_UNAVAILABLE": N_("The server cannot reach its storage. Nothing is lost; it tries again."),
+    "STORE_FULL": N_("The server has no room left. What you draw stays on this tablet."),
+    "STORE_CORRUPT": N_("A file on the server is damaged. Please tell its administrator."),
+    "MODEL_NOT_USABLE": N_("The server's model cannot be used. Please tell its administrator."),
+    "SERVICE_UNAVAILABLE": N_("The server does not answer. Trying again …"),
+    "INTERNAL": N_("The server made a mistake. Nothing that you drew is lost."),
+    "NO_SOURCE_SERIES": N_("The slices of this volume are not images of a DICOM series. Choose NIfTI or TIFF."),
+    "SEVERAL_SEGMENTS": N_("This segmentation has several segments. Choose one of them."),
 }
 
-HINT = "Draw a little of the object and a little of what is not."
-READING = "Another tablet draws on this annotation. You can look, or choose “Draw here” in the menu."
-NO_IMAGE = "This slice is not here yet: strokes need an image under them."
-TABLET_FULL = "This tablet has no room left: strokes cannot be kept. Free some room to go on drawing."
+HINT = N_("Draw a little of the object and a little of what is not.")
+READING = N_("Another tablet draws on this annotation. You can look, or choose “Draw here” in the menu.")
+NO_IMAGE = N_("This slice is not here yet: strokes need an image under them.")
+TABLET_FULL = N_("This tablet has no room left: strokes cannot be kept. Free some room to go on drawing.")
 
 
 def sentence(error: LinkError) -> str:
     """A sentence for a failed call; the server's own where it says more than the reason."""
     if error.choices:  # they are listed, and the server's sentence would list them once more
-        return _SENTENCES[error.reason]
-    if error.reason.startswith(("FILE_", "SLICES_", "GEOMETRY_", "SEVERAL_", "REQUEST_")) and error.message:
+        return _(_SENTENCES[error.reason])
+    ours = _SENTENCES.get(error.reason)
+    more = error.reason.startswith(("FILE_", "SLICES_", "GEOMETRY_", "SEVERAL_", "REQUEST_")) and error.message
+    if more and (language() == "en" or not ours):  # the server speaks English
         return error.message
-    return _SENTENCES.get(error.reason) or error.message or "Something went wrong. Please try again."
+    return _(ours) if ours else error.message or _("Something went wrong. Please try again.")
 
 
 def import_step(step: Step) -> str:
     """What an import does now: ``"Sending 34 of 120 MB"``, ``"Reading slice 40 of 200"``."""
     if step.what == "upload":
         size, unit = (1e6, "MB") if step.total >= 1e6 else (1e3, "kB")
-        return f"Sending {step.done / size:.0f} of {step.total / size:.0f} {unit}" if step.total else "Sending …"
+        done, total = f"{step.done / size:.0f}", f"{step.total / size:.0f} {unit}"
+        return _("Sending {done} of {total}").format(done=done, total=total) if step.total else _("Sending …")
     if not step.total:
-        return "The server reads the files …"
+        return _("The server reads the files …")
     # A count of what is done names the one that is next as long as there is one.
     current = min(step.done + 1, step.total)
-    return f"{'Looking at file' if step.what == 'files' else 'Reading slice'} {current} of {step.total}"
+    what = _("Looking at file {n} of {total}") if step.what == "files" else _("Reading slice {n} of {total}")
+    return what.format(n=current, total=step.total)
 
 
 def safety(status: Status) -> tuple[str, str]:
     """Whether the work is safe: the sign of `TopBar` and the words beside it."""
     n = status.waiting
-    strokes = "1 stroke waits" if n == 1 else f"{n} strokes wait"
+    strokes = ngettext("{n} stroke waits", "{n} strokes wait", n)
     if status.tablet_full:
-        return "full", "Not saved: this tablet is full"
+        return "full", _("Not saved: this tablet is full")
     if n > status.saved_on_tablet:
-        return "tablet", "Saving …"
+        return "tablet", _("Saving …")
     if status.connection is Connection.CONNECTED:
-        return ("tablet", "Saved on this tablet") if n else ("saved", "Saved on server")
+        return ("tablet", _("Saved on this tablet")) if n else ("saved", _("Saved on server"))
     if status.connection is Connection.OTHER_WRITER:
-        return "reading", "Another tablet draws"
+        return "reading", _("Another tablet draws")
     if status.connection is Connection.CONNECTING:
-        return "tablet", f"Connecting … {strokes}" if n else "Connecting …"
-    return "offline", f"Offline, {strokes}" if n else "Offline"
+        return "tablet", f"{_('Connecting …')} {strokes}" if n else _("Connecting …")
+    return "offline", f"{_('Offline')}, {strokes}" if n else _("Offline")
 
 
 def millilitres(volume_ml: float | None) -> str:
@@ -90,7 +95,7 @@ def millilitres(volume_ml: float | None) -> str:
 
 def next_slice(place: Place | None) -> str:
     """The button that goes there, numbered as the slice bar does: ``"Next: 31"``."""
-    return "Next" if place is None else f"Next: {place.index + 1}"
+    return _("Next") if place is None else _("Next: {n}").format(n=place.index + 1)
 
 
 def details(statistics: Statistics, dice: float, threshold: int) -> str:
@@ -102,12 +107,18 @@ def details(statistics: Statistics, dice: float, threshold: int) -> str:
     """
     lines = []
     if statistics.visible_ms:
-        whole = f", volume after {seconds(statistics.volume_ms)}" if statistics.volume_ms else ""
-        lines.append(f"Visible slice after {seconds(statistics.visible_ms)}{whole}")
+        visible, whole = seconds(statistics.visible_ms), seconds(statistics.volume_ms)
+        told = (
+            _("Visible slice after {visible}, volume after {whole}")
+            if statistics.volume_ms
+            else _("Visible slice after {visible}")
+        )
+        lines.append(told.format(visible=visible, whole=whole))
     if statistics.workspace_bytes:
-        lines.append(f"The server holds {statistics.workspace_bytes / 1e6:.0f} MB for this annotation")
+        size = f"{statistics.workspace_bytes / 1e6:.0f} MB"
+        lines.append(_("The server holds {size} for this annotation").format(size=size))
     if dice and threshold:
-        lines.append(f"Expected Dice at threshold {threshold}: {dice:.2f}")
+        lines.append(_("Expected Dice at threshold {threshold}: {dice}").format(threshold=threshold, dice=f"{dice:.2f}"))
     return "\n".join(lines)
 
 

@@ -143,7 +143,7 @@ class VolumeInfo:
     """A volume that can be opened.
 
     Attributes:
-        volume_id, name: as in the contract.
+        volume_id, name, modality: as in the contract.
         planes: all three.
         acquisition: the plane in which the scanner made its slices.
         grey_slope, grey_intercept: intensity = grey × slope + intercept.
@@ -154,6 +154,7 @@ class VolumeInfo:
 
     volume_id: str
     name: str
+    modality: str
     planes: dict[Plane, PlaneInfo]
     acquisition: Plane
     grey_slope: float
@@ -174,6 +175,7 @@ class VolumeInfo:
         return cls(
             volume_id=message.volume_id,
             name=message.name,
+            modality=message.modality,
             planes=planes,
             acquisition=Plane(message.acquisition),
             grey_slope=message.grey_slope,

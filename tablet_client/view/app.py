@@ -77,6 +77,7 @@ class CalqueApp(App):
         if self.viewer_control.work is not None:
             self.viewer_control.work.keeper.flush()
         self._choose("keep")
+        self._look("keep")
         return True
 
     def _connect(self) -> None:
@@ -98,8 +99,10 @@ class CalqueApp(App):
         viewer.side.bind(on_hand_over=lambda _: self._choose("hand_over"))
         for switch in ("live", "shape", "connected", "fill_holes"):
             viewer.side.bind(**{f"on_pick_{switch}": lambda _, on, switch=switch: self._choose(switch, on)})
-        viewer.menu.bind(on_pick_fill=lambda _, fill: control.fill(fill))
-        viewer.side.bind(on_pick_style=lambda _, style: control.style(style))
+        viewer.side.bind(on_pick_style=lambda _, style: self._look("style", style))
+        viewer.menu.display.bind(on_pick_contrast=lambda _, name: self._look("preset", name))
+        for name in ("equalised", "smooth", "colour_blind", "fill"):
+            viewer.menu.display.bind(**{f"on_pick_{name}": lambda _, value, name=name: self._look(name, value)})
         viewer.slices.bind(on_pick=lambda _, index: self._show("look_at_slice", index))
         viewer.slices.bind(on_next=lambda _: self._guide("next"))
         viewer.slices.bind(on_segment=lambda _: control.segment())
@@ -107,7 +110,6 @@ class CalqueApp(App):
         viewer.menu.bind(on_annotation=lambda _, chosen: self._start(control.switch(chosen)))
         viewer.menu.bind(on_new=lambda _, name: self._start(control.new_annotation(name)))
         viewer.menu.bind(on_fit=lambda _: viewer.image.fit(), on_clear=lambda _: control.clear())
-        viewer.menu.bind(on_contrast=lambda _: self._show("first_contrast"))
         viewer.menu.bind(on_take_over=lambda _: control.take_over())
         image = viewer.image
         image.bind(on_pen_down=lambda _, *place: self._pen("down", *place))
@@ -150,6 +152,11 @@ class CalqueApp(App):
         """What is shown, if something is open."""
         if self.viewer_control.showing is not None:
             getattr(self.viewer_control.showing, what)(*values)
+
+    def _look(self, what: str, *values: Any) -> None:
+        """How it is shown, if something is open."""
+        if self.viewer_control.looking is not None:
+            getattr(self.viewer_control.looking, what)(*values)
 
     def _choose(self, what: str, *values: Any) -> None:
         """What is chosen, if something is open."""

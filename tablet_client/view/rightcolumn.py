@@ -3,12 +3,11 @@
 
 from __future__ import annotations
 
-from kivy.properties import BooleanProperty, NumericProperty, OptionProperty, StringProperty
+from kivy.properties import BooleanProperty, ColorProperty, NumericProperty, OptionProperty, StringProperty
 from kivy.uix.boxlayout import BoxLayout
 
+from tablet_client.state.look import STYLES
 from tablet_client.view import controls, theme  # noqa: F401  (controls: its rules are used in the kv)
-
-STYLES = ("mask", "wash", "hidden")
 
 
 class RightColumn(BoxLayout):
@@ -25,7 +24,8 @@ class RightColumn(BoxLayout):
         shape: the service goes by where the strokes are as well as by looks; off: by looks alone.
         connected: of the mask only what is connected with strokes is kept.
         fill_holes: what the mask encloses is filled.
-        style: how the answer is drawn: "mask" (fill and outline), "wash" (probability as strength) or "hidden".
+        style: how the answer is drawn: "mask" (fill and outline), "outline", "wash" (probability as strength) or "hidden".
+        object_color: the mask's.
     """
 
     __events__ = (
@@ -50,6 +50,7 @@ class RightColumn(BoxLayout):
     connected = BooleanProperty(True)
     fill_holes = BooleanProperty(True)
     style = OptionProperty("mask", options=list(STYLES))
+    object_color = ColorProperty(theme.OBJECT)
 
     def on_pick_plane(self, plane: str) -> None:
         """A plane was pressed."""

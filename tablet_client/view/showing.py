@@ -6,8 +6,7 @@ from calque.v1.segmentation_pb2 import Annotation
 
 from tablet_client.link.listener import Connection
 from tablet_client.state.geometry import Plane
-from tablet_client.state.tools import Window
-from tablet_client.view import sentences, theme
+from tablet_client.view import sentences
 from tablet_client.view.pen import Pen
 from tablet_client.view.viewer import Viewer
 from tablet_client.view.work import Work
@@ -39,7 +38,6 @@ class Showing:
             self._indices = dict(before._indices)
         self.entries = 0
         self._name(work.annotation)
-        self.contrast(before._pen.window if same and before is not None else pen.window)
         self.look_at_plane(self.plane)
         self.volume_ml()
 
@@ -155,16 +153,6 @@ class Showing:
         self.band()
         self.volume_ml()
 
-    def contrast(self, window: Window) -> None:
-        """Another contrast."""
-        self._pen.window = window
-        volume = self._work.volume
-        self._viewer.image.picture.window(*window.greys(volume.grey_slope, volume.grey_intercept))
-
-    def first_contrast(self) -> None:
-        """The contrast that the volume came with."""
-        self.contrast(Window.of(self._work.volume.window_low, self._work.volume.window_high))
-
     def pointed(self, column: float, row: float) -> None:
         """The pointer is here: its place in the patient and the value under it."""
         info = self._work.volume.planes[self.plane]
@@ -180,8 +168,5 @@ class Showing:
     def _name(self, annotation: Annotation) -> None:
         bar, rail = self._viewer.bar, self._viewer.rail
         bar.title, bar.subtitle, bar.progress = self._work.volume.name, annotation.name, 0.0
-        colours = [label.colour for label in annotation.labels] or list(theme.LABEL_COLOURS)
         names = [label.name for label in annotation.labels] or _DEFAULT_NAMES
-        self._viewer.image.picture.palette(colours)
         rail.object_name, rail.background_name = names[0], names[1]
-        rail.object_color, rail.background_color = theme.rgba(colours[0]), theme.rgba(colours[1])

@@ -275,6 +275,8 @@ class ViewerControl(Listener):
         bar = self._viewer.bar
         bar.safety, bar.safety_text = sentences.safety(status)
         self._changed.set()
+        if status.connection in (Connection.OFFLINE, Connection.REFUSED):
+            bar.progress = 0.0  # whoever computes, tells it no longer
         if self.showing is not None:
             self.showing.hint()
         if status.tablet_full:

@@ -115,6 +115,7 @@ class Showing:
 
     def levels(self, plane: Plane, index: int) -> None:
         """A probability came or went. With less than two labels none is shown: it would be of nothing."""
+        self._work.greys.get(self.plane, self.index)  # what comes of other slices must not push out the one that is seen
         if (plane, index) != (self.plane, self.index):
             return
         levels = self._work.probabilities.get(plane, index) if self.segmentable else None

@@ -7,7 +7,7 @@ from collections.abc import Callable
 
 from tablet_client.link.port import Link, LinkError
 from tablet_client.state.geometry import Plane, PlaneInfo, VolumeInfo
-from tablet_client.state.probabilities import SliceCache
+from tablet_client.state.slicecache import SliceCache
 
 _REACH = 40  # slices to either side that are fetched ahead
 _BATCH = 8  # slices of one call: the user may be elsewhere before it ends

@@ -73,6 +73,7 @@ def read(app: Any) -> dict[str, Any]:
             can_undo=viewer.bar.can_undo,
             can_redo=viewer.bar.can_redo,
             plane=viewer.side.plane,
+            three=viewer.three,
             slice=int(viewer.slices.index),
             slices=int(viewer.slices.count),
             position=viewer.slices.position_text,

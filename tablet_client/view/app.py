@@ -95,6 +95,7 @@ class CalqueApp(App):
         viewer.rail.bind(on_choose=lambda _, tool: control.choose_tool(tool))
         viewer.rail.bind(on_brush=lambda _, steps: control.step_brush(steps))
         viewer.side.bind(on_pick_plane=lambda _, plane: self._show("look_at_plane", Plane[plane.upper()]))
+        viewer.side.bind(on_pick_three=lambda _, three: self._show("three", three))
         viewer.side.bind(on_pick_threshold=lambda _, value: self._choose("threshold", value))
         viewer.side.bind(on_hand_over=lambda _: self._choose("hand_over"))
         for switch in ("live", "shape", "connected", "fill_holes"):
@@ -115,8 +116,12 @@ class CalqueApp(App):
         image.bind(on_pen_down=lambda _, *place: self._pen("down", *place))
         image.bind(on_pen_down=lambda *_: self._guide("quiet"))
         image.bind(on_pen_move=lambda _, *place: self._pen("move", *place))
-        image.bind(on_pen_up=lambda _, *place: self._pen("up", *place))
+        image.bind(on_pen_up=lambda _, *place: self._lift(*place))
         image.bind(on_pen_cancel=lambda _: self._pen("cancel"))
+        for number, other in enumerate(viewer.beside):
+            for touch in ("on_pen_down", "on_pen_move"):
+                other.bind(**{touch: lambda _, *place, number=number: self._show("aim", number, *place)})
+            other.bind(on_scroll=lambda _, steps, number=number: self._show("scroll_beside", number, steps))
         image.bind(on_scroll=lambda _, steps: self._step(steps))
         image.bind(on_hover=lambda _, *place: self._show("pointed", *place))
         Window.bind(on_key_down=self._key)
@@ -147,6 +152,14 @@ class CalqueApp(App):
         """What the pen does, if something is open."""
         if self.viewer_control.pen is not None:
             getattr(self.viewer_control.pen, what)(*place)
+
+    def _lift(self, *place: float) -> None:
+        """The pen is lifted, perhaps from a stroke: other planes show where it ended."""
+        work = self.viewer_control.work
+        drawing = work is not None and work.document.running
+        self._pen("up", *place)
+        if drawing:
+            self._show("drawn", *place)
 
     def _show(self, what: str, *values: Any) -> None:
         """What is shown, if something is open."""

@@ -85,11 +85,12 @@ class Looking:
         self._keep_soon()
 
     def _show(self) -> None:
-        look, picture, display = self.look, self._viewer.image.picture, self._viewer.menu.display
+        look, display = self.look, self._viewer.menu.display
         display.contrast, display.equalised, display.smooth = look.contrast, look.equalised, look.smooth
         display.fill, display.colour_blind = look.fill, look.colour_blind
         self._viewer.side.style = look.style
-        picture.uniforms(style=STYLES[look.style], fill=look.fill, soft=float(look.smooth))
+        for image in self._viewer.images:
+            image.picture.uniforms(style=STYLES[look.style], fill=look.fill, soft=float(look.smooth))
         self._colours()
         self._contrast()
 
@@ -98,7 +99,8 @@ class Looking:
         window = self.look.window(Window.of(volume.window_low, volume.window_high))
         self._pen.window = window
         black, white = window.greys(volume.grey_slope, volume.grey_intercept)
-        self._viewer.image.picture.window(black, white, equalised=self.look.equalised)
+        for image in self._viewer.images:
+            image.picture.window(black, white, equalised=self.look.equalised)
 
     def _colours(self) -> None:
         labels = self._work.annotation.labels
@@ -106,7 +108,8 @@ class Looking:
         if self.look.colour_blind:
             colours[:2] = theme.COLOUR_BLIND
         viewer = self._viewer
-        viewer.image.picture.palette(colours)
+        for image in viewer.images:
+            image.picture.palette(colours)
         viewer.rail.background_color = theme.rgba(colours[1])
         for part in (viewer.rail, viewer.side, viewer.slices, viewer.menu.display):
             part.object_color = theme.rgba(colours[0])

@@ -15,6 +15,7 @@ class RightColumn(BoxLayout):
 
     Attributes:
         plane: "axial", "coronal" or "sagittal".
+        three: the other two planes are shown beside it.
         threshold: 1 to 255; the mask is where the probability is at least this.
         suggested: where the service expects the best mask, 1 to 255; 0: it does not say.
         by_hand: the threshold is the hand's; else it follows the service.
@@ -30,6 +31,7 @@ class RightColumn(BoxLayout):
 
     __events__ = (
         "on_pick_plane",
+        "on_pick_three",
         "on_pick_threshold",
         "on_hand_over",
         "on_pick_live",
@@ -40,6 +42,7 @@ class RightColumn(BoxLayout):
     )
 
     plane = OptionProperty("axial", options=["axial", "coronal", "sagittal"])
+    three = BooleanProperty(False)
     threshold = NumericProperty(128)
     suggested = NumericProperty(0)
     by_hand = BooleanProperty(False)
@@ -54,6 +57,9 @@ class RightColumn(BoxLayout):
 
     def on_pick_plane(self, plane: str) -> None:
         """A plane was pressed."""
+
+    def on_pick_three(self, three: bool) -> None:
+        """ "Three" was pressed: the other planes beside this one, or this one alone."""
 
     def on_pick_threshold(self, threshold: int) -> None:
         """The slider is at this threshold now."""

@@ -150,6 +150,7 @@ async def studio(running: Studio) -> AsyncIterator[Studio]:
     control = running.app.viewer_control
     control.choose_tool("object")
     control.choosing._choose(Choices())
+    control.showing.three(False)
     control.showing.threshold(128)
     control.looking._choose(Look())
     await running.hand.plane("axial")

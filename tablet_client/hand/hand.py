@@ -204,8 +204,9 @@ class Hand:
     async def threshold(self, value: int) -> None:
         """Drag the slider's knob."""
         slider = eyes.find("threshold")
-        (x, y0), (_, y1) = slider.position_of(slider.value), slider.position_of(value)
-        await self._touches.draw([(x, y0 + (y1 - y0) * k / 8) for k in range(9)], slow=True)
+        (x0, y0), (x1, y1) = slider.position_of(slider.value), slider.position_of(value)
+        way = [(x0 + (x1 - x0) * k / 8, y0 + (y1 - y0) * k / 8) for k in range(9)]
+        await self._touches.draw(way, slow=True)
         if int(slider.value) != value:
             raise NotThere(f"The slider stands at {int(slider.value)}.")
 

@@ -1,9 +1,9 @@
-"""Pictures of the screens, for looking at: ``python -m tablet_client.view.gallery FOLDER [VOXELS.npy]``.
+"""Pictures of the screens, for looking at: ``python -m tablet_client.view.gallery FOLDER [VOXELS.npy] [WxH]``.
 
 The real application runs over the server in memory, the hand works it, and every screen that matters is left as a PNG:
 library, empty library, no server, import with an error, half-way and with choices, viewer with ink, mask, outline,
 probability, coronal, thick slices, menu, contrasts of a CT, offline. ``VOXELS.npy`` holds axial slices
-``(slices, rows, columns)``; without it a drawn head is shown.
+``(slices, rows, columns)``; without it a drawn head is shown. The window is 1280x800, or of the size that is named last.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 
 from tablet_client.link.fake import FakeLink
 from tablet_client.link.fake_volume import fake_volume
-from tablet_client.main import settle_kivy
+from tablet_client.main import settle_kivy, window_size
 
 _NAMES = (
     "Case 0417 T2 HASTE",
@@ -202,4 +202,6 @@ def _head(shape: tuple[int, int, int] = (96, 180, 150)) -> NDArray[np.uint16]:
 
 
 if __name__ == "__main__":
-    main(Path(sys.argv[1]), np.load(sys.argv[2]) if len(sys.argv) > 2 else _head())
+    arguments = sys.argv[2:]
+    size = window_size(arguments.pop()) if arguments and not arguments[-1].endswith(".npy") else (1280, 800)
+    main(Path(sys.argv[1]), np.load(arguments[0]) if arguments else _head(), size)

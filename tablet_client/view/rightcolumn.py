@@ -1,5 +1,6 @@
 # mypy: disallow-subclassing-any=False
-"""The column at the right: which plane, the threshold and its volume, the switches, and how the mask is shown."""
+"""The column at the right, on an upright screen a sheet at the bottom: which plane, the threshold and its volume, the
+switches, and how the mask is shown."""
 
 from __future__ import annotations
 
@@ -14,6 +15,7 @@ class RightColumn(BoxLayout):
     """Shows what it is told and dispatches what is picked.
 
     Attributes:
+        upright: it is a sheet.
         plane: "axial", "coronal" or "sagittal".
         three: the other two planes are shown beside it.
         threshold: 1 to 255; the mask is where the probability is at least this.
@@ -41,6 +43,7 @@ class RightColumn(BoxLayout):
         "on_pick_style",
     )
 
+    upright = BooleanProperty(False)
     plane = OptionProperty("axial", options=["axial", "coronal", "sagittal"])
     three = BooleanProperty(False)
     threshold = NumericProperty(128)

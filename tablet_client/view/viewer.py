@@ -54,8 +54,12 @@ class Viewer(Screen):
         self.bind(three=self._arrange, size=self._arrange)
 
     def _arrange(self, *_: object) -> None:
-        """The other planes at the right of the image, or under it on an upright screen."""
+        """The column and the other planes at the right of the image, or under it on an upright screen."""
         stage, upright = self.ids.stage, self.height > self.width
+        if self.side.upright is not upright:
+            self.side.upright = upright
+            self.side.parent.remove_widget(self.side)
+            self.ids.parts.add_widget(self.side, index=1) if upright else self.ids.middle.add_widget(self.side)
         if self.three is not (self._pair.parent is not None):
             stage.add_widget(self._pair) if self.three else stage.remove_widget(self._pair)
         stage.orientation = "vertical" if upright else "horizontal"

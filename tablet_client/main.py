@@ -76,7 +76,11 @@ def _parser() -> argparse.ArgumentParser:
         help="where strokes are kept until the server has them (default %(default)s)",
     )
     parser.add_argument(
-        "--size", default=_size(DEFAULT_SIZE), metavar="WxH", type=_size, help=f"of the window (default {DEFAULT_SIZE})"
+        "--size",
+        default=window_size(DEFAULT_SIZE),
+        metavar="WxH",
+        type=window_size,
+        help=f"of the window (default {DEFAULT_SIZE})",
     )
     parser.add_argument(
         "--hand", action="store_true", help="take gestures as JSON lines on stdin, answer with JSON lines on stdout"
@@ -84,7 +88,8 @@ def _parser() -> argparse.ArgumentParser:
     return parser
 
 
-def _size(text: str) -> tuple[int, int]:
+def window_size(text: str) -> tuple[int, int]:
+    """``"1280x800"`` → pixels. Raises: argparse.ArgumentTypeError."""
     wide, _, tall = text.partition("x")
     if not (wide.isdigit() and tall.isdigit() and int(wide) >= 640 and int(tall) >= 480):
         raise argparse.ArgumentTypeError(f"{text!r} is not a size of at least 640x480")

@@ -7,6 +7,8 @@ A line is an object with ``do`` and the gesture's own fields; ``id``, if given, 
     {"do": "back"}                                          to the library
     {"do": "new_annotation", "name": NAME}                  by the menu
     {"do": "plane", "plane": "axial|coronal|sagittal"}
+    {"do": "three", "on": true}                             the other two planes beside the image
+    {"do": "aim", "plane": PLANE, "column": X, "row": Y}    press a place of a plane beside the image
     {"do": "slice", "slice": N}                             from 0
     {"do": "tool", "tool": "object|background|eraser|contrast"}
     {"do": "brush", "mm": MM}                               the nearest size; the answer has "mm"
@@ -121,6 +123,12 @@ class Conductor:
 
     async def _do_plane(self, plane: str) -> None:
         await self._hand.plane(plane)
+
+    async def _do_three(self, on: bool) -> None:
+        await self._hand.three(on)
+
+    async def _do_aim(self, plane: str, column: float, row: float) -> None:
+        await self._hand.aim(plane, column, row)
 
     async def _do_slice(self, slice: int) -> None:
         await self._hand.slice(slice)

@@ -138,6 +138,22 @@ class Hand:
         await self.tap(f"plane_{plane}")
         await self.see_greys()
 
+    async def three(self, on: bool) -> None:
+        """The other two planes beside the image, or the image alone."""
+        if self._app.viewer.three != on:
+            await self.tap("plane_three")
+        await self.see_greys()
+
+    async def aim(self, plane: str, column: float, row: float) -> None:
+        """Press a place of a plane beside the image, in its pixels: all images go there."""
+        beside = self._app.viewer.beside if self._app.viewer.three else ()
+        for image in beside:
+            if image.plane_name == plane:
+                await self._touches.tap(image.screen_of(column, row))
+                await self.see_greys()
+                return
+        raise NotThere(f"The {plane} plane is not beside the image.")
+
     async def slice(self, index: int) -> None:
         """Another slice, from 0: on the bar when it is far, then by the wheel."""
         slices = self._app.viewer.slices
@@ -188,8 +204,9 @@ class Hand:
     async def threshold(self, value: int) -> None:
         """Drag the slider's knob."""
         slider = eyes.find("threshold")
-        (x, y0), (_, y1) = slider.position_of(slider.value), slider.position_of(value)
-        await self._touches.draw([(x, y0 + (y1 - y0) * k / 8) for k in range(9)], slow=True)
+        (x0, y0), (x1, y1) = slider.position_of(slider.value), slider.position_of(value)
+        way = [(x0 + (x1 - x0) * k / 8, y0 + (y1 - y0) * k / 8) for k in range(9)]
+        await self._touches.draw(way, slow=True)
         if int(slider.value) != value:
             raise NotThere(f"The slider stands at {int(slider.value)}.")
 

@@ -8,7 +8,7 @@ and sends the part of its log that the tablet lacks, acknowledgements that were 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 
 from calque import wire
 from calque.v1 import common_pb2, segmentation_pb2
@@ -16,10 +16,12 @@ from calque.v1 import common_pb2, segmentation_pb2
 from tablet_client.link.listener import Connection, Listener, Status
 from tablet_client.link.port import Link, LinkError, Session
 from tablet_client.link.scribe import Scribe
+from tablet_client.link.views import Views
 from tablet_client.state.document import Document, Event
 from tablet_client.state.geometry import Plane, PlaneInfo
 from tablet_client.state.journal import Journal, JournalError
 from tablet_client.state.probabilities import Probabilities
+from tablet_client.state.slicecache import Key
 
 PAUSES_S = (0.5, 1.0, 2.0, 5.0)
 """Seconds before the first, second, … attempt to connect again; the last one repeats."""
@@ -82,9 +84,9 @@ class SessionKeeper:
         self._agreed = False  # on the next number, in this connection
         self._sent = 0
         self._failures = 0  # since something got through
-        self._view: segmentation_pb2.AnnotateView | None = None
+        self._views = Views(probabilities)
         self._settings: segmentation_pb2.AnnotateSettings | None = None
-        self._view_due = self._settings_due = self._segment_due = False
+        self._settings_due = self._segment_due = False
 
     # --- called by the view ------------------------------------------------------------------------------------------
 
@@ -99,10 +101,9 @@ class SessionKeeper:
         self._scribe.write(event)
         self._tell()
 
-    def look_at(self, plane: Plane, index: int) -> None:
-        """What the user looks at; only the newest is sent."""
-        self._view = segmentation_pb2.AnnotateView(plane=common_pb2.Plane.Name(plane.value), slice=index)
-        self._view_due = True
+    def look_at(self, plane: Plane, index: int, beside: Sequence[Key] = ()) -> None:
+        """What the user looks at, and what else is on the screen; only the newest is sent."""
+        self._views.look_at([(plane, index), *beside])
         self._wake.set()
 
     def configure(
@@ -220,9 +221,9 @@ class SessionKeeper:
         if self._settings_due and self._settings is not None:
             self._settings_due = False
             await session.send(self._settings)
-        if self._view_due and self._view is not None:
-            self._view_due = False
-            await session.send(self._view)
+        if self._views.due and (view := self._views.message()) is not None:
+            self._views.due = False
+            await session.send(view)
         while self._writer and self._agreed and (due := self._document.to_send(max(self._next, self._sent + 1))):
             for event in due:
                 if not self._writer:
@@ -259,7 +260,8 @@ class SessionKeeper:
     def _opened(self, opened: segmentation_pb2.AnnotateOpened) -> None:
         self._next, self._log_length, self._agreed = opened.next_sequence, opened.log_length, False
         self._take_over = self._take_over and not opened.writer
-        self._view_due, self._settings_due = self._view is not None, self._settings is not None
+        self._settings_due = self._settings is not None
+        self._views.restart()
         self._probabilities.restart()
         if not self._document.waiting:
             self._failures = 0
@@ -334,6 +336,8 @@ class SessionKeeper:
         suggested, entries = message.default_threshold, message.log_length
         if self._probabilities.put(info.plane, message.slice, message.generation, levels, entries, suggested):
             self._listener.probability(info.plane, message.slice)
+        if self._views.came(info.plane, message.slice):
+            self._wake.set()
 
     def _replace_refused(self, error: LinkError) -> bool:
         replacement = self._document.refused(error.expected or self._document.first_waiting)

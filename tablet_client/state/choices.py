@@ -5,12 +5,11 @@ An annotation opens as it was left on this tablet: its choices are a small file 
 
 from __future__ import annotations
 
-import json
-import os
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
-from urllib.parse import quote
+
+from tablet_client.state.kept import kept_path, read_kept, write_kept
 
 START_THRESHOLD = 128
 """Shown until the user or the service says another."""
@@ -74,30 +73,12 @@ class Choices:
 
 def read_choices(folder: Path, annotation_id: str) -> Choices | None:
     """The choices that were kept on this tablet, or None where there are none, or none that can be understood."""
-    try:
-        found = json.loads(_path(folder, annotation_id).read_text(encoding="utf-8"))
-    except (OSError, ValueError):
-        return None
-    if not isinstance(found, dict):
-        return None
-    values = {name: found[name] for name in asdict(Choices()) if name in found}
-    return Choices(**values) if all(_possible(name, value) for name, value in values.items()) else None
+    return read_kept(kept_path(folder, annotation_id, _ENDING), Choices(), _possible)
 
 
 def write_choices(folder: Path, annotation_id: str, choices: Choices) -> bool:
     """Keep the choices. Returns: False when the disk did not take them; those that were there still are."""
-    path = _path(folder, annotation_id)
-    beside = path.with_name(path.name + ".new")
-    try:
-        beside.write_text(json.dumps(asdict(choices)), encoding="utf-8")
-        os.replace(beside, path)
-    except OSError:
-        return False
-    return True
-
-
-def _path(folder: Path, annotation_id: str) -> Path:
-    return folder / (quote(annotation_id, safe="") + _ENDING)
+    return write_kept(kept_path(folder, annotation_id, _ENDING), choices)
 
 
 def _possible(name: str, value: Any) -> bool:

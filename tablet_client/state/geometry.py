@@ -6,7 +6,7 @@ A pixel is ``(column, row, slice)`` of a plane, centres at integers, column to t
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from enum import IntEnum
 
@@ -21,6 +21,10 @@ class Plane(IntEnum):
     AXIAL = 1
     CORONAL = 2
     SAGITTAL = 3
+
+
+Voxel = tuple[int, int, int]
+"""Slice, row and column of the volume as acquired."""
 
 
 class GeometryError(ValueError):
@@ -114,7 +118,7 @@ class PlaneInfo:
         x, y, z = (self.pixel_to_mm @ (column, row, index, 1.0))[:3]
         return float(x), float(y), float(z)
 
-    def to_voxel(self, column: int, row: int, index: int) -> tuple[int, int, int]:
+    def to_voxel(self, column: int, row: int, index: int) -> Voxel:
         """Voxel ``(slice, row, column)`` of a pixel of slice ``index``."""
         s, r, c = self.pixel_to_voxel @ (column, row, index, 1)
         return int(s), int(r), int(c)
@@ -131,6 +135,11 @@ class PlaneInfo:
         """The point lies on the image."""
         return -0.5 <= column < self.columns - 0.5 and -0.5 <= row < self.rows - 0.5
 
+    def pixel(self, voxel: Voxel) -> tuple[int, int, int]:
+        """Column, row and slice of a voxel ``(slice, row, column)``."""
+        column, row, index = self.pixel_to_voxel[:, :3].T @ (np.array(voxel) - self.pixel_to_voxel[:, 3])
+        return int(column), int(row), int(index)
+
     def crossing(self, voxel: Sequence[int]) -> int:
         """The slice of this plane that a voxel ``(slice, row, column)`` lies in."""
         axis = self.slice_axis
@@ -138,12 +147,19 @@ class PlaneInfo:
         return (int(voxel[axis]) - start) * step
 
 
+def voxel_at(planes: Mapping[Plane, PlaneInfo], indices: Mapping[Plane, int]) -> Voxel:
+    """The voxel in which a slice of each plane meet."""
+    slices = (planes[plane].to_voxel(0, 0, index)[planes[plane].slice_axis] for plane, index in indices.items())
+    by_axis = dict(zip((planes[plane].slice_axis for plane in indices), slices))
+    return by_axis[0], by_axis[1], by_axis[2]
+
+
 @dataclass(frozen=True, eq=False)
 class VolumeInfo:
     """A volume that can be opened.
 
     Attributes:
-        volume_id, name: as in the contract.
+        volume_id, name, modality: as in the contract.
         planes: all three.
         acquisition: the plane in which the scanner made its slices.
         grey_slope, grey_intercept: intensity = grey × slope + intercept.
@@ -154,6 +170,7 @@ class VolumeInfo:
 
     volume_id: str
     name: str
+    modality: str
     planes: dict[Plane, PlaneInfo]
     acquisition: Plane
     grey_slope: float
@@ -174,6 +191,7 @@ class VolumeInfo:
         return cls(
             volume_id=message.volume_id,
             name=message.name,
+            modality=message.modality,
             planes=planes,
             acquisition=Plane(message.acquisition),
             grey_slope=message.grey_slope,

@@ -1,81 +1,29 @@
-"""Slices that came from the server, kept within a number of bytes: greys and probabilities."""
+"""What the server computed: probability slices, the newest of each, and what the whole volume counts."""
 
 from __future__ import annotations
 
-from collections import OrderedDict
 from collections.abc import Sequence
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from tablet_client.state.geometry import Plane
-
-Key = tuple[Plane, int]
-"""A plane and a slice of it."""
-
-
-class SliceCache:
-    """Arrays by plane and slice; the ones not used for longest go first when they are over ``most_bytes`` together."""
-
-    def __init__(self, most_bytes: int) -> None:
-        self._most = most_bytes
-        self._held: OrderedDict[Key, NDArray[Any]] = OrderedDict()
-        self._bytes = 0
-
-    def __len__(self) -> int:
-        return len(self._held)
-
-    @property
-    def held_bytes(self) -> int:
-        """Bytes of all arrays held."""
-        return self._bytes
-
-    def get(self, plane: Plane, index: int) -> NDArray[Any] | None:
-        """The array, which now counts as used last; None when it is not held."""
-        found = self._held.get((plane, index))
-        if found is not None:
-            self._held.move_to_end((plane, index))
-        return found
-
-    def has(self, plane: Plane, index: int) -> bool:
-        """It is held; asking does not count as use."""
-        return (plane, index) in self._held
-
-    def put(self, plane: Plane, index: int, array: NDArray[Any]) -> list[Key]:
-        """Keep an array, also one that alone is over the cap. Returns: what was dropped for it."""
-        self.drop(plane, index)
-        self._held[plane, index] = array
-        self._bytes += array.nbytes
-        dropped = []
-        while self._bytes > self._most and len(self._held) > 1:
-            key, old = self._held.popitem(last=False)
-            self._bytes -= old.nbytes
-            dropped.append(key)
-        return dropped
-
-    def drop(self, plane: Plane, index: int) -> None:
-        """Forget one."""
-        old = self._held.pop((plane, index), None)
-        if old is not None:
-            self._bytes -= old.nbytes
-
-    def clear(self) -> None:
-        """Forget all."""
-        self._held.clear()
-        self._bytes = 0
+from tablet_client.state.slicecache import Key, Room, SliceCache
 
 
 class Probabilities:
     """Probability slices ``(rows, columns)`` uint8 with the generation that made each, and the log that it knew.
+
+    Args:
+        room: holds them.
 
     Attributes:
         newest: generation of the newest slice that came, and the entries of the log that it takes into account.
         suggested: threshold, 1 to 255, at which the service expects the best mask of that generation; 0: it does not say.
     """
 
-    def __init__(self, most_bytes: int = 128 << 20) -> None:
-        self._slices = SliceCache(most_bytes)
+    def __init__(self, room: Room) -> None:
+        self._slices = SliceCache(room, self._gone)
         self._generations: dict[Key, int] = {}
         self._entries: dict[Key, int] = {}
         self.newest = (0, 0)
@@ -103,10 +51,9 @@ class Probabilities:
             self.suggested = suggested if 1 <= suggested <= 255 else self.suggested
         if generation < self._generations.get((plane, index), 0) and self._slices.has(plane, index):
             return False
-        for key in self._slices.put(plane, index, levels):
-            del self._generations[key], self._entries[key]
         self._generations[plane, index] = generation
         self._entries[plane, index] = entries
+        self._slices.put(plane, index, levels)
         return True
 
     def get(self, plane: Plane, index: int) -> NDArray[np.uint8] | None:
@@ -160,6 +107,9 @@ class Probabilities:
         self._entries.clear()
         self._counts, self._counts_generation, self._complete = None, 0, False
         self.newest, self.suggested = (0, 0), 0
+
+    def _gone(self, key: Key) -> None:
+        del self._generations[key], self._entries[key]
 
 
 def object_ml(counts: NDArray[np.int64], threshold: int, voxel_ml: float) -> float:

@@ -80,6 +80,7 @@ class CalqueApp(App):
         if self.viewer_control.work is not None:
             self.viewer_control.work.keeper.flush()
         self._choose("keep")
+        self._look("keep")
         return True
 
     def _connect(self) -> None:
@@ -97,12 +98,15 @@ class CalqueApp(App):
         viewer.rail.bind(on_choose=lambda _, tool: control.choose_tool(tool))
         viewer.rail.bind(on_brush=lambda _, steps: control.step_brush(steps))
         viewer.side.bind(on_pick_plane=lambda _, plane: self._show("look_at_plane", Plane[plane.upper()]))
+        viewer.side.bind(on_pick_three=lambda _, three: self._show("three", three))
         viewer.side.bind(on_pick_threshold=lambda _, value: self._choose("threshold", value))
         viewer.side.bind(on_hand_over=lambda _: self._choose("hand_over"))
         for switch in ("live", "shape", "connected", "fill_holes"):
             viewer.side.bind(**{f"on_pick_{switch}": lambda _, on, switch=switch: self._choose(switch, on)})
-        viewer.menu.bind(on_pick_fill=lambda _, fill: control.fill(fill))
-        viewer.side.bind(on_pick_style=lambda _, style: control.style(style))
+        viewer.side.bind(on_pick_style=lambda _, style: self._look("style", style))
+        viewer.menu.display.bind(on_pick_contrast=lambda _, name: self._look("preset", name))
+        for name in ("equalised", "smooth", "colour_blind", "fill"):
+            viewer.menu.display.bind(**{f"on_pick_{name}": lambda _, value, name=name: self._look(name, value)})
         viewer.slices.bind(on_pick=lambda _, index: self._show("look_at_slice", index))
         viewer.slices.bind(on_next=lambda _: self._guide("next"))
         viewer.slices.bind(on_segment=lambda _: control.segment())
@@ -110,14 +114,17 @@ class CalqueApp(App):
         viewer.menu.bind(on_annotation=lambda _, chosen: self._start(control.switch(chosen)))
         viewer.menu.bind(on_new=lambda _, name: self._start(control.new_annotation(name)))
         viewer.menu.bind(on_fit=lambda _: viewer.image.fit(), on_clear=lambda _: control.clear())
-        viewer.menu.bind(on_contrast=lambda _: self._show("first_contrast"))
         viewer.menu.bind(on_take_over=lambda _: control.take_over())
         image = viewer.image
         image.bind(on_pen_down=lambda _, *place: self._pen("down", *place))
         image.bind(on_pen_down=lambda *_: self._guide("quiet"))
         image.bind(on_pen_move=lambda _, *place: self._pen("move", *place))
-        image.bind(on_pen_up=lambda _, *place: self._pen("up", *place))
+        image.bind(on_pen_up=lambda _, *place: self._lift(*place))
         image.bind(on_pen_cancel=lambda _: self._pen("cancel"))
+        for number, other in enumerate(viewer.beside):
+            for touch in ("on_pen_down", "on_pen_move"):
+                other.bind(**{touch: lambda _, *place, number=number: self._show("aim", number, *place)})
+            other.bind(on_scroll=lambda _, steps, number=number: self._show("scroll_beside", number, steps))
         image.bind(on_scroll=lambda _, steps: self._step(steps))
         image.bind(on_hover=lambda _, *place: self._show("pointed", *place))
         Window.bind(on_key_down=self._key)
@@ -156,10 +163,23 @@ class CalqueApp(App):
         if self.viewer_control.pen is not None:
             getattr(self.viewer_control.pen, what)(*place)
 
+    def _lift(self, *place: float) -> None:
+        """The pen is lifted, perhaps from a stroke: other planes show where it ended."""
+        work = self.viewer_control.work
+        drawing = work is not None and work.document.running
+        self._pen("up", *place)
+        if drawing:
+            self._show("drawn", *place)
+
     def _show(self, what: str, *values: Any) -> None:
         """What is shown, if something is open."""
         if self.viewer_control.showing is not None:
             getattr(self.viewer_control.showing, what)(*values)
+
+    def _look(self, what: str, *values: Any) -> None:
+        """How it is shown, if something is open."""
+        if self.viewer_control.looking is not None:
+            getattr(self.viewer_control.looking, what)(*values)
 
     def _choose(self, what: str, *values: Any) -> None:
         """What is chosen, if something is open."""

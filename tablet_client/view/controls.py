@@ -111,8 +111,8 @@ class KnobSlider(Widget):
     """A track with a knob that follows the finger.
 
     ``value`` is what the owner says; a drag dispatches ``on_pick`` with the value under the finger, and the owner sets
-    ``value``. So the knob never shows what the application does not do. A vertical one may have a ``mark`` across the track
-    at a value; 0: none.
+    ``value``. So the knob never shows what the application does not do. There may be a ``mark`` across the track at a
+    value; 0: none.
     """
 
     __events__ = ("on_pick",)
@@ -126,6 +126,7 @@ class KnobSlider(Widget):
     text = StringProperty("")
     knob = NumericProperty(theme.TARGET)
     mark = NumericProperty(0.0)
+    mark_size = ListProperty([dp(24), dp(2)])
     color = ColorProperty(theme.OBJECT)
 
     def _fraction(self) -> float:
@@ -134,19 +135,16 @@ class KnobSlider(Widget):
 
     fraction = AliasProperty(_fraction, None, bind=("value", "low", "high"))
 
-    def height_of(self, value: float) -> float:
-        """Where the knob's centre is on a vertical track when it shows ``value``, as `y` is."""
+    def place_of(self, value: float) -> tuple[float, float]:
+        """Where the knob's centre is when it shows ``value``, as `pos` is."""
         share = (value - self.low) / (self.high - self.low)
-        return float(self.y + self.knob / 2 + share * (self.height - self.knob))
+        if self.vertical:
+            return float(self.center_x), float(self.y + self.knob / 2 + share * (self.height - self.knob))
+        return float(self.x + self.knob / 2 + share * (self.width - self.knob)), float(self.center_y)
 
     def position_of(self, value: float) -> tuple[float, float]:
         """Where the knob's centre is on the screen (window pixels) when it shows ``value``."""
-        x, y = self.center_x, self.center_y
-        if self.vertical:
-            y = self.height_of(value)
-        else:
-            x = self.x + self.knob / 2 + (value - self.low) / (self.high - self.low) * (self.width - self.knob)
-        wx, wy = self.to_window(x, y)
+        wx, wy = self.to_window(*self.place_of(value))
         return float(wx), float(wy)
 
     def on_pick(self, value: float) -> None:

@@ -1,9 +1,9 @@
-"""Pictures of the screens, for looking at: ``python -m tablet_client.view.gallery FOLDER [VOXELS.npy]``.
+"""Pictures of the screens, for looking at: ``python -m tablet_client.view.gallery FOLDER [VOXELS.npy] [WxH]``.
 
 The real application runs over the server in memory, the hand works it, and every screen that matters is left as a PNG:
-library, empty library, no server, import with an error, half-way and with choices, viewer with ink, mask, probability,
-coronal, thick slices, menu, offline. ``VOXELS.npy`` holds axial slices ``(slices, rows, columns)``; without it a drawn head
-is shown.
+library, empty library, no server, import with an error, half-way and with choices, viewer with ink, mask, outline,
+probability, coronal, thick slices, menu, contrasts of a CT, offline. ``VOXELS.npy`` holds axial slices
+``(slices, rows, columns)``; without it a drawn head is shown. The window is 1280x800, or of the size that is named last.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 
 from tablet_client.link.fake import FakeLink
 from tablet_client.link.fake_volume import fake_volume
-from tablet_client.main import settle_kivy
+from tablet_client.main import settle_kivy, window_size
 
 _NAMES = (
     "Case 0417 T2 HASTE",
@@ -72,13 +72,17 @@ async def _pictures(folder: Path, voxels: NDArray[np.uint16]) -> None:
         await hand.back()
         await _choose(hand, app, Path(journal), take)
         await _draw(hand, voxels.shape, take)
-        app.viewer_control.style("wash")
-        await take("viewer-probability")
-        app.viewer_control.style("mask")
+        for style in ("outline", "probability", "hidden", "mask"):
+            await hand.tap("style")
+            await take(f"viewer-{style}")
         for plane in ("coronal", "sagittal"):
             await hand.plane(plane)
             await hand.see_mask()
             await take(f"viewer-{plane}")
+        await hand.plane("axial")
+        await hand.three(True)
+        await take("viewer-three")
+        await hand.three(False)
         await hand.save()
         await take("viewer-saved")
         await hand.new_annotation("Second reader")
@@ -91,8 +95,21 @@ async def _pictures(folder: Path, voxels: NDArray[np.uint16]) -> None:
         await hand.stroke([30.0, 60.0, 90.0], [12.0, 20.0, 16.0])
         await hand.until("Offline", lambda: app.viewer.bar.safety_text.startswith("Offline, 1"))
         await take("viewer-offline")
+        link.online = True
+        await hand.back()
+        await _contrasts(hand, app, take)
         app.stop()
         await running
+
+
+async def _contrasts(hand: Any, app: Any, take: Any) -> None:
+    """A CT, whose contrasts are known by name, in colours that everyone tells apart."""
+    await hand.open(_NAMES[3])
+    await hand.tap("more")
+    await hand.until("The menu", lambda: app.viewer.menu.shown)
+    for name in ("contrast_auto", "equalised", "colour_blind"):
+        await hand.tap(name)
+    await take("viewer-menu-ct")
 
 
 async def _stopped_import(hand: Any, link: FakeLink, folder: Path, voxels: NDArray[np.uint16], take: Any) -> None:
@@ -145,7 +162,6 @@ async def _draw(hand: Any, shape: tuple[int, ...], take: Any) -> None:
     x, y = (0.5 + 0.15 * np.cos(t[:-8])) * columns, (0.5 + 0.25 * np.sin(t[:-8])) * rows
     await hand.stroke(x.tolist(), y.tolist())
     await hand.see_mask()
-    await take("viewer-mask")
 
 
 def _volumes(voxels: NDArray[np.uint16]) -> list[tuple[Volume, NDArray[np.uint16]]]:
@@ -154,6 +170,7 @@ def _volumes(voxels: NDArray[np.uint16]) -> list[tuple[Volume, NDArray[np.uint16
     for k, name in enumerate(_NAMES):
         part = np.ascontiguousarray(voxels[k:][:: 4 if k == 0 else 1])
         message, kept = fake_volume(part, name, (4.0 if k == 0 else 1.0, 1.0, 1.0), imported_ms=1_795_000_000_000 - k)
+        message.modality = "CT" if name == _NAMES[3] else "MR"
         message.thumbnail = _jpeg(kept[len(kept) // 2])
         made.append((message, kept))
     return made
@@ -185,4 +202,6 @@ def _head(shape: tuple[int, int, int] = (96, 180, 150)) -> NDArray[np.uint16]:
 
 
 if __name__ == "__main__":
-    main(Path(sys.argv[1]), np.load(sys.argv[2]) if len(sys.argv) > 2 else _head())
+    arguments = sys.argv[2:]
+    size = window_size(arguments.pop()) if arguments and not arguments[-1].endswith(".npy") else (1280, 800)
+    main(Path(sys.argv[1]), np.load(arguments[0]) if arguments else _head(), size)

@@ -8,7 +8,7 @@ from typing import Any
 from kivy.clock import Clock
 from kivy.core.window import Window
 from kivy.metrics import dp
-from kivy.properties import NumericProperty, ObjectProperty, StringProperty
+from kivy.properties import ListProperty, NumericProperty, ObjectProperty, StringProperty
 from kivy.uix.floatlayout import FloatLayout
 
 from tablet_client.state.geometry import PlaneInfo
@@ -28,7 +28,10 @@ class ImageView(FloatLayout):
 
     Attributes:
         view: the `Viewport`, or None before a plane is shown.
+        plane_name: "axial", "coronal" or "sagittal".
         left, right_letter, top_letter, bottom_letter: patient letters at the edges.
+        margin: room around the image that fits, in screen pixels.
+        cross: column and row of a place that other images show too, or None; `arms` are its lines.
         region: first column and row, columns and rows of a part of the image that is outlined, or None.
         pointer_text: place and value under the pen, two lines.
         bar_mm, bar_length: the scale bar in millimetres and screen pixels.
@@ -38,10 +41,14 @@ class ImageView(FloatLayout):
 
     tap_name = StringProperty("image")
     view = ObjectProperty(None, allownone=True)
+    plane_name = StringProperty("")
     left_letter = StringProperty("")
     right_letter = StringProperty("")
     top_letter = StringProperty("")
     bottom_letter = StringProperty("")
+    margin = NumericProperty(theme.GAP)
+    cross = ObjectProperty(None, allownone=True)
+    arms = ListProperty([[0.0] * 4] * 4)
     region = ObjectProperty(None, allownone=True)
     pointer_text = StringProperty("")
     hint = StringProperty("")
@@ -61,6 +68,7 @@ class ImageView(FloatLayout):
 
     def show_plane(self, plane: PlaneInfo) -> None:
         """Images of another plane: fitted, with its letters."""
+        self.plane_name = plane.plane.name.lower()
         self.left_letter, self.right_letter = plane.left, plane.right
         self.top_letter, self.bottom_letter = plane.top, plane.bottom
         self.view = Viewport.fit(plane, self._frame())
@@ -90,13 +98,31 @@ class ImageView(FloatLayout):
         y0, y1 = max(low, y0 - around), min(low + tall, y1 + around)
         return x0, y0, max(0.0, x1 - x0), max(0.0, y1 - y0)
 
+    def cross_arms(self, cross: tuple[float, float] | None, view: Viewport | None) -> list[list[float]]:
+        """Four lines to a place from the image's edges, ``[x, y, x, y]`` each; around the place nothing is hidden."""
+        if view is None or cross is None:
+            return [[0.0] * 4] * 4
+        gap, (left, low, wide, tall) = dp(16), self._frame()
+        x0, y0, across, up = view.image_rectangle
+        right, top = min(left + wide, x0 + across), min(low + tall, y0 + up)
+        left, low = max(left, x0), max(low, y0)
+        x, y = view.to_screen(*cross)
+        if not (left <= x <= right and low <= y <= top):
+            return [[0.0] * 4] * 4
+        return [
+            [left, y, max(left, x - gap), y],
+            [min(right, x + gap), y, right, y],
+            [x, low, x, max(low, y - gap)],
+            [x, min(top, y + gap), x, top],
+        ]
+
     def screen_of(self, column: float, row: float) -> tuple[float, float]:
         """Where a pixel of the image lies, in window pixels."""
         x, y = self.to_window(*self.view.to_screen(column, row))
         return float(x), float(y)
 
     def _frame(self) -> tuple[float, float, float, float]:
-        edge = theme.GAP
+        edge = self.margin
         return self.x + edge, self.y + edge, self.width - 2 * edge, self.height - 2 * edge
 
     def _resized(self, *_: object) -> None:
@@ -107,7 +133,7 @@ class ImageView(FloatLayout):
         if self.view is None:
             return
         self.picture.place(self.view)
-        self.bar_mm, self.bar_length = self.view.scale_bar(dp(140))
+        self.bar_mm, self.bar_length = self.view.scale_bar(min(dp(140), self.width / 3))
 
     def letter_at(self, side: str, view: Viewport | None) -> tuple[float, float]:
         """Centre of a letter: just outside the image where there is room, else inside the edge of the screen."""

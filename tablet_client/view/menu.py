@@ -8,10 +8,11 @@ from datetime import datetime
 from typing import Any, NamedTuple
 
 from calque.v1.segmentation_pb2 import Annotation
-from kivy.properties import BooleanProperty, NumericProperty, StringProperty
+from kivy.properties import BooleanProperty, StringProperty
 from kivy.uix.floatlayout import FloatLayout
 
 from tablet_client.view import controls, theme
+from tablet_client.view.display import Display
 
 
 class Entry(NamedTuple):
@@ -44,16 +45,20 @@ class Menu(FloatLayout):
     Attributes:
         shown: it is open.
         reading: another tablet writes, and this one may take over.
-        fill: 0 to 1, opacity of the mask's fill.
         details: what the service measured and expects, a line each.
     """
 
-    __events__ = ("on_annotation", "on_new", "on_fit", "on_contrast", "on_clear", "on_take_over", "on_pick_fill")
+    __events__ = ("on_annotation", "on_new", "on_fit", "on_clear", "on_take_over")
 
     shown = BooleanProperty(False)
     reading = BooleanProperty(False)
-    fill = NumericProperty(0.35)
     details = StringProperty("")
+
+    @property
+    def display(self) -> Display:
+        """How the image is shown."""
+        shown: Display = self.ids.display
+        return shown
 
     def show(self, entries: Sequence[Entry]) -> None:
         """Open with these annotations."""
@@ -94,17 +99,11 @@ class Menu(FloatLayout):
     def on_fit(self) -> None:
         """The whole image again."""
 
-    def on_contrast(self) -> None:
-        """The contrast of the beginning."""
-
     def on_clear(self) -> None:
         """Remove all strokes (can be undone)."""
 
     def on_take_over(self) -> None:
         """Draw here although another tablet does."""
-
-    def on_pick_fill(self, fill: float) -> None:
-        """The opacity slider is here now; the menu stays."""
 
 
 theme.load_kv(__file__)

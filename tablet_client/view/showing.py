@@ -5,9 +5,9 @@ from __future__ import annotations
 from calque.v1.segmentation_pb2 import Annotation
 
 from tablet_client.link.listener import Connection
-from tablet_client.state.geometry import Plane
-from tablet_client.state.tools import Window
-from tablet_client.view import sentences, theme
+from tablet_client.state.geometry import Plane, Voxel
+from tablet_client.view import sentences
+from tablet_client.view.linked import Linked
 from tablet_client.view.pen import Pen
 from tablet_client.view.viewer import Viewer
 from tablet_client.view.work import Work
@@ -38,8 +38,8 @@ class Showing:
         if same and before is not None:
             self._indices = dict(before._indices)
         self.entries = 0
+        self._linked = Linked(viewer, work, self._indices, lambda: self.segmentable)
         self._name(work.annotation)
-        self.contrast(before._pen.window if same and before is not None else pen.window)
         self.look_at_plane(self.plane)
         self.volume_ml()
 
@@ -79,6 +79,36 @@ class Showing:
             self._indices[self.plane] = index
             self._look()
 
+    def three(self, three: bool) -> None:
+        """The other two planes beside this one, or this one alone; not while the pen is down."""
+        if not self.busy:
+            self._viewer.three = self._viewer.side.three = three
+            self._look()
+
+    def aim(self, number: int, column: float, row: float) -> None:
+        """A finger on one of the planes beside: all images show the slices there; not while the pen is down."""
+        voxel = self._linked.voxel(number, column, row)
+        if voxel is not None and not self.busy:
+            self._look_through(voxel)
+
+    def scroll_beside(self, number: int, steps: int) -> None:
+        """Another slice of one of the planes beside; not while the pen is down."""
+        if not self.busy:
+            plane, index = self._linked.views[number]
+            self._indices[plane] = min(self._work.volume.planes[plane].slices - 1, max(0, index + steps))
+            self._look()
+
+    def drawn(self, column: float, row: float) -> None:
+        """A stroke ended here: the planes beside show the slices through that place."""
+        info = self._work.volume.planes[self.plane]
+        if self._viewer.three and info.holds(column, row):
+            self._look_through(info.to_voxel(round(column), round(row), self.index))
+
+    def _look_through(self, voxel: Voxel) -> None:
+        for plane, info in self._work.volume.planes.items():
+            self._indices[plane] = info.crossing(voxel)
+        self._look()
+
     def _look(self) -> None:
         info = self._work.volume.planes[self.plane]
         self._pen.place = (self.plane, self.index)
@@ -89,8 +119,9 @@ class Showing:
         slices.position_text = f"{sentences.number(along)} mm"
         if not self.greys(self.plane, self.index):
             self._viewer.image.picture.blank(info.shape)
-        self._work.loader.look_at(self.plane, self.index)
-        self._work.keeper.look_at(self.plane, self.index)
+        self._linked.show(self.plane)
+        self._work.loader.look_at(self.plane, self.index, self._linked.views)
+        self._work.keeper.look_at(self.plane, self.index, self._linked.views)
         self.ink()
         self.pointed(-1e9, -1e9)
 
@@ -99,6 +130,7 @@ class Showing:
         greys = self._work.greys.get(plane, index) if (plane, index) == (self.plane, self.index) else None
         if greys is not None:
             self._viewer.image.picture.show_greys(greys)
+        self._linked.greys(plane, index)
         return greys is not None
 
     def ink(self) -> None:
@@ -106,6 +138,7 @@ class Showing:
         document = self._work.document
         if not document.running:
             self._pen.show_ink()
+            self._linked.ink()
         self._viewer.slices.strokes = document.marks(self.plane)
         self._viewer.bar.can_undo, self._viewer.bar.can_redo = document.can_undo, document.can_redo
         self.levels(self.plane, self.index)
@@ -117,6 +150,8 @@ class Showing:
 
     def levels(self, plane: Plane, index: int) -> None:
         """A probability came or went. With less than two labels none is shown: it would be of nothing."""
+        self._work.greys.get(self.plane, self.index)  # what comes of other slices must not push out the one that is seen
+        self._linked.levels(plane, index)
         if (plane, index) != (self.plane, self.index):
             return
         levels = self._work.probabilities.get(plane, index) if self.segmentable else None
@@ -151,19 +186,10 @@ class Showing:
     def threshold(self, threshold: int) -> None:
         """Another threshold: a uniform and two look-ups, nothing that anyone must be asked for."""
         self._viewer.side.threshold = threshold
-        self._viewer.image.picture.uniforms(threshold=threshold)
+        for image in self._viewer.images:
+            image.picture.uniforms(threshold=threshold)
         self.band()
         self.volume_ml()
-
-    def contrast(self, window: Window) -> None:
-        """Another contrast."""
-        self._pen.window = window
-        volume = self._work.volume
-        self._viewer.image.picture.window(*window.greys(volume.grey_slope, volume.grey_intercept))
-
-    def first_contrast(self) -> None:
-        """The contrast that the volume came with."""
-        self.contrast(Window.of(self._work.volume.window_low, self._work.volume.window_high))
 
     def pointed(self, column: float, row: float) -> None:
         """The pointer is here: its place in the patient and the value under it."""
@@ -180,8 +206,5 @@ class Showing:
     def _name(self, annotation: Annotation) -> None:
         bar, rail = self._viewer.bar, self._viewer.rail
         bar.title, bar.subtitle, bar.progress = self._work.volume.name, annotation.name, 0.0
-        colours = [label.colour for label in annotation.labels] or list(theme.LABEL_COLOURS)
         names = [label.name for label in annotation.labels] or _DEFAULT_NAMES
-        self._viewer.image.picture.palette(colours)
         rail.object_name, rail.background_name = names[0], names[1]
-        rail.object_color, rail.background_color = theme.rgba(colours[0]), theme.rgba(colours[1])

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from kivy.graphics import Color, Rectangle, RoundedRectangle
 from kivy.metrics import dp
-from kivy.properties import BooleanProperty, ListProperty, NumericProperty, ObjectProperty, StringProperty
+from kivy.properties import BooleanProperty, ColorProperty, ListProperty, NumericProperty, ObjectProperty, StringProperty
 from kivy.uix.boxlayout import BoxLayout
 from kivy.uix.widget import Widget
 
@@ -28,6 +28,7 @@ class SliceStrip(Widget):
         strokes: ``(count,)`` bools, whether there is ink, or None.
         doubts: slices that the service doubts.
         upcoming: the one of them that comes next, or -1.
+        object_color: the mask's.
     """
 
     __events__ = ("on_pick",)
@@ -39,10 +40,11 @@ class SliceStrip(Widget):
     strokes = ObjectProperty(None, allownone=True, force_dispatch=True)
     doubts = ListProperty([])
     upcoming = NumericProperty(-1)
+    object_color = ColorProperty(theme.OBJECT)
 
     def __init__(self, **kwargs: Any) -> None:
         super().__init__(**kwargs)
-        for name in ("pos", "size", "count", "index", "mask", "strokes", "doubts", "upcoming"):
+        for name in ("pos", "size", "count", "index", "mask", "strokes", "doubts", "upcoming", "object_color"):
             self.bind(**{name: self._draw})
 
     def on_pick(self, index: int) -> None:
@@ -64,7 +66,7 @@ class SliceStrip(Widget):
             for left, wide in [(k * step, step) for k in range(self.count)] if gap else [(0.0, self.width)]:
                 RoundedRectangle(pos=(self.x + left + gap / 2, low), size=(wide - gap, dp(4)), radius=[dp(2)])
             for k in np.flatnonzero(np.asarray(self.mask) > 0) if most > 0 else ():
-                Color(*theme.OBJECT[:3], 1.0 if gap and k == self.index else 0.45)
+                Color(*self.object_color[:3], 1.0 if gap and k == self.index else 0.45)
                 tall = dp(4) + (high - low - dp(4)) * float(self.mask[k]) / most
                 Rectangle(pos=(self.x + k * step + gap / 2, low), size=(step - gap, tall))
             Color(*theme.TEXT)
@@ -140,6 +142,7 @@ class SliceBar(BoxLayout):
     strokes = ObjectProperty(None, allownone=True, force_dispatch=True)
     doubts = ListProperty([])
     upcoming = NumericProperty(-1)
+    object_color = ColorProperty(theme.OBJECT)
     position_text = StringProperty("")
     next_text = StringProperty("Next")
     next_plane = StringProperty("")

@@ -13,11 +13,13 @@ from kivy.metrics import dp
 from kivy.uix.widget import Widget
 from numpy.typing import NDArray
 
+from tablet_client.state.contrast import equalised
 from tablet_client.state.viewport import Viewport
 from tablet_client.view import theme
 from tablet_client.view.sliceshader import CROWDED, FRAGMENT
 
-STYLES = {"hidden": 0.0, "mask": 1.0, "wash": 2.0}
+STYLES = {"hidden": 0.0, "mask": 1.0, "outline": 2.0, "wash": 3.0}
+_ALL_GREYS = (0.0, 65535.0)
 Rect = tuple[int, int, int, int]
 """Part of an image: first column, first row, columns, rows."""
 
@@ -45,7 +47,9 @@ class SliceCanvas(Widget):
         self._binds[2].texture = self._palette_texture
         self.palette(theme.LABEL_COLOURS)
         self.uniforms(soft=1.0, has_levels=0.0, threshold=128.0, fill=0.35, outline=dp(1.5), style=1.0, ink=1.0)
-        self.canvas["grey_window"] = (0.0, 65535.0)
+        self._equalised = False
+        self._window = _ALL_GREYS
+        self.canvas["grey_window"] = _ALL_GREYS
         self.canvas["mask_color"] = tuple(theme.OBJECT)
         self.canvas["pixel_size"] = (1.0, 1.0)
         self._make((1, 1))
@@ -55,9 +59,14 @@ class SliceCanvas(Widget):
         for name, value in values.items():
             self.canvas[name] = float(value)
 
-    def window(self, black: float, white: float) -> None:
-        """Which 16-bit greys are black and white; black is the larger one where intensity falls with grey."""
-        self.canvas["grey_window"] = (float(black), float(white))
+    def window(self, black: float, white: float, *, equalised: bool = False) -> None:
+        """Which 16-bit greys are black and white; black is the larger one where intensity falls with grey. What lies
+        between may be spread by the histogram of the slice."""
+        anew = equalised or self._equalised
+        self._window, self._equalised = (float(black), float(white)), equalised
+        self.canvas["grey_window"] = _ALL_GREYS if equalised else self._window
+        if anew:
+            self._upload_greys()
 
     def palette(self, colours: Sequence[int]) -> None:
         """Colours of labels 1, 2, … as ``0xRRGGBB``; the mask has the first."""
@@ -140,7 +149,8 @@ class SliceCanvas(Widget):
         return texture
 
     def _upload_greys(self) -> None:
-        self._blit(self._grey_texture, np.ascontiguousarray(self.greys, "<u2"), "luminance_alpha")
+        greys = equalised(self.greys, *self._window) if self._equalised else self.greys
+        self._blit(self._grey_texture, np.ascontiguousarray(greys, "<u2"), "luminance_alpha")
 
     def _upload_labels(self) -> None:
         self._blit(self._label_texture, np.ascontiguousarray(self.labels, np.uint8), "luminance")

@@ -27,7 +27,7 @@ uniform float has_levels;
 uniform float threshold;      // 1 to 255
 uniform float fill;           // opacity of the mask's fill, 0 to 1
 uniform float outline;        // its width in screen pixels
-uniform float style;          // 0 nothing, 1 mask, 2 wash
+uniform float style;          // 0 nothing, 1 mask, 2 its outline, 3 wash
 uniform float ink;            // 1: strokes are shown
 uniform vec4 mask_color;
 
@@ -89,10 +89,10 @@ void main(void) {
 #endif
     float light = clamp((grey - grey_window.x) / (grey_window.y - grey_window.x), 0.0, 1.0);
     vec3 color = vec3(light);
-    if (has_levels > 0.5 && style > 1.5) {
+    if (has_levels > 0.5 && style > 2.5) {
         color = mix(color, mask_color.rgb, level / 255.0 * sqrt(fill));
     } else if (has_levels > 0.5 && style > 0.5 && level >= threshold) {
-        color = mix(color, mask_color.rgb, on_outline(pixel, place) ? 1.0 : fill);
+        color = mix(color, mask_color.rgb, on_outline(pixel, place) ? 1.0 : style > 1.5 ? 0.0 : fill);
     }
     if (ink > 0.5 && label > 0.5) {
         color = texture2D(palette, vec2((label + 0.5) / 16.0, 0.5)).rgb;

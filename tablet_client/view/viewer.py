@@ -5,6 +5,9 @@ from __future__ import annotations
 
 from typing import Any
 
+from kivy.metrics import dp
+from kivy.properties import BooleanProperty
+from kivy.uix.boxlayout import BoxLayout
 from kivy.uix.screenmanager import Screen
 
 from tablet_client.view import theme
@@ -15,6 +18,8 @@ from tablet_client.view.slicebar import SliceBar
 from tablet_client.view.toolrail import ToolRail
 from tablet_client.view.topbar import TopBar
 
+_SHARE = 0.5  # of the two other planes together, beside 1 of the image
+
 
 class Viewer(Screen):
     """The parts of the main screen; `ViewerControl` gives them meaning.
@@ -23,19 +28,43 @@ class Viewer(Screen):
         bar: over the image.
         rail: the tools.
         image: where one draws.
+        beside: two more images, for the other planes.
+        images: all of these.
         side: planes, threshold, volume.
         slices: the bar under the image.
         menu: under the three dots.
+        three: the images beside the first are on the screen.
     """
+
+    three = BooleanProperty(False)
 
     def __init__(self, **kwargs: Any) -> None:
         super().__init__(**kwargs)
         self.bar: TopBar = self.ids.bar
         self.rail: ToolRail = self.ids.rail
         self.image: ImageView = self.ids.image
+        self.beside = tuple(ImageView(tap_name=name, margin=dp(32)) for name in ("image_2", "image_3"))
+        self.images = (self.image, *self.beside)
         self.side: RightColumn = self.ids.side
         self.slices: SliceBar = self.ids.slices
         self.menu: Menu = self.ids.menu
+        self._pair = BoxLayout(spacing=dp(1), size_hint=(1.0, 1.0))
+        for image in self.beside:
+            self._pair.add_widget(image)
+        self.bind(three=self._arrange, size=self._arrange)
+
+    def _arrange(self, *_: object) -> None:
+        """The column and the other planes at the right of the image, or under it on an upright screen."""
+        stage, upright = self.ids.stage, self.height > self.width
+        if self.side.upright is not upright:
+            self.side.upright = upright
+            self.side.parent.remove_widget(self.side)
+            self.ids.parts.add_widget(self.side, index=1) if upright else self.ids.middle.add_widget(self.side)
+        if self.three is not (self._pair.parent is not None):
+            stage.add_widget(self._pair) if self.three else stage.remove_widget(self._pair)
+        stage.orientation = "vertical" if upright else "horizontal"
+        self._pair.orientation = "horizontal" if upright else "vertical"
+        self._pair.size_hint = (1.0, _SHARE) if upright else (_SHARE, 1.0)
 
 
 theme.load_kv(__file__)

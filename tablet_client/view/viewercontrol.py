@@ -16,14 +16,15 @@ from tablet_client.state.choices import Choices
 from tablet_client.state.document import Event
 from tablet_client.state.geometry import GeometryError, Plane, VolumeInfo
 from tablet_client.state.journal import JournalError
+from tablet_client.state.look import read_look
 from tablet_client.state.tools import Tool, Toolbox, Window
 from tablet_client.view import sentences
 from tablet_client.view.choosing import Choosing
 from tablet_client.view.guiding import Guiding
+from tablet_client.view.looking import Looking
 from tablet_client.view.menu import entry
 from tablet_client.view.pen import Pen
 from tablet_client.view.showing import Showing
-from tablet_client.view.slicecanvas import STYLES
 from tablet_client.view.viewer import Viewer
 from tablet_client.view.work import Work
 
@@ -43,7 +44,7 @@ class ViewerControl(Listener):
         say: shows a sentence.
 
     Attributes:
-        work, showing, pen, choosing, guiding: of the open annotation, or None.
+        work, showing, looking, pen, choosing, guiding: of the open annotation, or None.
         last_mask: what was saved last, of this annotation.
         started: told when an annotation was opened.
     """
@@ -52,6 +53,7 @@ class ViewerControl(Listener):
         self._link, self._viewer, self._folder, self._say = link, viewer, folder, say
         self.work: Work | None = None
         self.showing: Showing | None = None
+        self.looking: Looking | None = None
         self.pen: Pen | None = None
         self.choosing: Choosing | None = None
         self.guiding: Guiding | None = None
@@ -106,6 +108,8 @@ class ViewerControl(Listener):
             self.guiding = None
         if self.choosing is not None:
             self.choosing.keep()
+        if self.looking is not None:
+            self.looking.keep()
         if self.pen is not None:
             self.pen.cancel()
         if work is not None:
@@ -144,6 +148,8 @@ class ViewerControl(Listener):
             self._viewer.image, volume, work.document, self._toolbox, self._submit, self._may_begin, self.contrast
         )
         self.showing = Showing(self._viewer, work, self.pen, shown if same else None)
+        look = self.looking.look if same and self.looking is not None else read_look(self._folder, volume.volume_id)
+        self.looking = Looking(self._viewer, work, self.showing, self.pen, self._folder, look)
         self.choose_tool("object")
         before = self.choosing.choices if self.choosing is not None else Choices()
         self.choosing = Choosing(self._viewer.side, work, self.showing, self._folder, before, self._method_changed)
@@ -175,9 +181,9 @@ class ViewerControl(Listener):
         self._set_toolbox(self._toolbox.stepped(steps))
 
     def contrast(self, window: Window) -> None:
-        """Another contrast."""
-        if self.showing is not None:
-            self.showing.contrast(window)
+        """The hand drags the contrast."""
+        if self.looking is not None:
+            self.looking.contrast(window)
 
     def undo(self) -> None:
         """Take the last action back."""
@@ -193,16 +199,6 @@ class ViewerControl(Listener):
         """Remove all strokes."""
         if self.work is not None and self.work.document.labels() and self._may_draw() and not self._drawing:
             self._submit(self.work.document.clear())
-
-    def style(self, style: str) -> None:
-        """Another way of drawing the answer."""
-        self._viewer.side.style = style
-        self._viewer.image.picture.uniforms(style=STYLES[style])
-
-    def fill(self, fill: float) -> None:
-        """Another opacity of the mask."""
-        self._viewer.menu.fill = fill
-        self._viewer.image.picture.uniforms(fill=fill)
 
     def take_over(self) -> None:
         """Draw here although another tablet does."""
@@ -283,6 +279,8 @@ class ViewerControl(Listener):
         bar = self._viewer.bar
         bar.safety, bar.safety_text = sentences.safety(status)
         self._changed.set()
+        if status.connection in (Connection.OFFLINE, Connection.REFUSED):
+            bar.progress = 0.0  # whoever computes, tells it no longer
         if self.showing is not None:
             self.showing.hint()
         if status.tablet_full:

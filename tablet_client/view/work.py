@@ -13,12 +13,14 @@ from tablet_client.link.sync import SessionKeeper, open_document
 from tablet_client.state.geometry import Plane, VolumeInfo
 from tablet_client.state.guide import Guide
 from tablet_client.state.journal import Journal
-from tablet_client.state.probabilities import Probabilities, SliceCache
+from tablet_client.state.probabilities import Probabilities
+from tablet_client.state.slicecache import Room, SliceCache
 from tablet_client.view.sliceband import SliceBand
 from tablet_client.view.sliceloader import SliceLoader
 from tablet_client.view.tasks import Tasks
 
-_GREY_BYTES = 256 << 20
+CACHE_BYTES = 256 << 20
+"""Most bytes of slices on the tablet, greys and probabilities of all planes together."""
 
 
 class Work:
@@ -51,8 +53,8 @@ class Work:
         broken: Callable[[BaseException], None],
     ) -> None:
         self.volume, self.annotation = volume, annotation
-        self.greys = greys or SliceCache(_GREY_BYTES)
-        self.probabilities = Probabilities()
+        self.greys = SliceCache(Room(CACHE_BYTES)) if greys is None else greys
+        self.probabilities = Probabilities(self.greys.room)
         self.guide = Guide(volume.planes)
         self.band = SliceBand(volume.planes)
         self.journal = Journal(folder, annotation.annotation_id)
@@ -75,3 +77,4 @@ class Work:
         finally:
             self.keeper.flush()
             self.journal.close()
+            self.probabilities.clear()  # the greys may serve another annotation of the volume

@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 from tablet_client.link.fake import FakeLink
 from tablet_client.link.fake_volume import fake_volume
 from tablet_client.state.choices import Choices
+from tablet_client.state.look import Look
 
 SIZE = (1280, 800)
 
@@ -147,12 +148,10 @@ async def studio(running: Studio) -> AsyncIterator[Studio]:
     running.link.online, running.link.threshold = True, 128
     await running.begin()
     control = running.app.viewer_control
-    control.style("mask")
-    control.fill(0.35)
     control.choose_tool("object")
     control.choosing._choose(Choices())
+    control.showing.three(False)
     control.showing.threshold(128)
-    control.showing.first_contrast()
-    running.app.viewer.image.picture.uniforms(soft=1.0)
+    control.looking._choose(Look())
     await running.hand.plane("axial")
     yield running

@@ -21,6 +21,7 @@ from tablet_client.state.document import Document, Event
 from tablet_client.state.geometry import Plane, VolumeInfo
 from tablet_client.state.journal import Journal, JournalError
 from tablet_client.state.probabilities import Probabilities
+from tablet_client.state.slicecache import Room
 
 VOXELS = np.zeros((3, 8, 10), dtype=np.uint16)
 VOXELS[:, 2:6, 3:7] = 900
@@ -100,7 +101,7 @@ class Tablet:
         self.ear, self.pauses = Ear(), Pauses(hold)
         self.journal = Journal(folder, annotation_id)
         self.document: Document = open_document(INFO.planes, self.journal)
-        self.probabilities = Probabilities()
+        self.probabilities = Probabilities(Room(1 << 20))
         self.keeper = SessionKeeper(
             link, annotation_id, self.document, self.journal, self.probabilities, self.ear, pause=self.pauses
         )

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from services.core import geometry as core
-from tablet_client.state.geometry import GeometryError, Plane, PlaneInfo, VolumeInfo
+from tablet_client.state.geometry import GeometryError, Plane, PlaneInfo, VolumeInfo, voxel_at
 from tests.tablet.state.phantom import SHAPE, oblique, volume_message
 
 
@@ -66,3 +66,12 @@ def test_intensity_of_a_grey():
 def test_extent_in_millimetres():
     info = PlaneInfo.from_message(message().planes[0])
     assert info.size_mm == pytest.approx((9 * 1.1, 14 * 0.8, 5 * 4.5))
+
+
+def test_a_voxel_is_the_pixel_in_which_a_slice_of_each_plane_meet(volume):
+    indices = {plane: info.slices // 3 for plane, info in volume.planes.items()}
+    voxel = voxel_at(volume.planes, indices)
+    for plane, index in indices.items():
+        column, row, crossed = volume.planes[plane].pixel(voxel)
+        assert crossed == index
+        assert volume.planes[plane].to_voxel(column, row, index) == voxel

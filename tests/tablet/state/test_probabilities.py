@@ -10,46 +10,52 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tablet_client.state.geometry import Plane
-from tablet_client.state.probabilities import Probabilities, SliceCache, object_ml
+from tablet_client.state.probabilities import Probabilities, object_ml
+from tablet_client.state.slicecache import Room, SliceCache
 
 
 def levels(value: int, size: int = 4) -> np.ndarray:
     return np.full((size, size), value, dtype=np.uint8)
 
 
-@given(st.lists(st.tuples(st.sampled_from(["put", "get", "drop"]), st.integers(0, 6), st.integers(1, 40)), max_size=60))
-def test_the_cache_keeps_the_last_used_within_its_bytes(steps):
-    cache, model = SliceCache(100), OrderedDict()
-    for kind, index, size in steps:
+@given(st.lists(st.tuples(st.sampled_from(["put", "get", "drop"]), st.integers(0, 13), st.integers(1, 40)), max_size=60))
+def test_caches_of_a_room_keep_the_last_used_within_its_bytes(steps):
+    room, model, told = Room(100), OrderedDict(), []
+    caches = [SliceCache(room, lambda key, which=which: told.append((which, key[1]))) for which in range(2)]
+    for kind, number, size in steps:
+        which, index = divmod(number, 7)
+        cache, place = caches[which], (which, index)
+        told.clear()
         if kind == "put":
-            model.pop(index, None)
-            model[index] = size
-            dropped = cache.put(Plane.AXIAL, index, np.zeros(size, dtype=np.uint8))
+            model.pop(place, None)
+            model[place] = size
+            own = cache.put(Plane.AXIAL, index, np.zeros(size, dtype=np.uint8))
             gone = []
             while sum(model.values()) > 100:
-                gone.append((Plane.AXIAL, model.popitem(last=False)[0]))
-            assert dropped == gone
+                gone.append(model.popitem(last=False)[0])
+            assert told == gone
+            assert own == any(whose == which for whose, _ in gone)
         elif kind == "get":
-            found = cache.get(Plane.AXIAL, index)
-            assert (found is None) == (index not in model)
-            if index in model:
-                model.move_to_end(index)
+            assert (cache.get(Plane.AXIAL, index) is None) == (place not in model)
+            if place in model:
+                model.move_to_end(place)
         else:
             cache.drop(Plane.AXIAL, index)
-            model.pop(index, None)
-        assert cache.held_bytes == sum(model.values())
-        assert len(cache) == len(model)
+            model.pop(place, None)
+        assert room.held_bytes == sum(model.values())
+        assert [len(one) for one in caches] == [sum(whose == k for whose, _ in model) for k in range(2)]
 
 
 def test_one_array_over_the_cap_is_still_kept():
-    cache = SliceCache(10)
+    cache = SliceCache(Room(10))
     cache.put(Plane.AXIAL, 0, np.zeros(50, dtype=np.uint8))
     assert cache.get(Plane.AXIAL, 0) is not None
-    assert cache.put(Plane.CORONAL, 0, np.zeros(60, dtype=np.uint8)) == [(Plane.AXIAL, 0)]
+    assert cache.put(Plane.CORONAL, 0, np.zeros(60, dtype=np.uint8))
+    assert not cache.has(Plane.AXIAL, 0)
 
 
 def test_an_answer_older_than_the_held_one_is_dropped():
-    cache = Probabilities()
+    cache = Probabilities(Room(1 << 20))
     assert cache.put(Plane.AXIAL, 3, 5, levels(5))
     assert not cache.put(Plane.AXIAL, 3, 4, levels(4))
     assert cache.put(Plane.AXIAL, 3, 5, levels(6))
@@ -59,7 +65,7 @@ def test_an_answer_older_than_the_held_one_is_dropped():
 
 
 def test_a_draft_gives_way_to_what_replaces_it_and_does_not_come_back():
-    cache = Probabilities()
+    cache = Probabilities(Room(1 << 20))
     draft, final = [16] + [0] * 255, [0] * 255 + [16]
     assert cache.put(Plane.AXIAL, 3, 1, levels(1), entries=4)
     assert cache.put_counts(1, draft, False)
@@ -73,7 +79,7 @@ def test_a_draft_gives_way_to_what_replaces_it_and_does_not_come_back():
 
 
 def test_what_was_dropped_for_room_may_come_again_whatever_its_generation():
-    cache = Probabilities(most_bytes=16)
+    cache = Probabilities(Room(16))
     cache.put(Plane.AXIAL, 0, 9, levels(9))
     cache.put(Plane.AXIAL, 1, 9, levels(9))
     assert cache.get(Plane.AXIAL, 0) is None
@@ -82,7 +88,7 @@ def test_what_was_dropped_for_room_may_come_again_whatever_its_generation():
 
 
 def test_after_the_server_began_anew_its_generations_are_newer():
-    cache = Probabilities()
+    cache = Probabilities(Room(1 << 20))
     cache.put(Plane.AXIAL, 0, 900, levels(1))
     cache.put_counts(900, [0] * 256, True)
     cache.restart()
@@ -93,7 +99,7 @@ def test_after_the_server_began_anew_its_generations_are_newer():
 
 
 def test_the_volume_follows_the_threshold():
-    cache = Probabilities()
+    cache = Probabilities(Room(1 << 20))
     assert cache.object_ml(128, 0.5) is None
     counts = np.arange(256)
     assert cache.put_counts(2, counts.tolist(), complete=True)
@@ -115,7 +121,7 @@ def test_a_threshold_of_zero_does_not_count_what_is_certainly_outside():
 
 
 def test_a_held_slice_knows_how_much_of_the_log_it_knew():
-    cache = Probabilities(most_bytes=16)
+    cache = Probabilities(Room(16))
     assert cache.entries(Plane.AXIAL, 0) == 0
     cache.put(Plane.AXIAL, 0, 1, levels(1), entries=7)
     assert cache.entries(Plane.AXIAL, 0) == 7
@@ -126,7 +132,7 @@ def test_a_held_slice_knows_how_much_of_the_log_it_knew():
 
 
 def test_the_newest_generation_says_its_log_and_suggests_a_threshold():
-    cache = Probabilities()
+    cache = Probabilities(Room(1 << 20))
     assert (cache.newest, cache.suggested) == ((0, 0), 0)
     cache.put(Plane.AXIAL, 3, 5, levels(5), 12, 90)
     cache.put(Plane.AXIAL, 4, 4, levels(5), 11, 80)

@@ -1,7 +1,7 @@
 # Everything sets itself up: a machine with git, make and Python 3.11 to 3.13 is enough (see deploy/setup).
 # `make` lists what there is.
 .DEFAULT_GOAL := help
-.PHONY: help run test fuzz tablet-kills lint proto locks setup clean
+.PHONY: help run test fuzz tablet-kills lint proto words locks setup clean
 BIN := .venv/bin
 # Two by default, as on a small machine; `make test WORKERS=8` for a large one.
 WORKERS ?= 2
@@ -34,6 +34,7 @@ tablet-kills: setup ## kill the tablet while it is drawn on: make tablet-kills T
 
 lint: setup ## generated code, ruff and mypy
 	@echo "Contract …" && $(BIN)/python proto/generate.py --check
+	@echo "Words …" && $(BIN)/python deploy/setup/words.py --check
 	@echo "Style …" && $(BIN)/ruff check && $(BIN)/ruff format --check
 	@echo "Types …" && $(BIN)/mypy
 
@@ -42,6 +43,9 @@ setup: ## the environment for the tests in .venv, without running them
 
 proto: setup ## generate the contract's code from proto/calque/v1/*.proto
 	@$(BIN)/python proto/generate.py
+
+words: setup ## bring the catalogues of the tablet's words up to date with the code
+	@$(BIN)/python deploy/setup/words.py
 
 locks: ## resolve deploy/locks from pyproject.toml: make locks UPGRADE=1 takes the newest versions
 	@uv="$$(sh deploy/setup/uv.sh)" && "$$uv" run --quiet --no-project --no-python-downloads --python '>=3.11' \

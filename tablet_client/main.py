@@ -37,6 +37,8 @@ def main(argv: Sequence[str] | None = None, link: Callable[[], Link] | None = No
     options = _parser().parse_args(argv)
     host, port = _address(options.server)
     answers = _own_stdout() if options.hand else None
+    if options.hand:
+        os.environ["LANGUAGE"] = "en"  # what the hand reads on the screen is compared with English words
     settle_kivy(options.size)
     from tablet_client.link.grpc_link import GrpcLink
 

@@ -1,12 +1,14 @@
 """Kill the real tablet at random moments of a scripted session: ``python -m tests.tablet_kills TRIALS [SEED]``.
 
-It draws on real services. After each kill it is started again on the same journal, and must come back to the volume, slice
-and tool. In the end the log on the server is read: every stroke that the screen called saved is in it, and none is twice.
+It draws on real services. After each kill it is started again on the same journal, and must come back to the annotation,
+plane, slice and tool. In the end the log on the server is read: every stroke that the screen called saved is in it, and
+none is twice.
 """
 
 from __future__ import annotations
 
 import random
+import subprocess
 import sys
 import tempfile
 import threading
@@ -16,7 +18,7 @@ from collections.abc import Callable
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from calque.v1.segmentation_pb2 import EventBody
@@ -43,7 +45,7 @@ class Outcome:
     Attributes:
         kills: how many.
         drawn: strokes that the hand began.
-        saved: of these, those that the screen called saved.
+        saved: numbers of those that were drawn to their end and that the screen called saved then.
         lost, twice: strokes that were saved and are not in the log; strokes that are in it more than once.
         strayed: starts that came back to another place, as ``wanted, found``.
         moments: what the hand did when the tablet was killed, by kind.
@@ -51,7 +53,7 @@ class Outcome:
 
     kills: int = 0
     drawn: int = 0
-    saved: int = 0
+    saved: set[int] = field(default_factory=set)
     lost: list[int] = field(default_factory=list)
     twice: list[int] = field(default_factory=list)
     strayed: list[str] = field(default_factory=list)
@@ -63,52 +65,77 @@ class Outcome:
         return bool(self.lost or self.twice or self.strayed)
 
 
+class Place(NamedTuple):
+    """Where the tablet is; ``moving``: the slice is not known, it is on its way to another one or another plane."""
+
+    annotation: str
+    plane: str
+    slice: int
+    tool: str
+    moving: bool = False
+
+    @classmethod
+    def of(cls, state: dict[str, Any]) -> Place:
+        """What the screen shows."""
+        return cls(state["title"] + state["annotation"], state["plane"], state["slice"], state["tool"])
+
+    def fits(self, found: Place) -> bool:
+        """Whether the tablet may have come back there."""
+        return found._replace(slice=self.slice, moving=self.moving) == self if self.moving else found == self
+
+
 class Session:
     """One long session of the hand, over all lives of the tablet."""
 
     def __init__(self, seed: int) -> None:
         self.outcome = Outcome()
-        self.places: list[tuple[int, str]] = []  # slice and tool before and after what is done now
+        self.places: list[Place] = []  # before and after what is done now
+        self.ended: set[int] = set()  # strokes whose pen was lifted
         self._random = random.Random(seed)
-        self._number = 0
 
     def live(self, hand: Hand, doing: Callable[[str], None]) -> None:
         """Draw and look around until the tablet is killed. Raises: CalqueError."""
         while True:
-            kind = self._random.choice(("stroke", "stroke", "stroke", "slice", "tool"))
+            kind = self._random.choice(("stroke",) * 6 + ("slice", "plane", "tool"))
             doing(kind)
             if kind == "slice":
-                self._go(hand, min(SHAPE[0] - 1, self.places[-1][0] + self._random.randint(1, 3)))
+                self._look(hand, slice=self._random.randrange(SHAPE[0]))
+            elif kind == "plane":
+                self._look(hand, plane=self._random.choice(("axial", "coronal", "sagittal")))
             elif kind == "tool":
-                self._take(hand, self._random.choice(("object", "background", "eraser")))
+                self._look(hand, tool=self._random.choice(("object", "background", "eraser")))
             else:
-                self._go(hand, self._number // ROWS)
-                if self.places[-1][1] == "eraser":
-                    self._take(hand, "object")
-                row = FIRST_ROW + 2 * (self._number % ROWS)
-                self._number += 1
-                self.outcome.drawn += 1
-                hand.do("stroke", x=[10.0, 30.0, 60.0], y=[float(row)] * 3)
+                self._draw(hand)
                 doing("looking")
                 if hand.do("state")["connection"].startswith("Saved"):
-                    self.outcome.saved = self.outcome.drawn
+                    self.outcome.saved |= self.ended
 
-    def _go(self, hand: Hand, index: int) -> None:
-        self.places = [self.places[-1], (index, self.places[-1][1])]
-        hand.do("slice", slice=index)
-        self.places = self.places[-1:]
+    def _draw(self, hand: Hand) -> None:
+        number = self.outcome.drawn
+        assert number < SHAPE[0] * ROWS, "There are no rows left to draw on."
+        self._look(hand, plane="axial")
+        self._look(hand, slice=number // ROWS)
+        if self.places[-1].tool == "eraser":
+            self._look(hand, tool="object")
+        row = FIRST_ROW + 2.0 * (number % ROWS)
+        self.outcome.drawn += 1
+        hand.do("stroke", x=[10.0, 30.0, 60.0], y=[row] * 3)
+        self.ended.add(number)
 
-    def _take(self, hand: Hand, tool: str) -> None:
-        self.places = [self.places[-1], (self.places[-1][0], tool)]
-        hand.do("tool", tool=tool)
-        self.places = self.places[-1:]
+    def _look(self, hand: Hand, **wanted: Any) -> None:
+        """Another slice, plane or tool, unless it is there."""
+        here = self.places[-1]
+        if any(getattr(here, what) != value for what, value in wanted.items()):
+            # Another plane has a slice of its own; where a bar or a wheel is under way to a slice is between.
+            self.places = [here, here._replace(**wanted, moving=True)]
+            for what, value in wanted.items():
+                hand.do(what, **{what: value})
+            self.places = [Place.of(hand.do("state"))]
 
     def come_back(self, hand: Hand) -> None:
         """Wait until the tablet, started anew, is where it ended."""
-        state = wait(hand, lambda state: state["screen"] == "viewer")
-        found = (state["slice"], state["tool"])
-        slices = [index for index, _ in self.places]  # the wheel was perhaps under way from one to the other
-        if not min(slices) <= found[0] <= max(slices) or found[1] not in [tool for _, tool in self.places]:
+        found = Place.of(wait(hand, lambda state: state["screen"] == "viewer"))
+        if not any(place.fits(found) for place in self.places):
             self.outcome.strayed.append(f"{self.places}, {found}")
         self.places = [found]
 
@@ -149,24 +176,32 @@ def kills(trials: int, seed: int, folder: Path, say: Callable[[str], object]) ->
                 if trial:
                     session.come_back(hand)
                 else:
-                    state = hand.do("open", volume=imported.volume_id) and hand.do("state")
-                    session.places = [(state["slice"], state["tool"])]
+                    hand.do("open", volume=imported.volume_id)
+                    session.places = [Place.of(hand.do("state"))]
                 if trial == trials:
                     wait(hand, lambda state: state["connection"] == "Saved on server")
                     hand.do("quit")
                     break
-                killer = threading.Timer(chance.uniform(0.05, 3.0), tablet.kill)
+                fired = threading.Event()
+                killer = threading.Timer(chance.uniform(0.2, 5.0), _kill, (tablet, fired))
                 killer.start()
                 try:
                     session.live(hand, lambda kind: doing.__setitem__(0, kind))
                 except CalqueError:
-                    assert tablet.wait(SECONDS) == -9
+                    if not fired.is_set():  # not the kill: the tablet is broken
+                        raise
                 killer.join()
+                assert tablet.wait(SECONDS) == -9
             outcome.kills += 1
             outcome.moments[doing[0]] += 1
-            say(f"{outcome.kills} kills, {outcome.drawn} strokes begun, {outcome.saved} saved")
+            say(f"{outcome.kills} kills, {outcome.drawn} strokes begun, {len(outcome.saved)} saved")
     _read(folder / "server" / "store", imported.volume_id, outcome)
     return outcome
+
+
+def _kill(tablet: subprocess.Popen[str], fired: threading.Event) -> None:
+    fired.set()
+    tablet.kill()
 
 
 def _read(store: Path, volume_id: str, outcome: Outcome) -> None:
@@ -178,7 +213,7 @@ def _read(store: Path, volume_id: str, outcome: Outcome) -> None:
         body = EventBody.FromString(entry.body)
         if entry.sequence and body.HasField("stroke"):
             found[_number(body)] += 1
-    outcome.lost = [number for number in range(outcome.saved) if not found[number]]
+    outcome.lost = [number for number in sorted(outcome.saved) if not found[number]]
     outcome.twice = [number for number, times in found.items() if times > 1]
 
 
@@ -195,7 +230,7 @@ def main(trials: int, seed: int) -> int:
         print(trouble)
     moments = ", ".join(f"{times} {what}" for what, times in sorted(outcome.moments.items()))
     print(
-        f"{outcome.kills} kills ({moments}): {outcome.drawn} strokes begun, {outcome.saved} shown as saved, "
+        f"{outcome.kills} kills ({moments}): {outcome.drawn} strokes begun, {len(outcome.saved)} shown as saved, "
         f"{len(outcome.lost)} of them lost, {len(outcome.twice)} drawn twice, {len(outcome.strayed)} starts elsewhere"
     )
     return int(outcome.wrong)

@@ -16,4 +16,4 @@ def test_a_killed_tablet_loses_and_doubles_nothing_and_comes_back(tmp_path: Path
     outcome = kills(4, 1, tmp_path, say=lambda text: None)
     assert not outcome.wrong, outcome
     assert outcome.kills == 4
-    assert outcome.drawn >= outcome.saved > 3
+    assert outcome.drawn >= len(outcome.saved) > 0

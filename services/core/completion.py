@@ -106,14 +106,14 @@ def settled(
     near = _around(distance > -_SOFT * MOST)  # farther away no looks make up for the place
     if near is None:
         return mask
-    image, features, labels, distance = image[near], features[:, *near], labels[near], distance[near]
+    image, features = np.ascontiguousarray(image[near]), np.ascontiguousarray(features[:, *near])
+    labels, distance = labels[near], distance[near]
     inside = np.flatnonzero((distance > _SURE) | (labels == OBJECT))
     outside = np.flatnonzero(((distance < -_SURE) & (distance > -_REACH)) | (labels == BACKGROUND))
     if min(len(inside), len(outside)) < _FEWEST:
         return mask
     random = np.random.RandomState(seed)
     chosen = [some(part, _SAMPLES, random) for part in (inside, outside)]
-    features = np.ascontiguousarray(features)
     samples = features.reshape(len(features), -1)[:, np.concatenate(chosen)].T
     targets = np.repeat(np.array([OBJECT, BACKGROUND], np.uint8), [len(part) for part in chosen])
     forest = fit(np.ascontiguousarray(samples), targets, seed=seed, threads=threads)

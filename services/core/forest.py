@@ -72,6 +72,12 @@ class Forest:
     out_of_bag: float
     _packed: NDArray[np.uint64] = field(init=False, repr=False, compare=False)
 
+    @property
+    def size_bytes(self) -> int:
+        """Memory of the arrays held."""
+        arrays = (self.classes, self.roots, self.feature, self.threshold, self.left, self.fractions, self._packed)
+        return sum(one.nbytes for one in arrays)
+
     def __post_init__(self) -> None:
         _check(self)
         packed = self.left.astype(np.uint64) << _LEFT

@@ -89,6 +89,13 @@ class Memory:
         self.slices: dict[bytes, Completed | None] = {}
         self.first_forest: tuple[bytes, Forest] | None = None
 
+    @property
+    def size_bytes(self) -> int:
+        """Memory of the arrays held."""
+        slices = [one for one in self.slices.values() if one is not None]
+        forest = self.first_forest[1].size_bytes if self.first_forest else 0
+        return forest + sum(part.nbytes for one in slices for part in (one.mask, one.distance_mm, *one.samples))
+
 
 def learn(
     images: Callable[[int], Level],
@@ -120,7 +127,7 @@ def learn(
     spaced = spacing_mm[0], *pixel_mm
     found: dict[bytes, Completed | None] = {}
     done: dict[int, Completed] = {}
-    key = b"%d" % seed
+    key = b"%d," % seed
     for index in completion.annotated(labels):
         key = _key(key, index, labels[index])
         if key not in memory.slices:
@@ -141,7 +148,7 @@ def learn(
     if not done or any(one.plain for one in done.values()):
         return None
     masks = {index: one.mask for index, one in done.items()}
-    least_mm = max(float(one.distance_mm.max()) for one in done.values()) * _ENDS
+    least_mm = max((float(one.distance_mm.max()) for one in done.values() if not one.mask.all()), default=0.0) * _ENDS
     samples = join(one.samples for one in done.values() if one.distance_mm.max() >= least_mm)
     return Model(step, masks, _shape(done, spaced), samples, spacing_mm)
 

@@ -133,7 +133,10 @@ def warm_up() -> None:
     labels[0, 4], labels[0, 20] = 1, 2
     volume = Volume(ramp, np.eye(4), np.ones(2), np.zeros(2))
     segment(volume, labels)
-    labels[0, 20] = labels[0, 4] = 0
-    labels[0, 10:14, 10:14], labels[0, 2] = 1, 2
-    segment_by_shape(volume, labels)
+    # An object and its twin on slices that are large enough for a model of every other pixel, and one of two corrected.
+    ramp, labels = np.zeros((3, 330, 96), dtype=np.uint16), np.zeros((3, 330, 96), dtype=np.uint8)
+    ramp[:, 20:50, 20:40] = ramp[:, 20:50, 60:80] = 900
+    labels[0, 25:45, 29:31], labels[0, 60], labels[0, 10:60, 50] = 1, 2, 2
+    labels[1, 34:36, 18:42] = 2
+    segment_by_shape(Volume(ramp, np.eye(4), np.ones(3), np.zeros(3)), labels)
     reconstruct.warm_up()

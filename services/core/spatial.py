@@ -31,7 +31,9 @@ Level = NDArray[np.uint8]
 
 _EDGE = 60.0
 _WEIGHT = 0.02
-_KNOWN = 2.2  # a completed slice holds so much faster to what it was completed as than to the next slices
+_KNOWN = (
+    2.2  # a completed slice holds so much faster to what it was completed as than to the next slices, at full resolution
+)
 _COARSE_SWEEPS = (6, 10, 20)
 _DRAFT_SWEEPS = (4, 8, 20)
 _REFINE_SWEEPS = 6

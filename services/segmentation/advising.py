@@ -1,4 +1,4 @@
-"""Where the next strokes pay most, found beside all else: no stroke waits for it, and the next one ends it."""
+"""Where the next strokes pay most, found beside all else: no stroke waits for it as long as a thread is free."""
 
 from __future__ import annotations
 

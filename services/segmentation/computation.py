@@ -1,7 +1,8 @@
 """What is computed for one annotation: classifier, probability, and what the switches make of it; no scheduling.
 
-Methods block and are called from threads. `predict`, `ask` and `load_features` may run at once for different slices;
-everything else is called by one thread at a time. Which slice is computed first changes no byte of the result.
+Methods block and are called from threads. `predict`, `ask` and `load_features` may run at once for different slices, and
+`advise` beside anything: what it finds while something changes is void (`services.segmentation.advising`). Everything else
+is called by one thread at a time. Which slice is computed first changes no byte of the result.
 """
 
 from __future__ import annotations
@@ -121,10 +122,13 @@ class Computation:
         if learning.preset == "calque":
             labels, image, spacing = self.strokes.learned, self.features.image, self.features.volume.spacing_mm
             seed, threads = learning.seed, self._threads
-            found = model.learn(image, self.load_features, labels, spacing, seed=seed, threads=threads, memory=self._memory)
+            load = partial(self.load_features, threads=threads)  # one slice after the other, and somebody waits
+            found = model.learn(image, load, labels, spacing, seed=seed, threads=threads, memory=self._memory)
             if found is not None:
                 fit = partial(model.fitted, seed=seed, threads=threads)
                 return Walking(found, fit, labels, image, self.load_features, self.times)
+        else:
+            self._memory = model.Memory()
         if len(np.unique(samples[1])) < 2:
             return None
         return classifiers.fit(learning.classifier, *samples, seed=learning.seed, threads=self._threads)
@@ -257,7 +261,7 @@ class Computation:
         cut = self._cut_features[1].nbytes if self._cut_features else 0
         walking = self._walking.size_bytes if self._walking else 0
         shown = 0 if self.levels is self._raw else self.levels.nbytes
-        own = self._raw.nbytes + shown + self.counts.nbytes + cut + walking
+        own = self._memory.size_bytes + self._raw.nbytes + shown + self.counts.nbytes + cut + walking
         return self.features.size_bytes + self.strokes.size_bytes + own
 
     def _classified(self, features: Levels) -> Levels:

@@ -29,7 +29,7 @@ class Budget:
 
     Args:
         limit_bytes: most that is kept. What is computed just now, a slice a thread, comes beside it.
-        threads: that share a slice that somebody looks at, or waits for.
+        threads: that share a slice that somebody looks at.
         changed: told the bytes kept, each time that they change.
     """
 

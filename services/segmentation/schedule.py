@@ -304,3 +304,5 @@ class Schedule:
         self._wanted_length = self.fitted_length  # not again until it is asked for again
         self._waiting.refuse(error)
         self._audience.failed(error)
+        if self._computation.complete:
+            self.advising.begin()  # it was ended for what failed

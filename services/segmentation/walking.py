@@ -109,7 +109,8 @@ class Walking:
         parts = [one for one in self._coarse if one is not None]
         coarse = sum(one.image.nbytes + one.prior.nbytes + one.weight.nbytes + one.seeds.nbytes for one in parts)
         asked = sum(one.nbytes for one in self._looks if one is not None)
-        return self.model.size_bytes + asked + coarse + (0 if self._solution is None else self._solution.nbytes)
+        forest = 0 if self._forest is None else self._forest.size_bytes
+        return self.model.size_bytes + forest + asked + coarse + (0 if self._solution is None else self._solution.nbytes)
 
     def _fitted(self) -> Forest:
         with self._fitting:

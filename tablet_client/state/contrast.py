@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 from tablet_client.state.geometry import VolumeInfo
 from tablet_client.state.tools import Window
+from tablet_client.state.words import N_
 
 FIRST, AUTO, FULL = "first", "auto", "full"
 BY_HAND = ""
@@ -18,7 +19,7 @@ _GREYS = 1 << 16
 
 
 class Preset(NamedTuple):
-    """A contrast with a name; ``word`` is what the user reads."""
+    """A contrast with a name; ``word`` is what the user reads, in English."""
 
     name: str
     word: str
@@ -26,12 +27,12 @@ class Preset(NamedTuple):
 
 # Centre and width in Hounsfield units, as reading rooms have them.
 _CT = {
-    Preset("brain", "Brain"): (40.0, 80.0),
-    Preset("soft", "Soft tissue"): (50.0, 400.0),
-    Preset("lung", "Lung"): (-600.0, 1500.0),
-    Preset("bone", "Bone"): (400.0, 1800.0),
+    Preset("brain", N_("Brain")): (40.0, 80.0),
+    Preset("soft", N_("Soft tissue")): (50.0, 400.0),
+    Preset("lung", N_("Lung")): (-600.0, 1500.0),
+    Preset("bone", N_("Bone")): (400.0, 1800.0),
 }
-_ANY = (Preset(FIRST, "As opened"), Preset(AUTO, "Auto"), Preset(FULL, "Full"))
+_ANY = (Preset(FIRST, N_("As opened")), Preset(AUTO, N_("Auto")), Preset(FULL, N_("Full")))
 
 NAMES = (BY_HAND, *(preset.name for preset in (*_ANY, *_CT)))
 """All contrasts that there can be."""

@@ -87,7 +87,7 @@ def step_after(listing: volumes_pb2.ListSeriesResponse, asked: Asked) -> Step | 
         return Step(_("This image has several time points or channels. Choose one of them."), tuple(rows))
     if (series.resample_helps or series.shear_helps) and not (asked.resample or asked.shear):
         title, done = map(_, _REPAIRS[series.resample_helps, series.shear_helps])
-        reason = f"{done} {_('The volume keeps a note of it for ever.')}"
+        reason = done + " " + _("The volume keeps a note of it for ever.")
         repaired = replace(asked, resample=series.resample_helps, shear=series.shear_helps)
         return Step(series.refusal.message, (Row("repair", title, reason=reason, asked=repaired),))
     return None
@@ -120,7 +120,7 @@ def _size(series: volumes_pb2.Series) -> str:
         return ""
     if not series.slices:
         return f"{series.columns} × {series.rows}"
-    return f"{series.columns} × {series.rows}, {ngettext('{n} slice', '{n} slices', series.slices)}"
+    return f"{series.columns} × {series.rows}, " + ngettext("{n} slice", "{n} slices", series.slices)
 
 
 def _spacing(series: volumes_pb2.Series) -> str:

@@ -5,12 +5,13 @@ A small file beside the journals, written anew with each change. It goes when th
 
 from __future__ import annotations
 
-import json
-import os
-from dataclasses import asdict, dataclass
+from contextlib import suppress
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from tablet_client.state.geometry import Plane
+from tablet_client.state.kept import read_kept, write_kept
 from tablet_client.state.tools import Tool
 
 _NAME = "place.json"
@@ -18,43 +19,38 @@ _NAME = "place.json"
 
 @dataclass(frozen=True)
 class Place:
-    """What was open.
+    """What was open; nothing where the identifiers are empty.
 
     Attributes:
         volume_id, annotation_id: which.
-        plane, index: the slice that was shown.
-        tool: that was chosen.
+        plane, index: the slice that was shown, its plane by name.
+        tool: that was chosen, by name.
     """
 
-    volume_id: str
-    annotation_id: str
-    plane: Plane
-    index: int
-    tool: Tool
+    volume_id: str = ""
+    annotation_id: str = ""
+    plane: str = Plane.AXIAL.name
+    index: int = 0
+    tool: str = Tool.OBJECT.name
 
 
 def read_place(folder: Path) -> Place | None:
     """Where the user was; None where nothing was open, or nothing that can be understood."""
-    try:
-        found = json.loads((folder / _NAME).read_text(encoding="utf-8"))
-        place = Place(**{**found, "plane": Plane[found["plane"]], "tool": Tool[found["tool"]]})
-    except (OSError, ValueError, TypeError, KeyError):
-        return None
-    sound = all(isinstance(name, str) and name for name in (place.volume_id, place.annotation_id))
-    return place if sound and type(place.index) is int and place.index >= 0 else None
+    place = read_kept(folder / _NAME, Place(), _possible)
+    return place if place and place.volume_id and place.annotation_id else None
 
 
 def write_place(folder: Path, place: Place | None) -> None:
     """Keep where the user is; None: nowhere. A disk that does not take it costs a few taps after the next start."""
-    path = folder / _NAME
-    try:
-        if place is None:
-            path.unlink(missing_ok=True)
-            return
-        beside = path.with_name(_NAME + ".new")
-        beside.write_text(
-            json.dumps({**asdict(place), "plane": place.plane.name, "tool": place.tool.name}), encoding="utf-8"
-        )
-        os.replace(beside, path)
-    except OSError:
+    if place is not None:
+        write_kept(folder / _NAME, place)
         return
+    with suppress(OSError):
+        (folder / _NAME).unlink(missing_ok=True)
+
+
+def _possible(name: str, value: Any) -> bool:
+    if name == "index":
+        return type(value) is int and value >= 0
+    names = {"plane": Plane.__members__, "tool": Tool.__members__}.get(name)
+    return isinstance(value, str) and (names is None or value in names)

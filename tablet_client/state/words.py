@@ -44,6 +44,11 @@ def language() -> str:
     return _words.language
 
 
+def other() -> str:
+    """The language that is not spoken."""
+    return next(name for name in LANGUAGES if name != _words.language)
+
+
 def system_language() -> str:
     """The system's language, English where it is none of ours."""
     said = os.environ.get("LANGUAGE") or os.environ.get("LC_ALL") or os.environ.get("LC_MESSAGES") or os.environ.get("LANG")

@@ -15,7 +15,10 @@ from kivy.uix.floatlayout import FloatLayout
 from kivy.uix.screenmanager import NoTransition, ScreenManager
 
 from tablet_client.link.port import Link
+from tablet_client.state import words
 from tablet_client.state.geometry import Plane
+from tablet_client.state.preferences import Preferences, read_preferences, write_preferences
+from tablet_client.state.words import _
 from tablet_client.view import theme
 from tablet_client.view.garbage import collecting_here
 from tablet_client.view.importer import Importer
@@ -43,6 +46,7 @@ class CalqueApp(App):
     def __init__(self, link: Link, folder: Path) -> None:
         super().__init__()
         self._link, self._folder = link, folder
+        words.use(read_preferences(folder).language)
 
     async def run_on_loop(self) -> None:
         """Run until the window is closed or `stop` is called; then hang up in order."""
@@ -56,7 +60,7 @@ class CalqueApp(App):
 
     def build(self) -> FloatLayout:
         Window.clearcolor = theme.PAGE
-        self.tasks = Tasks(lambda _: self._say("Something went wrong in this application.", "error"))
+        self.tasks = Tasks(lambda fault: self._say(_("Something went wrong in this application."), "error"))
         self.library, self.importer, self.viewer = Library(name="library"), Importer(name="import"), Viewer(name="viewer")
         self.screens = ScreenManager(transition=NoTransition())
         for screen in (self.library, self.importer, self.viewer):
@@ -68,12 +72,13 @@ class CalqueApp(App):
         self.library_control = LibraryControl(self._link, self.library, self.importer, self._imported)
         self.viewer_control = ViewerControl(self._link, self.viewer, self._folder, self._say)
         self.resuming = Resuming(self.viewer, self.viewer_control, self._folder)
+        self.library.other_language = words.LANGUAGES[words.other()]
         self._connect()
         return root
 
     def on_start(self) -> None:
         self.tasks.start(self.library_control.run())
-        self.tasks.start(self._resume())
+        self._resumed = self.tasks.start(self._resume())
 
     def on_pause(self) -> bool:
         """The tablet puts the application aside, and may end it without another word: strokes go to its disk first."""
@@ -87,7 +92,8 @@ class CalqueApp(App):
         """Every event of a widget to what it does."""
         control, viewer = self.viewer_control, self.viewer
         self.library.bind(on_open=lambda _, volume_id: self._start(self._open(volume_id)))
-        self.library.bind(on_import=lambda _: self._go("import"))
+        self.library.bind(on_import=lambda _: self._begin_import())
+        self.library.bind(on_language=lambda _: self._speak(words.other()))
         self.importer.bind(on_cancel=lambda _: self.library_control.cancel())
         self.importer.bind(on_back=lambda _: self._go("library"))
         self.importer.bind(on_import=lambda _, path: self._start(self.library_control.import_path(path)))
@@ -136,7 +142,12 @@ class CalqueApp(App):
         self.toast.clear()
         self.screens.current = screen
 
+    def _begin_import(self) -> None:
+        self._resumed.cancel()
+        self._go("import")
+
     async def _open(self, volume_id: str) -> None:
+        self._resumed.cancel()  # the user was faster
         volume = self.library_control.volumes.get(volume_id)
         if volume is not None and await self.viewer_control.open(volume):
             self._go("viewer")
@@ -147,6 +158,18 @@ class CalqueApp(App):
         if self.screens.current == "library" and await self.resuming.resume(self.library_control.volumes):
             self._go("viewer")
 
+    def _speak(self, language: str) -> None:
+        """Another language from now on: all screens are made anew, as nothing is open."""
+        write_preferences(self._folder, Preferences(language))
+        words.use(language)
+        before, shown = self.tasks, self.root  # type: ignore[has-type]
+        Window.unbind(on_key_down=self._key)
+        Window.remove_widget(shown)
+        self.root = self.build()
+        Window.add_widget(self.root)
+        self.tasks.start(self.library_control.run())
+        self.tasks.start(before.end())
+
     async def _leave(self) -> None:
         self._go("library")
         self.resuming.left()
@@ -155,7 +178,7 @@ class CalqueApp(App):
 
     def _imported(self, volume: Volume) -> None:
         self._go("library")
-        told = " ".join([f"{volume.name} was imported.", *volume.warnings])
+        told = " ".join([_("{name} was imported.").format(name=volume.name), *volume.warnings])
         self._say(told, "warning" if volume.warnings else "done")
 
     def _pen(self, what: str, *place: float) -> None:

@@ -6,6 +6,7 @@ from __future__ import annotations
 from kivy.properties import BooleanProperty, ColorProperty, ListProperty, NumericProperty, StringProperty
 from kivy.uix.boxlayout import BoxLayout
 
+from tablet_client.state.words import _
 from tablet_client.view import controls, theme
 
 
@@ -35,16 +36,16 @@ class Display(BoxLayout):
     def on_kv_post(self, base_widget: object) -> None:
         self.bind(presets=self._fill, contrast=self._mark)
 
-    def _fill(self, *_: object) -> None:
+    def _fill(self, *unused: object) -> None:
         chips = self.ids.chips
         chips.clear_widgets()
         for name, word in self.presets:
-            chip = controls.ChoiceButton(tap_name=f"contrast_{name}", text=word, size_hint_y=None, height=theme.TARGET)
+            chip = controls.ChoiceButton(tap_name=f"contrast_{name}", text=_(word), size_hint_y=None, height=theme.TARGET)
             chip.bind(on_release=lambda _, name=name: self.dispatch("on_pick_contrast", name))
             chips.add_widget(chip)
         self._mark()
 
-    def _mark(self, *_: object) -> None:
+    def _mark(self, *unused: object) -> None:
         for chip in self.ids.chips.children:
             chip.active = chip.tap_name == f"contrast_{self.contrast}"
 

@@ -66,7 +66,7 @@ class Guiding:
         slices.upcoming = upcoming.index if upcoming is not None and upcoming.plane is plane else -1
         slices.enough = holds and guide.enough
         slices.next_text = sentences.next_slice(upcoming)
-        slices.next_plane = upcoming.plane.name.capitalize() if upcoming is not None else ""
+        slices.next_plane = sentences.plane_name(upcoming.plane) if upcoming is not None else ""
         self._details()
 
     def next(self) -> None:

@@ -6,6 +6,7 @@ from collections.abc import Callable
 
 from tablet_client.state.geometry import Plane, Voxel, voxel_at
 from tablet_client.state.slicecache import Key
+from tablet_client.view import sentences
 from tablet_client.view.imageview import ImageView
 from tablet_client.view.viewer import Viewer
 from tablet_client.view.work import Work
@@ -78,7 +79,7 @@ class Linked:
         else:
             image.picture.show_greys(greys)
         image.cross = info.pixel(voxel)[:2]
-        image.pointer_text = f"{plane.name.capitalize()} {index + 1}"
+        image.pointer_text = f"{sentences.plane_name(plane)} {index + 1}"
         image.picture.show_labels(self._work.document.label_image(plane, index))
         self._levels(image, (plane, index))
 

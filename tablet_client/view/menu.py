@@ -11,6 +11,7 @@ from calque.v1.segmentation_pb2 import Annotation
 from kivy.properties import BooleanProperty, StringProperty
 from kivy.uix.floatlayout import FloatLayout
 
+from tablet_client.state.words import ngettext
 from tablet_client.view import controls, theme
 from tablet_client.view.display import Display
 
@@ -27,7 +28,7 @@ class Entry(NamedTuple):
 def entry(annotation: Annotation, chosen: bool) -> Entry:
     """An annotation as the menu shows it: its masks and the day on which it was begun."""
     day = datetime.fromtimestamp(annotation.created_ms / 1000).strftime("%Y-%m-%d")
-    masks = {0: "", 1: "1 mask · "}.get(annotation.masks, f"{annotation.masks} masks · ")
+    masks = ngettext("{n} mask", "{n} masks", annotation.masks) + " · " if annotation.masks else ""
     return Entry(annotation.annotation_id, annotation.name, masks + day, chosen)
 
 

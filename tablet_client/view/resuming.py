@@ -41,8 +41,8 @@ class Resuming:
         try:
             opened = await self._control.open(volume, place.annotation_id)
             if opened and self._control.showing is not None:
-                self._control.showing.look_at(place.plane, place.index)
-                self._control.choose_tool(next((name for name, tool in TOOLS.items() if tool is place.tool), "object"))
+                self._control.showing.look_at(Plane[place.plane], place.index)
+                self._control.choose_tool(next((name for name, tool in TOOLS.items() if tool.name == place.tool), "object"))
         finally:
             self._resuming = False
         self._note()
@@ -54,10 +54,11 @@ class Resuming:
 
     def _note(self, *_: object) -> None:
         """Something else is shown or chosen."""
-        work, viewer = self._control.work, self._viewer
-        if work is not None and not self._resuming:
-            plane, index, tool = Plane[viewer.side.plane.upper()], int(viewer.slices.index), TOOLS[viewer.rail.tool]
-            self._keep(Place(work.volume.volume_id, work.annotation.annotation_id, plane, index, tool))
+        work, showing = self._control.work, self._control.showing
+        if work is not None and showing is not None and not self._resuming:
+            tool = TOOLS[self._viewer.rail.tool].name
+            ids = work.volume.volume_id, work.annotation.annotation_id
+            self._keep(Place(*ids, showing.plane.name, showing.index, tool))
 
     def _keep(self, place: Place | None) -> None:
         if place != self._kept:

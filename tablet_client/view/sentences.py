@@ -6,6 +6,7 @@ from calque.v1.segmentation_pb2 import Statistics
 
 from tablet_client.link.listener import Connection, Status
 from tablet_client.link.port import LinkError, Step
+from tablet_client.state.geometry import Plane
 from tablet_client.state.guide import Place
 from tablet_client.state.words import N_, _, language, ngettext
 
@@ -37,6 +38,8 @@ _SENTENCES = {
     "NO_SOURCE_SERIES": N_("The slices of this volume are not images of a DICOM series. Choose NIfTI or TIFF."),
     "SEVERAL_SEGMENTS": N_("This segmentation has several segments. Choose one of them."),
 }
+
+_PLANES = {Plane.AXIAL: N_("Axial"), Plane.CORONAL: N_("Coronal"), Plane.SAGITTAL: N_("Sagittal")}
 
 HINT = N_("Draw a little of the object and a little of what is not.")
 READING = N_("Another tablet draws on this annotation. You can look, or choose “Draw here” in the menu.")
@@ -82,8 +85,13 @@ def safety(status: Status) -> tuple[str, str]:
     if status.connection is Connection.OTHER_WRITER:
         return "reading", _("Another tablet draws")
     if status.connection is Connection.CONNECTING:
-        return "tablet", f"{_('Connecting …')} {strokes}" if n else _("Connecting …")
-    return "offline", f"{_('Offline')}, {strokes}" if n else _("Offline")
+        return "tablet", _("Connecting …") + (f" {strokes}" if n else "")
+    return "offline", _("Offline") + (f", {strokes}" if n else "")
+
+
+def plane_name(plane: Plane) -> str:
+    """A plane's name."""
+    return _(_PLANES[plane])
 
 
 def millilitres(volume_ml: float | None) -> str:

@@ -6,13 +6,14 @@ from calque.v1.segmentation_pb2 import Annotation
 
 from tablet_client.link.listener import Connection
 from tablet_client.state.geometry import Plane, Voxel
+from tablet_client.state.words import N_, _
 from tablet_client.view import sentences
 from tablet_client.view.linked import Linked
 from tablet_client.view.pen import Pen
 from tablet_client.view.viewer import Viewer
 from tablet_client.view.work import Work
 
-_DEFAULT_NAMES = ["Object", "Background"]
+_DEFAULT_NAMES = [N_("Object"), N_("Background")]
 
 
 class Showing:
@@ -58,7 +59,7 @@ class Showing:
         if plane is self.plane or self.busy:
             self.look_at_slice(index)
         else:
-            self._indices[plane] = index
+            self._indices[plane] = min(self._work.volume.planes[plane].slices - 1, max(0, index))
             self.look_at_plane(plane)
 
     def look_at_plane(self, plane: Plane) -> None:
@@ -163,7 +164,7 @@ class Showing:
     def hint(self) -> None:
         """What to do first, said to one who may do it."""
         reading = self._work.keeper.status.connection is Connection.OTHER_WRITER
-        self._viewer.image.hint = "" if self.segmentable else sentences.READING if reading else sentences.HINT
+        self._viewer.image.hint = "" if self.segmentable else _(sentences.READING if reading else sentences.HINT)
 
     @property
     def seen(self) -> bool:
@@ -201,10 +202,14 @@ class Showing:
         place = "  ".join(sentences.number(mm) for mm in info.to_mm(column, row, self.index))
         value = self._work.volume.intensity(int(greys[round(row), round(column)]))
         digits = 0 if self._work.volume.grey_slope == 1 else 2
-        self._viewer.image.pointer_text = f"{place} mm\nvalue {sentences.number(value, digits)}"
+        self._viewer.image.pointer_text = f"{place} mm\n" + _("value {number}").format(
+            number=sentences.number(value, digits)
+        )
 
     def _name(self, annotation: Annotation) -> None:
         bar, rail = self._viewer.bar, self._viewer.rail
         bar.title, bar.subtitle, bar.progress = self._work.volume.name, annotation.name, 0.0
         names = [label.name for label in annotation.labels] or _DEFAULT_NAMES
+        if names[:2] == _DEFAULT_NAMES:
+            names = [_(name) for name in names[:2]]
         rail.object_name, rail.background_name = names[0], names[1]

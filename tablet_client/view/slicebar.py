@@ -119,7 +119,7 @@ class NextPlace(controls.PressButton):
         enough: more strokes would hardly change the mask.
     """
 
-    text = StringProperty("Next")
+    text = StringProperty("")
     note = StringProperty("")
     enough = BooleanProperty(False)
 
@@ -144,7 +144,7 @@ class SliceBar(BoxLayout):
     upcoming = NumericProperty(-1)
     object_color = ColorProperty(theme.OBJECT)
     position_text = StringProperty("")
-    next_text = StringProperty("Next")
+    next_text = StringProperty("")
     next_plane = StringProperty("")
     enough = BooleanProperty(False)
     can_segment = BooleanProperty(False)

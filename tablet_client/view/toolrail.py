@@ -25,8 +25,8 @@ class ToolRail(BoxLayout):
     brush_mm = NumericProperty(2.0)
     least_mm = NumericProperty(BRUSHES_MM[0])
     most_mm = NumericProperty(BRUSHES_MM[-1])
-    object_name = StringProperty("Object")
-    background_name = StringProperty("Background")
+    object_name = StringProperty("")
+    background_name = StringProperty("")
     object_color = ColorProperty(theme.OBJECT)
     background_color = ColorProperty(theme.BACKGROUND)
 

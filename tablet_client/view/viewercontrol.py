@@ -18,6 +18,7 @@ from tablet_client.state.geometry import GeometryError, Plane, VolumeInfo
 from tablet_client.state.journal import JournalError
 from tablet_client.state.look import read_look
 from tablet_client.state.tools import Tool, Toolbox, Window
+from tablet_client.state.words import _
 from tablet_client.view import sentences
 from tablet_client.view.choosing import Choosing
 from tablet_client.view.guiding import Guiding
@@ -76,7 +77,7 @@ class ViewerControl(Listener):
             wanted = [a for a in self._annotations if a.annotation_id == annotation_id] or self._annotations
             chosen = wanted[0] if wanted else await self._create(volume.volume_id, "")
         except GeometryError:
-            self._say("The server describes this volume in a way that cannot be shown.", "error")
+            self._say(_("The server describes this volume in a way that cannot be shown."), "error")
             return False
         except LinkError as error:
             self._say(sentences.sentence(error), "error")
@@ -141,7 +142,7 @@ class ViewerControl(Listener):
                 self._link, volume, annotation, self._folder, greys, self, self._greys_came, self._trouble, self.broken
             )
         except JournalError:
-            self._say(sentences.TABLET_FULL, "error")
+            self._say(_(sentences.TABLET_FULL), "error")
             return False
         self.work, self.last_mask = work, None
         self.pen = Pen(
@@ -221,14 +222,14 @@ class ViewerControl(Listener):
         try:
             while work.document.waiting and work is self.work:
                 if work.keeper.status.connection is Connection.OFFLINE:
-                    self._say("There is no connection: the mask can be saved when the server answers again.", "error")
+                    self._say(_("There is no connection: the mask can be saved when the server answers again."), "error")
                     return
                 self._changed.clear()
                 await self._changed.wait()
             mask = await self._link.save_mask(work.annotation.annotation_id, threshold, self._saved_step)
             self.last_mask = mask
             choosing.keep_anyway()
-            self._say(f"Mask saved: {sentences.millilitres(mask.object_ml)}", "done")
+            self._say(_("Mask saved: {volume}").format(volume=sentences.millilitres(mask.object_ml)), "done")
         except LinkError as error:
             self._say(sentences.sentence(error), "error")
         finally:
@@ -249,14 +250,14 @@ class ViewerControl(Listener):
     def _may_draw(self) -> bool:
         status = self.work.keeper.status if self.work is not None else None
         if status is None or status.connection is Connection.OTHER_WRITER or status.tablet_full:
-            self._say(sentences.TABLET_FULL if status and status.tablet_full else sentences.READING, "error")
+            self._say(_(sentences.TABLET_FULL if status and status.tablet_full else sentences.READING), "error")
             return False
         return True
 
     def _may_begin(self) -> bool:
         """Strokes need an image under them; undo does not."""
         if self.showing is None or not self.showing.seen:
-            self._say(sentences.NO_IMAGE, "error")
+            self._say(_(sentences.NO_IMAGE), "error")
             return False
         return self._may_draw()
 
@@ -284,7 +285,7 @@ class ViewerControl(Listener):
         if self.showing is not None:
             self.showing.hint()
         if status.tablet_full:
-            self._say(sentences.TABLET_FULL, "error")
+            self._say(_(sentences.TABLET_FULL), "error")
         elif status.connection is Connection.REFUSED and status.error is not None:
             self._say(sentences.sentence(status.error), "error")
 
@@ -334,9 +335,9 @@ class ViewerControl(Listener):
 
     def broken(self, error: BaseException) -> None:
         """A fault of ours ended a background task."""
-        self._say("Something went wrong in this application. Go back and open the volume again.", "error")
+        self._say(_("Something went wrong in this application. Go back and open the volume again."), "error")
 
-    def _moved(self, *_: object) -> None:
+    def _moved(self, *unused: object) -> None:
         """Another slice or plane is shown."""
         if self.guiding is not None:
             self.guiding.moved()

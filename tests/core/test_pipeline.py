@@ -106,13 +106,13 @@ def test_one_label_is_not_enough(drawn: Drawn) -> None:
 FRESH = """
 import sys
 import numpy as np
-from services.core import filters, forest, growing, reconstruct
+from services.core import completion, distance, filters, forest, growing, model, reconstruct, spatial, walk
 from services.core.forest import predict_levels
-from services.core.pipeline import segment, slice_features, warm_up
+from services.core.pipeline import image_levels, segment, segment_by_shape, slice_features, warm_up
 from services.core.reconstruct import connected, filled
 from services.core.volume import Volume
 
-ROOMS = filters, forest, growing, reconstruct
+ROOMS = completion, distance, filters, forest, growing, reconstruct, walk
 
 def compiled():
     loops = [loop for room in ROOMS for loop in vars(room).values() if hasattr(loop, "signatures")]
@@ -126,6 +126,19 @@ labels = (np.arange(1280) % 4).astype(np.uint8).reshape(4, 16, 20)
 line = slice_features(volume, (0.0, 1279.0), 1, columns=slice(5, 6))
 predict_levels(segment(volume, labels).forest, line, 3)
 noise = np.random.default_rng(0).integers(0, 256, (5, 40, 50), dtype=np.uint8)
+rows, columns = np.mgrid[:340, :360]
+balls = [np.hypot(rows - 150, columns - at) < 40 for at in (100, 250)]
+image = (300 * (balls[0] | balls[1]) + np.random.default_rng(1).normal(50, 9, (4, 340, 360))).astype(np.int16)
+labels = np.zeros((4, 340, 360), np.uint8)
+labels[1, 148:152, 80:120], labels[1, 100:200, 170:173], labels[2, 149:151, 70:130] = 1, 2, 2
+twins = Volume(image, np.diag([3.0, 1, 1, 1]), np.ones(4), np.zeros(4))
+segment_by_shape(twins, labels)
+learned = model.learn(
+    lambda i: image_levels(twins, (0.0, 400.0), i), lambda i: slice_features(twins, (0.0, 400.0), i), labels,
+    twins.spacing_mm, seed=0, threads=2,
+)
+assert learned.step == 2 and len(learned.masks) == 2
+spatial.draft(learned, spatial.problem(learned, 1, image_levels(twins, (0.0, 400.0), 1), labels[1], None))
 filled(connected(noise, noise > 250), noise > 250)
 assert compiled() == before
 """

@@ -61,13 +61,17 @@ async def test_advice_follows_the_whole_volume_and_is_of_what_is_shown(served: S
 async def test_no_stroke_waits_for_advice_and_the_next_one_voids_it(
     served: Served, phantom: Volume, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    held, release, times, advise = threading.Event(), threading.Event(), [], Computation.advise
+    held, release, ended = threading.Event(), threading.Event(), threading.Event()
+    times, advise = [], Computation.advise
 
     def slow(computation: Computation) -> Advice:
         times.append(1)
         if len(times) == 1:
             held.set()
             assert release.wait(SECONDS)
+            found = advise(computation)
+            ended.set()
+            return found
         return advise(computation)
 
     monkeypatch.setattr(Computation, "advise", slow)
@@ -82,8 +86,13 @@ async def test_no_stroke_waits_for_advice_and_the_next_one_voids_it(
         await tablet.segment()
         found = await tablet.until(lambda t: [h for h in t.all("histogram") if h.generation > first.generation])
         advice = (await tablet.until(lambda t: t.all("advice")))[0]
+        first_advising = served.workspace(annotation_id).schedule.advising
         release.set()
+        await asyncio.to_thread(ended.wait, SECONDS)
         assert advice.generation == found[0].generation
+        assert first_advising.found is not None  # the late one did not take its place
+        async with Tablet(served.segmentation, annotation_id, read_only=True) as other:
+            assert (await other.until(lambda t: t.all("advice")))[0] == advice
         assert [one.generation for one in tablet.all("advice")] == [advice.generation]
 
 

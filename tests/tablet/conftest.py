@@ -66,6 +66,7 @@ def kivy_settings(display: str) -> Iterator[None]:
 
     with tempfile.TemporaryDirectory(prefix="calque-kivy-") as home:
         os.environ["KIVY_HOME"] = home
+        os.environ["LANGUAGE"] = "en"
         settle_kivy(SIZE)
         yield
 

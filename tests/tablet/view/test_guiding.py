@@ -161,10 +161,10 @@ async def test_the_menu_tells_what_the_service_measured_and_expects(studio: Any)
     await studio.hand.until("The menu", lambda: menu.shown)
     assert "310 MB" in menu.details
     assert "0.91" not in menu.details
-    fill = menu.fill
+    fill = menu.display.fill
     slider = eyes.find("opacity")
     await studio.hand._touches.tap(slider.position_of(0.8))
-    assert fill != menu.fill == pytest.approx(0.8, abs=0.02)
+    assert fill != menu.display.fill == pytest.approx(0.8, abs=0.02)
     assert menu.shown
     menu.close()
 

@@ -34,7 +34,7 @@ class Views:
     def look_at(self, shown: Sequence[Key]) -> None:
         """These are on the screen, the one that is worked on first."""
         self._shown = tuple(shown)
-        self._ask(self._shown[0])
+        self._ask(self._behind())
 
     def restart(self) -> None:
         """A server that knows nothing of it is to be told."""
@@ -45,9 +45,7 @@ class Views:
         """A probability came. Returns: another view is asked for."""
         if len(self._shown) < 2 or (plane, index) != self._asked:
             return False
-        newest = self._probabilities.newest[0]
-        behind = (view for view in self._shown if (self._probabilities.generation(*view) or 0) < newest)
-        view = next(behind, self._shown[0])
+        view = self._behind()
         if view == self._asked:
             return False
         self._ask(view)
@@ -59,6 +57,13 @@ class Views:
             return None
         plane, index = self._asked
         return segmentation_pb2.AnnotateView(plane=common_pb2.Plane.Name(plane.value), slice=index)
+
+    def _behind(self) -> Key:
+        """The first view that is older than what the server has; where none is, the first. The server does not send again
+        what the tablet has already, so that asking for it would bring no others."""
+        newest = self._probabilities.newest[0]
+        behind = (view for view in self._shown if (self._probabilities.generation(*view) or 0) < newest)
+        return next(behind, self._shown[0])
 
     def _ask(self, view: Key) -> None:
         self._asked, self.due = view, True

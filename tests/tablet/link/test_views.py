@@ -47,6 +47,18 @@ def test_a_newer_answer_is_first_of_the_view_that_is_worked_on():
     assert asked(views) == SHOWN[0]
 
 
+def test_what_is_here_already_is_not_waited_for():
+    probabilities = Probabilities(Room(1 << 20))
+    views = Views(probabilities)
+    probabilities.put(*SHOWN[0], 4, np.zeros((2, 2), np.uint8))
+    views.look_at(SHOWN)
+    for view, later in ((SHOWN[1], SHOWN[2]), (SHOWN[2], SHOWN[0])):
+        assert asked(views) == view
+        probabilities.put(*view, 4, np.zeros((2, 2), np.uint8))
+        assert views.came(*view)
+        assert asked(views) == later
+
+
 def test_one_view_alone_is_asked_for_once_and_after_a_restart_again():
     views = Views(Probabilities(Room(1 << 20)))
     views.restart()

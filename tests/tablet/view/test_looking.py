@@ -133,6 +133,9 @@ async def test_a_restart_finds_the_look_of_the_volume(studio: Any) -> None:
     display = studio.app.viewer.menu.display
     assert (display.contrast, display.equalised, display.smooth, display.colour_blind) == ("full", True, False, True)
     await studio.hand.back()
+    await studio.hand.until("The end of the work", lambda: control.work is None)
+    thick = next(message.volume_id for message, _ in studio.link._volumes.values() if message.name == "Thick")
+    (control._folder / f"{thick}.look.json").unlink(missing_ok=True)
     await studio.hand.open("Thick")
     assert control.looking.look == left.for_another()
     control.looking._choose(Look())

@@ -14,6 +14,8 @@ from kivy.core.window import Window
 from kivy.input.motionevent import MotionEvent
 from kivy.input.provider import MotionEventProvider
 
+from tablet_client.state.gestures import Touch
+
 Point = tuple[float, float]
 """Window pixels, y upwards."""
 
@@ -25,11 +27,10 @@ _IDS = count(1)
 class Finger(MotionEvent):
     """One touch, or one click of a wheel when ``button`` is given."""
 
-    def __init__(self, place: Point, button: str = "") -> None:
+    def __init__(self, place: Point, button: str = "", kind: Touch = Touch.FINGER) -> None:
         super().__init__("hand", next(_IDS), _shares(place), is_touch=True, type_id="touch")
-        self.profile = ["pos", "button"] if button else ["pos"]
-        if button:
-            self.button = button
+        self.profile = ["pos", "button"] if button else ["pos", "kind"]
+        self.button, self.kind = button, kind.value
 
     def depack(self, args: dict[str, float]) -> None:
         self.sx, self.sy = args["sx"], args["sy"]
@@ -74,9 +75,10 @@ class Touches(MotionEventProvider):
         """Press and lift."""
         await self.draw([place])
 
-    async def draw(self, path: Sequence[Point], *, slow: bool = False) -> None:
+    async def draw(self, path: Sequence[Point], *, slow: bool = False, kind: Touch = Touch.FINGER) -> None:
         """Down at the first place, through all others, up at the last; ``slow``: one move a frame."""
-        finger = Finger(path[0])
+        button = kind.value if kind in (Touch.LEFT, Touch.MIDDLE, Touch.RIGHT) else ""
+        finger = Finger(path[0], button, kind)
         rest = [(finger, place) for place in path[1:]]
         size = 1 if slow else MOVES_A_FRAME
         moves = [rest[k : k + size] for k in range(0, len(rest), size)]

@@ -110,7 +110,7 @@ class CalqueApp(App):
         viewer.menu.bind(on_contrast=lambda _: self._show("first_contrast"))
         viewer.menu.bind(on_take_over=lambda _: control.take_over())
         image = viewer.image
-        image.bind(on_pen_down=lambda _, *place: self._pen("down", *place))
+        image.bind(on_pen_down=lambda _, *how: self._pen("down", *how))
         image.bind(on_pen_down=lambda *_: self._guide("quiet"))
         image.bind(on_pen_move=lambda _, *place: self._pen("move", *place))
         image.bind(on_pen_up=lambda _, *place: self._pen("up", *place))
@@ -141,10 +141,10 @@ class CalqueApp(App):
         told = " ".join([f"{volume.name} was imported.", *volume.warnings])
         self._say(told, "warning" if volume.warnings else "done")
 
-    def _pen(self, what: str, *place: float) -> None:
+    def _pen(self, what: str, *how: Any) -> None:
         """What the pen does, if something is open."""
         if self.viewer_control.pen is not None:
-            getattr(self.viewer_control.pen, what)(*place)
+            getattr(self.viewer_control.pen, what)(*how)
 
     def _show(self, what: str, *values: Any) -> None:
         """What is shown, if something is open."""

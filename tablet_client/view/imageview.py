@@ -12,12 +12,14 @@ from kivy.properties import NumericProperty, ObjectProperty, StringProperty
 from kivy.uix.floatlayout import FloatLayout
 
 from tablet_client.state.geometry import PlaneInfo
+from tablet_client.state.gestures import Action, Gestures, Touch
+from tablet_client.state.tools import Tool
 from tablet_client.state.viewport import Viewport
 from tablet_client.view import controls, theme  # noqa: F401  (controls: its rules are used in the kv)
-from tablet_client.view.gestures import Action, Gestures
 from tablet_client.view.slicecanvas import SliceCanvas
 
 _WHEEL_ZOOM = 1.15
+_BUTTONS = {"left": Touch.LEFT, "middle": Touch.MIDDLE, "right": Touch.RIGHT}
 
 
 class ImageView(FloatLayout):
@@ -52,7 +54,7 @@ class ImageView(FloatLayout):
         super().__init__(**kwargs)
         self.picture = SliceCanvas()
         self.add_widget(self.picture, index=len(self.children))
-        self._gestures = Gestures(committed=dp(24))
+        self._gestures = Gestures(committed=dp(24), step=dp(24))
         self._place = (0.0, 0.0)
         # Words need longer than ink: they follow once a frame, however many places the pen reports.
         self._tell_hover = Clock.create_trigger(lambda _: self.dispatch("on_hover", *self._place))
@@ -132,8 +134,7 @@ class ImageView(FloatLayout):
             self._wheel(touch)
             return True
         touch.grab(self)
-        hand = "button" in touch.profile and touch.button in ("right", "middle")
-        self._perform(self._gestures.down(touch.uid, touch.x, touch.y, hand=hand))
+        self._perform(self._gestures.down(touch.uid, touch.x, touch.y, _kind(touch)))
         return True
 
     def on_touch_move(self, touch: Any) -> bool:
@@ -146,7 +147,10 @@ class ImageView(FloatLayout):
         if touch.grab_current is not self:
             return False
         touch.ungrab(self)
-        self._perform(self._gestures.up(touch.uid, touch.x, touch.y))
+        if "taken_away" in touch.profile:
+            self._perform(self._gestures.cancel(touch.uid))
+        else:
+            self._perform(self._gestures.up(touch.uid, touch.x, touch.y))
         return True
 
     def _wheel(self, touch: Any) -> None:
@@ -163,11 +167,14 @@ class ImageView(FloatLayout):
                 self.view = self.view.panned(action.dx, action.dy)
             elif action.kind == "zoom":
                 self.view = self.view.zoomed(action.factor, action.x, action.y)
+            elif action.kind == "scroll":
+                self.dispatch("on_scroll", action.steps)
             elif action.kind == "cancel":
                 self.dispatch("on_pen_cancel")
             else:
                 column, row = self.view.to_image(action.x, action.y)
-                self.dispatch(f"on_pen_{action.kind}", column, row)
+                tool = [action.tool] if action.kind == "down" else []
+                self.dispatch(f"on_pen_{action.kind}", column, row, *tool)
                 self._hover(column, row)
 
     def _hovered(self, _: Any, place: tuple[float, float]) -> None:
@@ -181,8 +188,8 @@ class ImageView(FloatLayout):
         self._place = (column, row)
         self._tell_hover()
 
-    def on_pen_down(self, column: float, row: float) -> None:
-        """The pen touches the image."""
+    def on_pen_down(self, column: float, row: float, tool: Tool | None) -> None:
+        """The pen touches the image, to do what ``tool`` does, or the chosen one when None."""
 
     def on_pen_move(self, column: float, row: float) -> None:
         """The pen moves."""
@@ -191,13 +198,20 @@ class ImageView(FloatLayout):
         """The pen is lifted."""
 
     def on_pen_cancel(self) -> None:
-        """It was no stroke, but the first finger of two."""
+        """It was no stroke, but the first finger of two, or a palm."""
 
     def on_scroll(self, steps: int) -> None:
-        """To a later (1) or an earlier (-1) slice."""
+        """By so many slices, to later ones when positive."""
 
     def on_hover(self, column: float, row: float) -> None:
         """The pointer is over this place; it may lie beside the image."""
+
+
+def _kind(touch: Any) -> Touch:
+    """What touches: providers that know it say so; a touch of which nothing is known is a finger's."""
+    if "kind" in touch.profile:
+        return Touch(touch.kind)
+    return _BUTTONS.get(touch.button, Touch.FINGER) if "button" in touch.profile else Touch.FINGER
 
 
 theme.load_kv(__file__)

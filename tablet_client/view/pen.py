@@ -25,7 +25,7 @@ class Pen:
         contrast: takes another contrast.
 
     Attributes:
-        toolbox: what is in the hand.
+        toolbox: what is in the hand; a stroke goes on with what it began with.
         place: plane and slice that are shown.
         window: the contrast that is shown.
     """
@@ -45,6 +45,7 @@ class Pen:
         self.toolbox = toolbox
         self.place: tuple[Plane, int] = (volume.acquisition, 0)
         self.window = Window.of(volume.window_low, volume.window_high)
+        self._used = toolbox
         self._drag: tuple[float, float, Window] | None = None
 
     @property
@@ -52,9 +53,10 @@ class Pen:
         """The pen is down."""
         return self._document.running or self._drag is not None
 
-    def down(self, column: float, row: float) -> None:
-        """The pen touches the image."""
-        if self.toolbox.tool is Tool.WINDOW:
+    def down(self, column: float, row: float, tool: Tool | None = None) -> None:
+        """The pen touches the image, with another tool than the chosen one where its other end or a button does so."""
+        self._used = self.toolbox.chosen(tool or self.toolbox.tool)
+        if self._used.tool is Tool.WINDOW:
             self._drag = (column, row, self.window)
         elif self._volume.planes[self.place[0]].holds(column, row) and self._may_draw():
             self._begin(column, row)
@@ -88,7 +90,7 @@ class Pen:
 
     def _begin(self, column: float, row: float) -> None:
         plane, index = self.place
-        tool, width = self.toolbox.tool, self.toolbox.width_mm
+        tool, width = self._used.tool, self._used.width_mm
         if tool is Tool.ERASER:
             self._show(self._document.begin_erase(plane, index, width, column, row))
         else:

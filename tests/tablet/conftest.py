@@ -154,5 +154,6 @@ async def studio(running: Studio) -> AsyncIterator[Studio]:
     control.showing.threshold(128)
     control.showing.first_contrast()
     running.app.viewer.image.picture.uniforms(soft=1.0)
+    running.app.viewer.image._gestures.pen_seen = False
     await running.hand.plane("axial")
     yield running

@@ -8,12 +8,13 @@ A line is an object with ``do`` and the gesture's own fields; ``id``, if given, 
     {"do": "new_annotation", "name": NAME}                  by the menu
     {"do": "plane", "plane": "axial|coronal|sagittal"}
     {"do": "slice", "slice": N}                             from 0
-    {"do": "tool", "tool": "object|background|eraser|contrast"}
+    {"do": "tool", "tool": "object|background|eraser|lasso|contrast"}
     {"do": "brush", "mm": MM}                               the nearest size; the answer has "mm"
     {"do": "stroke", "x": [...], "y": [...]}                pixels of the slice's image; "with" may be given
     {"do": "drag", "right": PART, "up": PART}               across the image, parts of its size; "with" may be given
     {"do": "pinch", "factor": F}
     {"do": "threshold", "value": 1-255}
+    {"do": "key", "key": "ctrl+z"}                          a letter or sign, with ctrl or shift
     {"do": "undo"}, {"do": "redo"}, {"do": "segment"}
     {"do": "live", "on": true}, {"do": "shape", "on": true}
     {"do": "wait_mask"}, {"do": "wait_volume"}              "timeout_s" may be given with any gesture
@@ -144,6 +145,9 @@ class Conductor:
 
     async def _do_threshold(self, value: int) -> None:
         await self._hand.threshold(value)
+
+    async def _do_key(self, key: str) -> None:
+        await self._hand.key(key)
 
     async def _do_undo(self) -> None:
         await self._hand.tap("undo")

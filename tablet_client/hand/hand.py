@@ -181,6 +181,13 @@ class Hand:
         way = [(x + right * image.width * k / 10, y + up * image.height * k / 10) for k in range(11)]
         await self._touches.draw(way, slow=True, kind=kind)
 
+    async def key(self, key: str) -> None:
+        """Press a letter or a sign, as in "ctrl+z" or "+"."""
+        *modifiers, letter = key.rsplit("+", 1) if len(key) > 1 else [key]
+        if len(letter) != 1 or (modifiers and modifiers[0] not in ("ctrl", "shift")):
+            raise NotThere(f"There is no key {key!r}.")
+        await press_key(ord(letter), modifiers)
+
     async def pinch(self, factor: float) -> None:
         """Zoom with two fingers around the middle."""
         before = 120.0 if factor >= 1 else 120.0 / factor

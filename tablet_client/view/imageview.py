@@ -17,6 +17,7 @@ from tablet_client.state.tools import Tool
 from tablet_client.state.viewport import Viewport
 from tablet_client.view import controls, theme  # noqa: F401  (controls: its rules are used in the kv)
 from tablet_client.view.slicecanvas import SliceCanvas
+from tablet_client.view.tracing import Tracing
 
 _WHEEL_ZOOM = 1.15
 _BUTTONS = {"left": Touch.LEFT, "middle": Touch.MIDDLE, "right": Touch.RIGHT}
@@ -26,7 +27,7 @@ class ImageView(FloatLayout):
     """Where one draws.
 
     Places are dispatched in pixels of the plane's image, centres at integers. ``picture`` is the `SliceCanvas`; greys,
-    labels and levels are given to it directly.
+    labels and levels are given to it directly. ``tracing`` lies over it.
 
     Attributes:
         view: the `Viewport`, or None before a plane is shown.
@@ -54,6 +55,8 @@ class ImageView(FloatLayout):
         super().__init__(**kwargs)
         self.picture = SliceCanvas()
         self.add_widget(self.picture, index=len(self.children))
+        self.tracing = Tracing()
+        self.add_widget(self.tracing, index=len(self.children) - 1)
         self._gestures = Gestures(committed=dp(24), step=dp(24))
         self._place = (0.0, 0.0)
         # Words need longer than ink: they follow once a frame, however many places the pen reports.
@@ -109,6 +112,7 @@ class ImageView(FloatLayout):
         if self.view is None:
             return
         self.picture.place(self.view)
+        self.tracing.place(self.view)
         self.bar_mm, self.bar_length = self.view.scale_bar(dp(140))
 
     def letter_at(self, side: str, view: Viewport | None) -> tuple[float, float]:
@@ -151,6 +155,8 @@ class ImageView(FloatLayout):
             self._perform(self._gestures.cancel(touch.uid))
         else:
             self._perform(self._gestures.up(touch.uid, touch.x, touch.y))
+        if "button" not in touch.profile:  # a mouse stays where it is
+            self.tracing.point(None)
         return True
 
     def _wheel(self, touch: Any) -> None:
@@ -175,13 +181,16 @@ class ImageView(FloatLayout):
                 column, row = self.view.to_image(action.x, action.y)
                 tool = [action.tool] if action.kind == "down" else []
                 self.dispatch(f"on_pen_{action.kind}", column, row, *tool)
+                self.tracing.point((action.x, action.y))
                 self._hover(column, row)
 
     def _hovered(self, _: Any, place: tuple[float, float]) -> None:
         if self.view is None or self.get_root_window() is None:
             return
         x, y = self.to_widget(*place)
-        if self.collide_point(x, y):
+        inside = self.collide_point(x, y)
+        self.tracing.point((x, y) if inside else None)
+        if inside:
             self._hover(*self.view.to_image(x, y))
 
     def _hover(self, column: float, row: float) -> None:

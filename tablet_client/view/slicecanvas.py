@@ -66,6 +66,10 @@ class SliceCanvas(Widget):
         self.canvas["mask_color"] = tuple(theme.rgba(colours[0]))
         self._upload_palette()
 
+    def colour(self, label: int) -> theme.Colour:
+        """Colour of a label, as Kivy has it."""
+        return [float(part) / 255 for part in self._palette[0, label]]
+
     def show_greys(self, greys: NDArray[np.uint16]) -> None:
         """Another slice ``(rows, columns)``; of another size, ink and probability start empty."""
         self.greys = greys

@@ -10,10 +10,14 @@ from typing import Any
 
 from calque.v1.volumes_pb2 import Volume
 from kivy.app import App
+from kivy.base import EventLoop
 from kivy.core.window import Window
+from kivy.metrics import Metrics
 from kivy.uix.floatlayout import FloatLayout
 from kivy.uix.screenmanager import NoTransition, ScreenManager
+from kivy.utils import platform
 
+from tablet_client.android.provider import AndroidTouches
 from tablet_client.link.port import Link
 from tablet_client.state.geometry import Plane
 from tablet_client.view import keys, theme
@@ -68,6 +72,8 @@ class CalqueApp(App):
         return root
 
     def on_start(self) -> None:
+        if platform == "android":
+            EventLoop.add_input_provider(AndroidTouches(Metrics.dpi))
         self.tasks.start(self.library_control.run())
 
     def on_pause(self) -> bool:

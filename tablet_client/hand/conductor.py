@@ -12,6 +12,7 @@ A line is an object with ``do`` and the gesture's own fields; ``id``, if given, 
     {"do": "brush", "mm": MM}                               the nearest size; the answer has "mm"
     {"do": "stroke", "x": [...], "y": [...]}                pixels of the slice's image; "with" may be given
     {"do": "drag", "right": PART, "up": PART}               across the image, parts of its size; "with" may be given
+    {"do": "hold", "x": X, "y": Y, "file": PATH}            the pen, still; a picture of what is seen meanwhile
     {"do": "pinch", "factor": F}
     {"do": "threshold", "value": 1-255}
     {"do": "key", "key": "ctrl+z"}                          a letter or sign, with ctrl or shift
@@ -139,6 +140,9 @@ class Conductor:
 
     async def _do_drag(self, right: float = 0.0, up: float = 0.0, **how: str) -> None:
         await self._hand.drag_image(right, up, _touch(**how))
+
+    async def _do_hold(self, x: float, y: float, file: str) -> None:
+        await self._hand.hold(x, y, file)
 
     async def _do_pinch(self, factor: float) -> None:
         await self._hand.pinch(factor)

@@ -181,6 +181,14 @@ class Hand:
         way = [(x + right * image.width * k / 10, y + up * image.height * k / 10) for k in range(11)]
         await self._touches.draw(way, slow=True, kind=kind)
 
+    async def hold(self, column: float, row: float, file: str, seconds: float = 1.0) -> None:
+        """Hold the pen still on a place of the image, and take a picture of what is seen meanwhile."""
+
+        async def look() -> None:
+            await self.picture(file)
+
+        await self._touches.hold(self._app.viewer.image.screen_of(column, row), seconds, look)
+
     async def key(self, key: str) -> None:
         """Press a letter or a sign, as in "ctrl+z" or "+"."""
         *modifiers, letter = key.rsplit("+", 1) if len(key) > 1 else [key]

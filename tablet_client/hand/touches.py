@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from itertools import count
 from typing import Any
 
@@ -83,6 +83,16 @@ class Touches(MotionEventProvider):
         size = 1 if slow else MOVES_A_FRAME
         moves = [rest[k : k + size] for k in range(0, len(rest), size)]
         await self._play([[_begin(finger)], *([_move(*m) for m in some] for some in moves), [_end(finger)]])
+
+    async def hold(self, place: Point, seconds: float, meanwhile: Callable[[], Awaitable[None]]) -> None:
+        """A pen comes down and stays; after a while something is done, and it is lifted."""
+        pen = Finger(place, kind=Touch.PEN)
+        await self._play([[_begin(pen)]])
+        await asyncio.sleep(seconds)
+        try:
+            await meanwhile()
+        finally:
+            await self._play([[_end(pen)]])
 
     async def pinch(self, middle: Point, before: float, after: float) -> None:
         """Two fingers, ``before`` pixels apart, go to be ``after`` apart."""

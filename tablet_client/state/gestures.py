@@ -15,11 +15,14 @@ line       of a finger, and short, when   the line goes on             the line 
 scroll     finger → pinch                 to other slices, by steps    → spent
 pinch      nothing (a third finger)       zoom and pan                 → spent
 drag       nothing                        pan                          → spent
+bare       nothing                        nothing                      the strokes and the mask are
+                                                                       shown again → spent
 spent      nothing                        nothing                      –
 =========  =============================  ===========================  ===========================
 
 A pen that comes goes before all else but another pen: the line of a finger (it was the palm) or of a mouse is taken back,
 and what else touches does nothing from then on. A palm does nothing at all. When the last touch is gone, it is idle.
+A pen that is held still turns its line, which is taken back, into bare: the image is shown without all that lies over it.
 """
 
 from __future__ import annotations
@@ -57,7 +60,8 @@ class Action:
     """What a touch event comes to.
 
     Attributes:
-        kind: "down", "move", "up", "cancel" of a line; "zoom" around a point; "pan"; "scroll" through the slices.
+        kind: "down", "move", "up", "cancel" of a line; "zoom" around a point; "pan"; "scroll" through the slices; "bare",
+            the image without all that lies over it, and "cover", with it again.
         x, y: the line's or the zoom's place on the screen.
         tool: of a line that comes down: what draws it, or None for the chosen tool.
         dx, dy: way of a pan.
@@ -65,7 +69,7 @@ class Action:
         steps: of a scroll, to later slices when positive.
     """
 
-    kind: Literal["down", "move", "up", "cancel", "zoom", "pan", "scroll"]
+    kind: Literal["down", "move", "up", "cancel", "zoom", "pan", "scroll", "bare", "cover"]
     x: float = 0.0
     y: float = 0.0
     tool: Tool | None = None
@@ -91,6 +95,7 @@ class Gestures:
     Attributes:
         committed: way in screen pixels after which a finger's line is meant, and a second finger no longer takes it back.
         step: way in screen pixels of a finger from slice to slice.
+        still: how far in screen pixels a pen may tremble that is held still.
         pen_seen: a pen was seen in this run: fingers do not draw.
         situation: see the table.
         touches: all that are there.
@@ -99,11 +104,13 @@ class Gestures:
 
     committed: float = 24.0
     step: float = 24.0
+    still: float = 6.0
     pen_seen: bool = False
     situation: str = "idle"
     touches: dict[object, _Held] = field(default_factory=dict)
     acting: list[object] = field(default_factory=list)
     _way: float = 0.0
+    _reach: float = 0.0
     _from: tuple[float, float] = (0.0, 0.0)
     _across: bool | None = None
 
@@ -126,20 +133,30 @@ class Gestures:
             return []
         if self.situation == "line":
             self._way += hypot(dx, dy)
+            self._reach = max(self._reach, hypot(x - self._from[0], y - self._from[1]))
             return [Action("move", x, y)]
         if self.situation == "scroll":
             return self._scroll(x, y)
         if self.situation == "drag":
             return [Action("pan", dx=dx, dy=dy)]
+        if self.situation == "bare":
+            return []
         return _pinch(before, [(self.touches[t].x, self.touches[t].y) for t in self.acting])
 
     def up(self, touch: object, x: float, y: float) -> list[Action]:
         """A touch goes."""
-        return [Action("up", x, y)] if self._gone(touch) else []
+        return self._gone(touch, Action("up", x, y))
 
     def cancel(self, touch: object) -> list[Action]:
         """The system takes a touch away: what it drew was not meant."""
-        return [Action("cancel")] if self._gone(touch) else []
+        return self._gone(touch, Action("cancel"))
+
+    def hold(self) -> list[Action]:
+        """Half a second has gone by since a touch came."""
+        if self.situation != "line" or self._reach > self.still or not self.touches[self.acting[0]].kind.is_pen:
+            return []
+        self.situation = "bare"
+        return [Action("cancel"), Action("bare")]
 
     def _begin(self, touch: object, x: float, y: float, kind: Touch) -> list[Action]:
         first = len(self.touches) == 1
@@ -161,7 +178,8 @@ class Gestures:
         return []
 
     def _line(self, touch: object, x: float, y: float, kind: Touch) -> list[Action]:
-        self.situation, self.acting, self._way = "line", [touch], 0.0
+        self.situation, self.acting = "line", [touch]
+        self._way, self._reach, self._from = 0.0, 0.0, (x, y)
         return [Action("down", x, y, tool=_TOOLS.get(kind))]
 
     def _takes_second_finger(self) -> bool:
@@ -195,16 +213,16 @@ class Gestures:
         self._from = (self._from[0] + way, y) if self._across else (x, self._from[1] + way)
         return [Action("scroll", steps=steps)]
 
-    def _gone(self, touch: object) -> bool:
-        """Forget a touch. Returns: it drew a line, which ends."""
+    def _gone(self, touch: object, end: Action) -> list[Action]:
+        """Forget a touch. Returns: the end of what it did."""
         if self.touches.pop(touch, None) is None:
-            return False
-        drew = touch in self.acting and self.situation == "line"
+            return []
+        did = self.situation if touch in self.acting else ""
         if touch in self.acting:
             self.situation, self.acting = "spent", []
         if not self.touches:
             self.situation = "idle"
-        return drew
+        return {"line": [end], "bare": [Action("cover")]}.get(did, [])
 
 
 def _pinch(before: list[tuple[float, float]], after: list[tuple[float, float]]) -> list[Action]:

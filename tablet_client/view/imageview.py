@@ -20,6 +20,7 @@ from tablet_client.view.slicecanvas import SliceCanvas
 from tablet_client.view.tracing import Tracing
 
 _WHEEL_ZOOM = 1.15
+_HOLD_S = 0.5
 _BUTTONS = {"left": Touch.LEFT, "middle": Touch.MIDDLE, "right": Touch.RIGHT}
 
 
@@ -57,8 +58,11 @@ class ImageView(FloatLayout):
         self.add_widget(self.picture, index=len(self.children))
         self.tracing = Tracing()
         self.add_widget(self.tracing, index=len(self.children) - 1)
-        self._gestures = Gestures(committed=dp(24), step=dp(24))
+        self._gestures = Gestures(committed=dp(24), step=dp(24), still=dp(6))
         self._place = (0.0, 0.0)
+        # A frame that took long is no hold: what happened meanwhile is heard before the hold is.
+        self._is_held = Clock.create_trigger(lambda _: self._perform(self._gestures.hold()), 0)
+        self._hold = Clock.create_trigger(lambda _: self._is_held(), _HOLD_S)
         # Words need longer than ink: they follow once a frame, however many places the pen reports.
         self._tell_hover = Clock.create_trigger(lambda _: self.dispatch("on_hover", *self._place))
         self.bind(pos=self._resized, size=self._resized, view=self._placed)
@@ -139,6 +143,9 @@ class ImageView(FloatLayout):
             return True
         touch.grab(self)
         self._perform(self._gestures.down(touch.uid, touch.x, touch.y, _kind(touch)))
+        self._is_held.cancel()
+        self._hold.cancel()
+        self._hold()
         return True
 
     def on_touch_move(self, touch: Any) -> bool:
@@ -177,6 +184,9 @@ class ImageView(FloatLayout):
                 self.dispatch("on_scroll", action.steps)
             elif action.kind == "cancel":
                 self.dispatch("on_pen_cancel")
+            elif action.kind in ("bare", "cover"):
+                self.tracing.point(None)
+                self.picture.uniforms(bare=float(action.kind == "bare"))
             else:
                 column, row = self.view.to_image(action.x, action.y)
                 tool = [action.tool] if action.kind == "down" else []

@@ -44,14 +44,14 @@ class SliceCanvas(Widget):
         self._palette_texture = self._texture((16, 1), "rgba", self._upload_palette)
         self._binds[2].texture = self._palette_texture
         self.palette(theme.LABEL_COLOURS)
-        self.uniforms(soft=1.0, has_levels=0.0, threshold=128.0, fill=0.35, outline=dp(1.5), style=1.0, ink=1.0)
+        self.uniforms(soft=1.0, has_levels=0.0, threshold=128.0, fill=0.35, outline=dp(1.5), style=1.0, ink=1.0, bare=0.0)
         self.canvas["grey_window"] = (0.0, 65535.0)
         self.canvas["mask_color"] = tuple(theme.OBJECT)
         self.canvas["pixel_size"] = (1.0, 1.0)
         self._make((1, 1))
 
     def uniforms(self, **values: float) -> None:
-        """Set numbers of the shader by name: soft, threshold, fill, outline, style, ink."""
+        """Set numbers of the shader by name: soft, threshold, fill, outline, style, ink, bare."""
         for name, value in values.items():
             self.canvas[name] = float(value)
 

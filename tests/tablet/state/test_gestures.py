@@ -25,10 +25,16 @@ KINDS = {
 
 
 def play(steps: str, gestures: Gestures) -> list[Action]:
-    """Letters are touches: "f" comes, "F" goes, "f>" moves 30 to the right, "f^" 30 up, "f." 1, "fx" is taken away."""
+    """Letters are touches: "f" comes, "F" goes, "f>" moves 30 to the right, "f^" 30 up, "f." 1, "fx" is taken away.
+
+    "_" is half a second.
+    """
     places: dict[str, tuple[float, float]] = {}
     done: list[Action] = []
     for step in steps.split():
+        if step == "_":
+            done += gestures.hold()
+            continue
         touch = step[0].lower()
         x, y = places.setdefault(touch, (100.0 * len(places), 0.0))
         if step[1:] in (">", "^", "."):
@@ -127,6 +133,28 @@ def test_broken_sequences(steps: str, said: str) -> None:
     assert (gestures.situation, gestures.touches, gestures.acting) == ("idle", {}, [])
 
 
+@pytest.mark.parametrize(
+    ("steps", "said"),
+    [
+        ("_", ""),
+        ("p _ p> f f> F P", "down cancel bare cover"),
+        ("p p. _ P", "down move cancel bare cover"),  # it trembles
+        ("p p> _ P", "down move up"),
+        ("p _ px", "down cancel bare cover"),
+        ("p _ p P", "down cancel bare cover down up"),  # its end was never told
+        ("p _ P p P", "down cancel bare cover down up"),
+        ("p _ q q> Q P", "down cancel bare cover"),
+        ("e _ E", "down cancel bare cover"),
+        ("f _ F", "down up"),  # a finger may rest
+        ("l _ L", "down up"),
+    ],
+)
+def test_a_pen_held_still_shows_the_image_alone(steps: str, said: str) -> None:
+    gestures = Gestures()
+    assert kinds(play(steps, gestures)) == said
+    assert (gestures.situation, gestures.touches, gestures.acting) == ("idle", {}, [])
+
+
 @pytest.mark.parametrize(("touch", "tool"), [("p", None), ("e", Tool.ERASER), ("l", None), ("r", Tool.WINDOW), ("f", None)])
 def test_what_touches_says_which_tool(touch: str, tool: Tool | None) -> None:
     assert play(touch, Gestures())[0].tool is tool
@@ -160,7 +188,7 @@ def test_fingers_apart_zoom_by_their_distance() -> None:
 
 
 EVENTS = st.tuples(
-    st.sampled_from(["down", "move", "up", "cancel"]),
+    st.sampled_from(["down", "move", "up", "cancel", "hold"]),
     st.integers(0, 4),
     st.sampled_from(list(Touch)),
     st.integers(0, 60),
@@ -171,13 +199,15 @@ EVENTS = st.tuples(
 @given(st.lists(EVENTS, max_size=60), st.booleans())
 def test_no_sequence_leaves_a_line_open(events: list[tuple[str, int, Touch, int, int]], pen_seen: bool) -> None:
     gestures = Gestures(pen_seen=pen_seen)
-    opened = False
+    opened = bare = False
 
     def follow(actions: list[Action]) -> None:
-        nonlocal opened
+        nonlocal opened, bare
         for action in actions:
             assert action.kind != "down" or not opened
             assert action.kind not in ("move", "up", "cancel") or opened
+            assert action.kind not in ("bare", "cover") or bare is (action.kind == "cover")
+            bare = action.kind == "bare" or (bare and action.kind != "cover")
             opened = action.kind == "down" or (opened and action.kind not in ("up", "cancel"))
 
     for what, touch, kind, x, y in events:
@@ -185,9 +215,12 @@ def test_no_sequence_leaves_a_line_open(events: list[tuple[str, int, Touch, int,
             follow(gestures.down(touch, x, y, kind))
         elif what == "cancel":
             follow(gestures.cancel(touch))
+        elif what == "hold":
+            follow(gestures.hold())
         else:
             follow(getattr(gestures, what)(touch, x, y))
     for touch in range(5):
         follow(gestures.up(touch, 0.0, 0.0))
     assert not opened
+    assert not bare
     assert (gestures.situation, gestures.touches, gestures.acting) == ("idle", {}, [])

@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from tablet_client.state.gestures import Touch
+from tests.tablet.view.test_app import both_labels
 
 pytestmark = [pytest.mark.screen, pytest.mark.asyncio(loop_scope="session")]
 
@@ -87,3 +88,29 @@ async def test_a_touch_that_the_system_takes_away_draws_nothing(studio: Any) -> 
     EventLoop.post_dispatch_input("end", pen)
     assert not image.picture.labels.any()
     assert not studio.app.viewer_control.work.document.can_undo
+
+
+async def test_a_pen_held_still_shows_the_image_alone_and_draws_nothing(studio: Any, tmp_path: Any) -> None:
+    from tablet_client.hand.png import screenshot
+
+    hand, image = studio.hand, studio.app.viewer.image
+    await both_labels(studio)
+    document = studio.app.viewer_control.work.document
+    entries, before = document.next_sequence, image.picture.labels.copy()
+    covered = await screenshot()
+    x, y = image.screen_of(12.0, 10.5)  # on the object's stroke
+    pixel = (covered.shape[0] - 1 - int(y), int(x))
+    seen: list[Any] = []
+
+    async def look() -> None:
+        seen.append(await screenshot())
+
+    await hand._touches.hold(image.screen_of(25.0, 25.0), 1.0, look)
+    red, green, blue = covered[pixel]
+    assert len({red, green, blue}) == 3
+    assert len(set(seen[0][pixel].tolist())) == 1  # grey
+    assert (await screenshot())[pixel].tolist() == [red, green, blue]
+    assert document.next_sequence == entries
+    assert (image.picture.labels == before).all()
+    await hand.hold(25.0, 25.0, str(tmp_path / "bare.png"))
+    assert (tmp_path / "bare.png").exists()

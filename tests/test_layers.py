@@ -33,7 +33,7 @@ MAY_IMPORT: dict[str, set[str]] = {
 LIBRARIES: dict[str, set[str]] = {
     "calque": {"numpy", "google"},
     "services.core": {"numpy", "scipy", "skimage", "sklearn", "threadpoolctl", "cv2", "numba", "llvmlite"},
-    "tablet_client": {"numpy", "google", "kivy", "grpclib", "platformdirs", "fontawesomefree"},
+    "tablet_client": {"numpy", "google", "kivy", "grpclib", "platformdirs", "fontawesomefree", "jnius"},
     # The tablet's document, tools and viewport know no Kivy: they are tested, and could be shown, without it.
     "tablet_client.state": {"numpy", "google", "platformdirs"},
 }
@@ -43,6 +43,7 @@ ONLY_IN: dict[str, set[str]] = {
     "keras": {"trainer"},
     "kivy": {"tablet_client", "services.cli"},
     "matplotlib": {"services.bench"},
+    "jnius": {"tablet_client"},
 }
 OURS = {"services", "tablet_client", "trainer", "calque"}
 

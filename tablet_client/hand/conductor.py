@@ -10,12 +10,14 @@ A line is an object with ``do`` and the gesture's own fields; ``id``, if given, 
     {"do": "three", "on": true}                             the other two planes beside the image
     {"do": "aim", "plane": PLANE, "column": X, "row": Y}    press a place of a plane beside the image
     {"do": "slice", "slice": N}                             from 0
-    {"do": "tool", "tool": "object|background|eraser|contrast"}
+    {"do": "tool", "tool": "object|background|eraser|lasso|contrast"}
     {"do": "brush", "mm": MM}                               the nearest size; the answer has "mm"
-    {"do": "stroke", "x": [...], "y": [...]}                pixels of the slice's image
-    {"do": "drag", "right": PART, "up": PART}               across the image, parts of its size
+    {"do": "stroke", "x": [...], "y": [...]}                pixels of the slice's image; "with" may be given
+    {"do": "drag", "right": PART, "up": PART}               across the image, parts of its size; "with" may be given
+    {"do": "hold", "x": X, "y": Y, "file": PATH}            the pen, still; a picture of what is seen meanwhile
     {"do": "pinch", "factor": F}
     {"do": "threshold", "value": 1-255}
+    {"do": "key", "key": "ctrl+z"}                          a letter or sign, with ctrl or shift
     {"do": "undo"}, {"do": "redo"}, {"do": "segment"}
     {"do": "live", "on": true}, {"do": "shape", "on": true}
     {"do": "wait_mask"}, {"do": "wait_volume"}              "timeout_s" may be given with any gesture
@@ -23,6 +25,7 @@ A line is an object with ``do`` and the gesture's own fields; ``id``, if given, 
     {"do": "tap", "name": NAME}, {"do": "type", "name": NAME, "text": TEXT}, {"do": "names"}
     {"do": "screenshot", "file": PATH}, {"do": "state"}, {"do": "quit"}
 
+``with`` is what touches: "pen" (if not given), "eraser end", "finger", "palm", or the "left", "middle", "right" button.
 An answer is ``{"ok": true, "ms": elapsed, …}`` or ``{"ok": false, "error": sentence, "ms": elapsed}``.
 """
 
@@ -38,6 +41,7 @@ from typing import Any, TextIO
 from tablet_client.hand import eyes
 from tablet_client.hand.eyes import NotThere
 from tablet_client.hand.hand import Hand
+from tablet_client.state.gestures import Touch
 
 Answer = dict[str, Any]
 _PATIENCE_S = 120.0
@@ -139,17 +143,23 @@ class Conductor:
     async def _do_brush(self, mm: float) -> Answer:
         return {"mm": await self._hand.brush(mm)}
 
-    async def _do_stroke(self, x: list[float], y: list[float]) -> None:
-        await self._hand.stroke(x, y)
+    async def _do_stroke(self, x: list[float], y: list[float], **how: str) -> None:
+        await self._hand.stroke(x, y, _touch(**how))
 
-    async def _do_drag(self, right: float = 0.0, up: float = 0.0) -> None:
-        await self._hand.drag_image(right, up)
+    async def _do_drag(self, right: float = 0.0, up: float = 0.0, **how: str) -> None:
+        await self._hand.drag_image(right, up, _touch(**how))
+
+    async def _do_hold(self, x: float, y: float, file: str) -> None:
+        await self._hand.hold(x, y, file)
 
     async def _do_pinch(self, factor: float) -> None:
         await self._hand.pinch(factor)
 
     async def _do_threshold(self, value: int) -> None:
         await self._hand.threshold(value)
+
+    async def _do_key(self, key: str) -> None:
+        await self._hand.key(key)
 
     async def _do_undo(self) -> None:
         await self._hand.tap("undo")
@@ -193,6 +203,14 @@ class Conductor:
 
     async def _do_quit(self) -> None:
         return None
+
+
+def _touch(**how: str) -> Touch:
+    """What touches: "with" is a word of Python's own, so it cannot name a parameter."""
+    kind = Touch(how.pop("with", Touch.PEN.value))
+    if how:
+        raise TypeError(f"unknown: {', '.join(how)}")
+    return kind
 
 
 def _read(lines: TextIO, queue: asyncio.Queue[str | None], loop: asyncio.AbstractEventLoop) -> None:

@@ -14,6 +14,7 @@ from tablet_client.hand import eyes
 from tablet_client.hand.eyes import NotThere
 from tablet_client.hand.png import screenshot, write_png
 from tablet_client.hand.touches import Touches, frame, press_key, type_text
+from tablet_client.state.gestures import Touch
 from tablet_client.state.tools import BRUSHES_MM
 
 _ENTER = 13
@@ -176,7 +177,7 @@ class Hand:
             await self.tap("brush_wider" if rail.brush_mm < nearest else "brush_narrower")
         return float(rail.brush_mm)
 
-    async def stroke(self, x: Sequence[float], y: Sequence[float]) -> None:
+    async def stroke(self, x: Sequence[float], y: Sequence[float], kind: Touch = Touch.PEN) -> None:
         """Draw through places of the slice's image, in its pixels."""
         if self._app.screens.current != "viewer":
             raise NotThere("There is no image on the screen.")
@@ -187,14 +188,29 @@ class Hand:
         left, low = image.to_window(image.x, image.y)
         if not all(left <= px < left + image.width and low <= py < low + image.height for px, py in path):
             raise NotThere("The stroke leaves the part of the image that is shown.")
-        await self._touches.draw(path)
+        await self._touches.draw(path, kind=kind)
 
-    async def drag_image(self, right: float, up: float) -> None:
-        """Drag across the image by parts of its size: contrast with the contrast tool."""
+    async def drag_image(self, right: float, up: float, kind: Touch = Touch.PEN) -> None:
+        """Drag across the image by parts of its size: the pen with the contrast tool, a finger or a button of a mouse."""
         image = self._app.viewer.image
         x, y = eyes.middle(image)
         way = [(x + right * image.width * k / 10, y + up * image.height * k / 10) for k in range(11)]
-        await self._touches.draw(way, slow=True)
+        await self._touches.draw(way, slow=True, kind=kind)
+
+    async def hold(self, column: float, row: float, file: str, seconds: float = 1.0) -> None:
+        """Hold the pen still on a place of the image, and take a picture of what is seen meanwhile."""
+
+        async def look() -> None:
+            await self.picture(file)
+
+        await self._touches.hold(self._app.viewer.image.screen_of(column, row), seconds, look)
+
+    async def key(self, key: str) -> None:
+        """Press a letter or a sign, as in "ctrl+z" or "+"."""
+        *modifiers, letter = key.rsplit("+", 1) if len(key) > 1 else [key]
+        if len(letter) != 1 or (modifiers and modifiers[0] not in ("ctrl", "shift")):
+            raise NotThere(f"There is no key {key!r}.")
+        await press_key(ord(letter), modifiers)
 
     async def pinch(self, factor: float) -> None:
         """Zoom with two fingers around the middle."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from itertools import count
 from typing import Any
 
@@ -13,6 +13,8 @@ from kivy.base import EventLoop
 from kivy.core.window import Window
 from kivy.input.motionevent import MotionEvent
 from kivy.input.provider import MotionEventProvider
+
+from tablet_client.state.gestures import Touch
 
 Point = tuple[float, float]
 """Window pixels, y upwards."""
@@ -25,11 +27,10 @@ _IDS = count(1)
 class Finger(MotionEvent):
     """One touch, or one click of a wheel when ``button`` is given."""
 
-    def __init__(self, place: Point, button: str = "") -> None:
+    def __init__(self, place: Point, button: str = "", kind: Touch = Touch.FINGER) -> None:
         super().__init__("hand", next(_IDS), _shares(place), is_touch=True, type_id="touch")
-        self.profile = ["pos", "button"] if button else ["pos"]
-        if button:
-            self.button = button
+        self.profile = ["pos", "button"] if button else ["pos", "kind"]
+        self.button, self.kind = button, kind.value
 
     def depack(self, args: dict[str, float]) -> None:
         self.sx, self.sy = args["sx"], args["sy"]
@@ -74,13 +75,24 @@ class Touches(MotionEventProvider):
         """Press and lift."""
         await self.draw([place])
 
-    async def draw(self, path: Sequence[Point], *, slow: bool = False) -> None:
+    async def draw(self, path: Sequence[Point], *, slow: bool = False, kind: Touch = Touch.FINGER) -> None:
         """Down at the first place, through all others, up at the last; ``slow``: one move a frame."""
-        finger = Finger(path[0])
+        button = kind.value if kind in (Touch.LEFT, Touch.MIDDLE, Touch.RIGHT) else ""
+        finger = Finger(path[0], button, kind)
         rest = [(finger, place) for place in path[1:]]
         size = 1 if slow else MOVES_A_FRAME
         moves = [rest[k : k + size] for k in range(0, len(rest), size)]
         await self._play([[_begin(finger)], *([_move(*m) for m in some] for some in moves), [_end(finger)]])
+
+    async def hold(self, place: Point, seconds: float, meanwhile: Callable[[], Awaitable[None]]) -> None:
+        """A pen comes down and stays; after a while something is done, and it is lifted."""
+        pen = Finger(place, kind=Touch.PEN)
+        await self._play([[_begin(pen)]])
+        await asyncio.sleep(seconds)
+        try:
+            await meanwhile()
+        finally:
+            await self._play([[_end(pen)]])
 
     async def pinch(self, middle: Point, before: float, after: float) -> None:
         """Two fingers, ``before`` pixels apart, go to be ``after`` apart."""

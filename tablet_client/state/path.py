@@ -56,7 +56,13 @@ class RunningPath:
         """Add the image's nearest point. Returns: False when it is too near the last one, or the path is full."""
         x = float(np.float32(min(self.plane.columns - 1.0, max(0.0, x))))
         y = float(np.float32(min(self.plane.rows - 1.0, max(0.0, y))))
-        if self.x and (max(abs(x - self.x[-1]), abs(y - self.y[-1])) < NEAREST_POINTS or self.full):
+        if self.x and max(abs(x - self.x[-1]), abs(y - self.y[-1])) < NEAREST_POINTS:
+            return False
+        if self.width_mm is None and len(self.x) >= MOST_POINTS:
+            # An outline cannot go on as the next event, as a line does: the point goes that changes it least.
+            least = _flattest(np.array(self.x), np.array(self.y))
+            del self.x[least], self.y[least]
+        elif self.full:
             return False
         self.x.append(x)
         self.y.append(y)
@@ -64,8 +70,8 @@ class RunningPath:
 
     @property
     def full(self) -> bool:
-        """It has as many points as an event may have."""
-        return len(self.x) >= MOST_POINTS
+        """It has as many points as an event may have; an outline makes room for more."""
+        return self.width_mm is not None and len(self.x) >= MOST_POINTS
 
     def draw(self, ink: Ink) -> Box:
         """Ink the line to the last point; an outline is no ink yet. Returns: what changed."""
@@ -102,6 +108,12 @@ class RunningPath:
             return segmentation_pb2.EventBody(erase=segmentation_pb2.Erase(width_mm=self.width_mm, **where))
         stroke = segmentation_pb2.Stroke(label=self.label, width_mm=self.width_mm, **where)
         return segmentation_pb2.EventBody(stroke=stroke)
+
+
+def _flattest(x: NDArray[np.float64], y: NDArray[np.float64]) -> int:
+    """The point, not at an end, whose triangle with its neighbours is the smallest."""
+    across, down = x[2:] - x[:-2], y[2:] - y[:-2]
+    return 1 + int(np.argmin(np.abs(across * (y[1:-1] - y[:-2]) - down * (x[1:-1] - x[:-2]))))
 
 
 def _box(columns: NDArray[np.int64], rows: NDArray[np.int64]) -> Box:

@@ -22,6 +22,11 @@ class Tool(Enum):
     WINDOW = "window"
 
     @property
+    def has_width(self) -> bool:
+        """It draws a line of a width."""
+        return self in (Tool.OBJECT, Tool.BACKGROUND, Tool.ERASER)
+
+    @property
     def draws(self) -> bool:
         """It makes an event of the annotation."""
         return self is not Tool.WINDOW

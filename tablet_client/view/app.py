@@ -10,16 +10,20 @@ from typing import Any
 
 from calque.v1.volumes_pb2 import Volume
 from kivy.app import App
+from kivy.base import EventLoop
 from kivy.core.window import Window
+from kivy.metrics import Metrics
 from kivy.uix.floatlayout import FloatLayout
 from kivy.uix.screenmanager import NoTransition, ScreenManager
+from kivy.utils import platform
 
+from tablet_client.android.provider import AndroidTouches
 from tablet_client.link.port import Link
 from tablet_client.state import words
 from tablet_client.state.geometry import Plane
 from tablet_client.state.preferences import Preferences, read_preferences, write_preferences
 from tablet_client.state.words import _
-from tablet_client.view import theme
+from tablet_client.view import keys, theme
 from tablet_client.view.garbage import collecting_here
 from tablet_client.view.importer import Importer
 from tablet_client.view.library import Library
@@ -29,8 +33,6 @@ from tablet_client.view.tasks import Tasks
 from tablet_client.view.toast import Toast
 from tablet_client.view.viewer import Viewer
 from tablet_client.view.viewercontrol import ViewerControl
-
-_KEYS = {"left": -1, "down": -1, "right": 1, "up": 1, "pageup": 10, "pagedown": -10}
 
 
 class CalqueApp(App):
@@ -77,6 +79,8 @@ class CalqueApp(App):
         return root
 
     def on_start(self) -> None:
+        if platform == "android":
+            EventLoop.add_input_provider(AndroidTouches(Metrics.dpi))
         self.tasks.start(self.library_control.run())
         self._resumed = self.tasks.start(self._resume())
 
@@ -122,7 +126,7 @@ class CalqueApp(App):
         viewer.menu.bind(on_fit=lambda _: viewer.image.fit(), on_clear=lambda _: control.clear())
         viewer.menu.bind(on_take_over=lambda _: control.take_over())
         image = viewer.image
-        image.bind(on_pen_down=lambda _, *place: self._pen("down", *place))
+        image.bind(on_pen_down=lambda _, *how: self._pen("down", *how))
         image.bind(on_pen_down=lambda *_: self._guide("quiet"))
         image.bind(on_pen_move=lambda _, *place: self._pen("move", *place))
         image.bind(on_pen_up=lambda _, *place: self._lift(*place))
@@ -181,10 +185,10 @@ class CalqueApp(App):
         told = " ".join([_("{name} was imported.").format(name=volume.name), *volume.warnings])
         self._say(told, "warning" if volume.warnings else "done")
 
-    def _pen(self, what: str, *place: float) -> None:
+    def _pen(self, what: str, *how: Any) -> None:
         """What the pen does, if something is open."""
         if self.viewer_control.pen is not None:
-            getattr(self.viewer_control.pen, what)(*place)
+            getattr(self.viewer_control.pen, what)(*how)
 
     def _lift(self, *place: float) -> None:
         """The pen is lifted, perhaps from a stroke: other planes show where it ended."""
@@ -222,23 +226,31 @@ class CalqueApp(App):
         self.toast.say(text, kind)
 
     def _key(self, _: Any, key: int, scancode: int, text: str, modifiers: list[str]) -> bool:
-        """Arrows scroll, n goes where looking pays, ctrl+z, ctrl+y; escape, a tablet's own back button, goes back."""
-        name = _NAMES.get(key, "")
-        if name == "escape":
+        """Escape, a tablet's own back button, goes back; the others are the viewer's."""
+        if key == keys.ESCAPE:
             return self._back()
-        if self.screens.current != "viewer" or self.viewer.menu.shown:
+        known = keys.command(key, modifiers)
+        if known is None or self.screens.current != "viewer" or self.viewer.menu.shown:
             return False
-        if "ctrl" in modifiers and name == "z":
-            self.viewer_control.redo() if "shift" in modifiers else self.viewer_control.undo()
-        elif "ctrl" in modifiers and name == "y":
-            self.viewer_control.redo()
-        elif name == "n" and not {"ctrl", "alt", "meta"} & set(modifiers):
-            self._guide("next")
-        elif name in _KEYS:
-            self._step(_KEYS[name])
-        else:
-            return False
+        self._obey(*known)
         return True
+
+    def _obey(self, what: str, value: Any) -> None:
+        """Do what a key says."""
+        control = self.viewer_control
+        if what == "tool":
+            control.choose_tool(value)
+        elif what == "brush":
+            control.step_brush(value)
+        elif what == "slices":
+            self._step(value)
+        elif what == "next":
+            self._guide("next")
+        elif what == "save":
+            if self.viewer.slices.can_save:
+                self._start(control.save())
+        else:
+            getattr(control, what)()
 
     def _back(self) -> bool:
         """One step back. Returns: there was one; from the library the system may leave the application."""
@@ -251,18 +263,3 @@ class CalqueApp(App):
         else:
             return False
         return True
-
-
-# Kivy's key codes, which are SDL's.
-_NAMES = {
-    27: "escape",
-    273: "up",
-    274: "down",
-    275: "right",
-    276: "left",
-    280: "pageup",
-    281: "pagedown",
-    122: "z",
-    121: "y",
-    110: "n",
-}

@@ -12,19 +12,23 @@ from kivy.properties import ListProperty, NumericProperty, ObjectProperty, Strin
 from kivy.uix.floatlayout import FloatLayout
 
 from tablet_client.state.geometry import PlaneInfo
+from tablet_client.state.gestures import Action, Gestures, Touch
+from tablet_client.state.tools import Tool
 from tablet_client.state.viewport import Viewport
 from tablet_client.view import controls, theme  # noqa: F401  (controls: its rules are used in the kv)
-from tablet_client.view.gestures import Action, Gestures
 from tablet_client.view.slicecanvas import SliceCanvas
+from tablet_client.view.tracing import Tracing
 
 _WHEEL_ZOOM = 1.15
+_HOLD_S = 0.5
+_BUTTONS = {"left": Touch.LEFT, "middle": Touch.MIDDLE, "right": Touch.RIGHT}
 
 
 class ImageView(FloatLayout):
     """Where one draws.
 
     Places are dispatched in pixels of the plane's image, centres at integers. ``picture`` is the `SliceCanvas`; greys,
-    labels and levels are given to it directly.
+    labels and levels are given to it directly. ``tracing`` lies over it.
 
     Attributes:
         view: the `Viewport`, or None before a plane is shown.
@@ -59,8 +63,13 @@ class ImageView(FloatLayout):
         super().__init__(**kwargs)
         self.picture = SliceCanvas()
         self.add_widget(self.picture, index=len(self.children))
-        self._gestures = Gestures(committed=dp(24))
+        self.tracing = Tracing()
+        self.add_widget(self.tracing, index=len(self.children) - 1)
+        self._gestures = Gestures(committed=dp(24), step=dp(24), still=dp(6))
         self._place = (0.0, 0.0)
+        # A frame that took long is no hold: what happened meanwhile is heard before the hold is.
+        self._is_held = Clock.create_trigger(lambda _: self._perform(self._gestures.hold()), 0)
+        self._hold = Clock.create_trigger(lambda _: self._is_held(), _HOLD_S)
         # Words need longer than ink: they follow once a frame, however many places the pen reports.
         self._tell_hover = Clock.create_trigger(lambda _: self.dispatch("on_hover", *self._place))
         self.bind(pos=self._resized, size=self._resized, view=self._placed)
@@ -133,6 +142,7 @@ class ImageView(FloatLayout):
         if self.view is None:
             return
         self.picture.place(self.view)
+        self.tracing.place(self.view)
         self.bar_mm, self.bar_length = self.view.scale_bar(min(dp(140), self.width / 3))
 
     def letter_at(self, side: str, view: Viewport | None) -> tuple[float, float]:
@@ -158,8 +168,10 @@ class ImageView(FloatLayout):
             self._wheel(touch)
             return True
         touch.grab(self)
-        hand = "button" in touch.profile and touch.button in ("right", "middle")
-        self._perform(self._gestures.down(touch.uid, touch.x, touch.y, hand=hand))
+        self._perform(self._gestures.down(touch.uid, touch.x, touch.y, _kind(touch)))
+        self._is_held.cancel()
+        self._hold.cancel()
+        self._hold()
         return True
 
     def on_touch_move(self, touch: Any) -> bool:
@@ -172,7 +184,12 @@ class ImageView(FloatLayout):
         if touch.grab_current is not self:
             return False
         touch.ungrab(self)
-        self._perform(self._gestures.up(touch.uid, touch.x, touch.y))
+        if "taken_away" in touch.profile:
+            self._perform(self._gestures.cancel(touch.uid))
+        else:
+            self._perform(self._gestures.up(touch.uid, touch.x, touch.y))
+        if "button" not in touch.profile:  # a mouse stays where it is
+            self.tracing.point(None)
         return True
 
     def _wheel(self, touch: Any) -> None:
@@ -189,26 +206,35 @@ class ImageView(FloatLayout):
                 self.view = self.view.panned(action.dx, action.dy)
             elif action.kind == "zoom":
                 self.view = self.view.zoomed(action.factor, action.x, action.y)
+            elif action.kind == "scroll":
+                self.dispatch("on_scroll", action.steps)
             elif action.kind == "cancel":
                 self.dispatch("on_pen_cancel")
+            elif action.kind in ("bare", "cover"):
+                self.tracing.point(None)
+                self.picture.uniforms(bare=float(action.kind == "bare"))
             else:
                 column, row = self.view.to_image(action.x, action.y)
-                self.dispatch(f"on_pen_{action.kind}", column, row)
+                tool = [action.tool] if action.kind == "down" else []
+                self.dispatch(f"on_pen_{action.kind}", column, row, *tool)
+                self.tracing.point((action.x, action.y))
                 self._hover(column, row)
 
     def _hovered(self, _: Any, place: tuple[float, float]) -> None:
         if self.view is None or self.get_root_window() is None:
             return
         x, y = self.to_widget(*place)
-        if self.collide_point(x, y):
+        inside = self.collide_point(x, y)
+        self.tracing.point((x, y) if inside else None)
+        if inside:
             self._hover(*self.view.to_image(x, y))
 
     def _hover(self, column: float, row: float) -> None:
         self._place = (column, row)
         self._tell_hover()
 
-    def on_pen_down(self, column: float, row: float) -> None:
-        """The pen touches the image."""
+    def on_pen_down(self, column: float, row: float, tool: Tool | None) -> None:
+        """The pen touches the image, to do what ``tool`` does, or the chosen one when None."""
 
     def on_pen_move(self, column: float, row: float) -> None:
         """The pen moves."""
@@ -217,13 +243,20 @@ class ImageView(FloatLayout):
         """The pen is lifted."""
 
     def on_pen_cancel(self) -> None:
-        """It was no stroke, but the first finger of two."""
+        """It was no stroke, but the first finger of two, or a palm."""
 
     def on_scroll(self, steps: int) -> None:
-        """To a later (1) or an earlier (-1) slice."""
+        """By so many slices, to later ones when positive."""
 
     def on_hover(self, column: float, row: float) -> None:
         """The pointer is over this place; it may lie beside the image."""
+
+
+def _kind(touch: Any) -> Touch:
+    """What touches: providers that know it say so; a touch of which nothing is known is a finger's."""
+    if "kind" in touch.profile:
+        return Touch(touch.kind)
+    return _BUTTONS.get(touch.button, Touch.FINGER) if "button" in touch.profile else Touch.FINGER
 
 
 theme.load_kv(__file__)

@@ -1,4 +1,4 @@
-"""What the pen does on the image: strokes, the eraser, the contrast. Ink is on the screen before the event returns."""
+"""What the pen does on the image: strokes, eraser, lasso, contrast. Ink is on the screen before the event returns."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from tablet_client.state.document import Box, Document, Event
 from tablet_client.state.geometry import Plane, VolumeInfo
 from tablet_client.state.path import NEAREST_POINTS
 from tablet_client.state.tools import BACKGROUND_LABEL, OBJECT_LABEL, Tool, Toolbox, Window
+from tablet_client.view import theme
 from tablet_client.view.imageview import ImageView
 
 _LABEL = {Tool.OBJECT: OBJECT_LABEL, Tool.BACKGROUND: BACKGROUND_LABEL}
@@ -42,19 +43,26 @@ class Pen:
     ) -> None:
         self._image, self._volume, self._document = image, volume, document
         self._submit, self._may_draw, self._contrast = submit, may_draw, contrast
-        self.toolbox = toolbox
         self.place: tuple[Plane, int] = (volume.acquisition, 0)
         self.window = Window.of(volume.window_low, volume.window_high)
         self._drag: tuple[float, float, Window] | None = None
+        self.take(toolbox)
+
+    def take(self, toolbox: Toolbox) -> None:
+        """Another tool in the hand; a stroke that is being drawn goes on with what it began with."""
+        self.toolbox = toolbox
+        if not self.busy:
+            self._use(toolbox)
 
     @property
     def busy(self) -> bool:
         """The pen is down."""
         return self._document.running or self._drag is not None
 
-    def down(self, column: float, row: float) -> None:
-        """The pen touches the image."""
-        if self.toolbox.tool is Tool.WINDOW:
+    def down(self, column: float, row: float, tool: Tool | None = None) -> None:
+        """The pen touches the image, with another tool than the chosen one where its other end or a button does so."""
+        self._use(self.toolbox.chosen(tool or self.toolbox.tool))
+        if self._used.tool is Tool.WINDOW:
             self._drag = (column, row, self.window)
         elif self._volume.planes[self.place[0]].holds(column, row) and self._may_draw():
             self._begin(column, row)
@@ -72,6 +80,7 @@ class Pen:
         if self._document.running:
             self._extend(column, row)
             self._submit(self._document.finish())
+        self._rest()
 
     def cancel(self) -> None:
         """It was no stroke."""
@@ -81,20 +90,38 @@ class Pen:
         if self._document.running:
             self._document.cancel()
             self.show_ink()
+        self._rest()
 
     def show_ink(self) -> None:
         """The whole slice's ink, anew."""
         self._image.picture.show_labels(self._document.label_image(*self.place))
 
+    def _use(self, toolbox: Toolbox) -> None:
+        """Draw with this tool, and show how wide it is."""
+        self._used = toolbox
+        colour = theme.QUIET if toolbox.tool is Tool.ERASER else self._image.picture.colour(toolbox.label)
+        self._image.tracing.brush(toolbox.width_mm if toolbox.tool.has_width else 0.0, colour)
+
+    def _rest(self) -> None:
+        """Nothing is being drawn."""
+        self._image.tracing.follow([], [])
+        self._use(self.toolbox)
+
     def _begin(self, column: float, row: float) -> None:
         plane, index = self.place
-        tool, width = self.toolbox.tool, self.toolbox.width_mm
+        tool, width = self._used.tool, self._used.width_mm
         if tool is Tool.ERASER:
             self._show(self._document.begin_erase(plane, index, width, column, row))
+        elif tool is Tool.LASSO:
+            self._document.begin_lasso(plane, index, self._used.label, column, row)
         else:
             self._show(self._document.begin_stroke(plane, index, _LABEL[tool], width, column, row))
 
     def _extend(self, column: float, row: float) -> None:
+        if self._used.tool is Tool.LASSO:
+            if self._document.extend(column, row) is not None:
+                self._image.tracing.follow(*self._document.path)
+            return
         if self._document.full:  # an event holds only so many points: the line goes on as another stroke
             x, y = self._document.path
             if max(abs(column - x[-1]), abs(row - y[-1])) < NEAREST_POINTS:

@@ -46,7 +46,7 @@ class SliceCanvas(Widget):
         self._palette_texture = self._texture((16, 1), "rgba", self._upload_palette)
         self._binds[2].texture = self._palette_texture
         self.palette(theme.LABEL_COLOURS)
-        self.uniforms(soft=1.0, has_levels=0.0, threshold=128.0, fill=0.35, outline=dp(1.5), style=1.0, ink=1.0)
+        self.uniforms(soft=1.0, has_levels=0.0, threshold=128.0, fill=0.35, outline=dp(1.5), style=1.0, ink=1.0, bare=0.0)
         self._equalised = False
         self._window = _ALL_GREYS
         self.canvas["grey_window"] = _ALL_GREYS
@@ -55,7 +55,7 @@ class SliceCanvas(Widget):
         self._make((1, 1))
 
     def uniforms(self, **values: float) -> None:
-        """Set numbers of the shader by name: soft, threshold, fill, outline, style, ink."""
+        """Set numbers of the shader by name: soft, threshold, fill, outline, style, ink, bare."""
         for name, value in values.items():
             self.canvas[name] = float(value)
 
@@ -74,6 +74,10 @@ class SliceCanvas(Widget):
             self._palette[0, label] = (colour >> 16 & 255, colour >> 8 & 255, colour & 255, 255)
         self.canvas["mask_color"] = tuple(theme.rgba(colours[0]))
         self._upload_palette()
+
+    def colour(self, label: int) -> theme.Colour:
+        """Colour of a label, as Kivy has it."""
+        return [float(part) / 255 for part in self._palette[0, label]]
 
     def show_greys(self, greys: NDArray[np.uint16]) -> None:
         """Another slice ``(rows, columns)``; of another size, ink and probability start empty."""

@@ -29,6 +29,7 @@ uniform float fill;           // opacity of the mask's fill, 0 to 1
 uniform float outline;        // its width in screen pixels
 uniform float style;          // 0 nothing, 1 mask, 2 its outline, 3 wash
 uniform float ink;            // 1: strokes are shown
+uniform float bare;           // 1: greys alone
 uniform vec4 mask_color;
 
 vec2 spot(vec2 pixel) {
@@ -89,6 +90,10 @@ void main(void) {
 #endif
     float light = clamp((grey - grey_window.x) / (grey_window.y - grey_window.x), 0.0, 1.0);
     vec3 color = vec3(light);
+    if (bare > 0.5) {
+        gl_FragColor = vec4(color, 1.0);
+        return;
+    }
     if (has_levels > 0.5 && style > 2.5) {
         color = mix(color, mask_color.rgb, level / 255.0 * sqrt(fill));
     } else if (has_levels > 0.5 && style > 0.5 && level >= threshold) {

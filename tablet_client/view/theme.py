@@ -71,6 +71,7 @@ ICON = {
     "more": "\uf141",
     "pen": "\uf304",
     "eraser": "\uf12d",
+    "lasso": "\uf5ee",
     "contrast": "\uf042",
     "brush": "\uf111",
     "plus": "\u002b",

@@ -1,5 +1,5 @@
 # mypy: disallow-subclassing-any=False
-"""The rail at the thumb: object, background, eraser, contrast, and the size of the brush."""
+"""The rail at the thumb: object, background, eraser, lasso, contrast, and the size of the brush."""
 
 from __future__ import annotations
 
@@ -14,14 +14,15 @@ class ToolRail(BoxLayout):
     """Which tool is in the hand.
 
     Attributes:
-        tool: "object", "background", "eraser" or "contrast".
+        tool: "object", "background", "eraser", "lasso" or "contrast".
         brush_mm: width of the line, between `least_mm` and `most_mm`.
+        lasso_color: of the label that the lasso fills with.
         object_name, background_name: the words under the two pens, from the annotation's labels.
     """
 
     __events__ = ("on_choose", "on_brush")
 
-    tool = OptionProperty("object", options=["object", "background", "eraser", "contrast"])
+    tool = OptionProperty("object", options=["object", "background", "eraser", "lasso", "contrast"])
     brush_mm = NumericProperty(2.0)
     least_mm = NumericProperty(BRUSHES_MM[0])
     most_mm = NumericProperty(BRUSHES_MM[-1])
@@ -29,6 +30,7 @@ class ToolRail(BoxLayout):
     background_name = StringProperty("")
     object_color = ColorProperty(theme.OBJECT)
     background_color = ColorProperty(theme.BACKGROUND)
+    lasso_color = ColorProperty(theme.OBJECT)
 
     def on_choose(self, tool: str) -> None:
         """A tool was pressed."""

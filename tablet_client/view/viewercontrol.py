@@ -17,7 +17,7 @@ from tablet_client.state.document import Event
 from tablet_client.state.geometry import GeometryError, Plane, VolumeInfo
 from tablet_client.state.journal import JournalError
 from tablet_client.state.look import read_look
-from tablet_client.state.tools import Tool, Toolbox, Window
+from tablet_client.state.tools import BACKGROUND_LABEL, Tool, Toolbox, Window
 from tablet_client.state.words import _
 from tablet_client.view import sentences
 from tablet_client.view.choosing import Choosing
@@ -32,7 +32,13 @@ from tablet_client.view.work import Work
 Say = Callable[[str, str], None]
 """Shows a sentence, as "done" or "error"."""
 
-TOOLS = {"object": Tool.OBJECT, "background": Tool.BACKGROUND, "eraser": Tool.ERASER, "contrast": Tool.WINDOW}
+TOOLS = {
+    "object": Tool.OBJECT,
+    "background": Tool.BACKGROUND,
+    "eraser": Tool.ERASER,
+    "lasso": Tool.LASSO,
+    "contrast": Tool.WINDOW,
+}
 
 
 class ViewerControl(Listener):
@@ -243,9 +249,11 @@ class ViewerControl(Listener):
 
     def _set_toolbox(self, toolbox: Toolbox) -> None:
         self._toolbox = toolbox
-        self._viewer.rail.brush_mm = toolbox.width_mm
+        rail = self._viewer.rail
+        rail.brush_mm = toolbox.width_mm
+        rail.lasso_color = rail.background_color if toolbox.label == BACKGROUND_LABEL else rail.object_color
         if self.pen is not None:
-            self.pen.toolbox = toolbox
+            self.pen.take(toolbox)
 
     def _may_draw(self) -> bool:
         status = self.work.keeper.status if self.work is not None else None

@@ -19,7 +19,7 @@ ROOT = Path(__file__).resolve().parents[3]
 CODE = ROOT / "tablet_client"
 TRANSLATED = {"_", "N_", "ngettext"}
 # What only developers, the hand or the server read.
-NOT_SHOWN = ("hand/", "link/", "main.py", "view/gallery.py")
+NOT_SHOWN = ("android/", "hand/", "link/", "main.py", "state/gestures.py", "view/gallery.py")
 ERRORS = {"RuntimeError", "ValueError", "GeometryError", "JournalError", "SystemExit", "TypeError"}
 
 

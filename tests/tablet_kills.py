@@ -117,6 +117,7 @@ class Session:
         self._look(hand, slice=number // ROWS)
         if self.places[-1].tool == "eraser":
             self._look(hand, tool="object")
+        hand.do("slice", slice=number // ROWS)  # waits for its image: nothing can be drawn without
         row = FIRST_ROW + 2.0 * (number % ROWS)
         self.outcome.drawn += 1
         hand.do("stroke", x=[10.0, 30.0, 60.0], y=[row] * 3)

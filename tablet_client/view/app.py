@@ -133,7 +133,7 @@ class CalqueApp(App):
         image.bind(on_pen_cancel=lambda _: self._pen("cancel"))
         for number, other in enumerate(viewer.beside):
             for touch in ("on_pen_down", "on_pen_move"):
-                other.bind(**{touch: lambda _, *place, number=number: self._show("aim", number, *place)})
+                other.bind(**{touch: lambda _, x, y, *how, number=number: self._show("aim", number, x, y)})
             other.bind(on_scroll=lambda _, steps, number=number: self._show("scroll_beside", number, steps))
         image.bind(on_scroll=lambda _, steps: self._step(steps))
         image.bind(on_hover=lambda _, *place: self._show("pointed", *place))

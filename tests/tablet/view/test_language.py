@@ -6,7 +6,6 @@ from typing import Any
 
 import pytest
 
-from tablet_client.hand import eyes
 from tablet_client.state import words
 from tablet_client.state.preferences import Preferences, read_preferences
 
@@ -14,9 +13,12 @@ pytestmark = [pytest.mark.screen, pytest.mark.asyncio(loop_scope="session")]
 
 
 async def test_another_language_by_a_tap_and_back(studio: Any, tmp_path: Any) -> None:
+    from tablet_client.hand import eyes  # Kivy must not be imported before its settings are made
+
     app, hand = studio.app, studio.hand
     if app.screens.current != "library":
         await hand.tap("back")
+        await hand.until("The library", lambda: app.screens.current == "library")
     try:
         assert app.library.other_language == "Français"
         await hand.tap("language")

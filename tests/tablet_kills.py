@@ -47,6 +47,7 @@ class Outcome:
         drawn: strokes that the hand began.
         saved: numbers of those that were drawn to their end and that the screen called saved then.
         lost, twice: strokes that were saved and are not in the log; strokes that are in it more than once.
+        elsewhere: strokes in the log on a slice or row where none was drawn.
         strayed: starts that came back to another place, as ``wanted, found``.
         moments: what the hand did when the tablet was killed, by kind.
     """
@@ -56,13 +57,14 @@ class Outcome:
     saved: set[int] = field(default_factory=set)
     lost: list[int] = field(default_factory=list)
     twice: list[int] = field(default_factory=list)
+    elsewhere: list[int] = field(default_factory=list)
     strayed: list[str] = field(default_factory=list)
     moments: Counter[str] = field(default_factory=Counter)
 
     @property
     def wrong(self) -> bool:
         """Something was lost, doubled or strayed."""
-        return bool(self.lost or self.twice or self.strayed)
+        return bool(self.lost or self.twice or self.elsewhere or self.strayed)
 
 
 class Place(NamedTuple):
@@ -215,6 +217,7 @@ def _read(store: Path, volume_id: str, outcome: Outcome) -> None:
         if entry.sequence and body.HasField("stroke"):
             found[_number(body)] += 1
     outcome.lost = [number for number in sorted(outcome.saved) if not found[number]]
+    outcome.elsewhere = [number for number in found if not 0 <= number < outcome.drawn]
     outcome.twice = [number for number, times in found.items() if times > 1]
 
 
@@ -227,12 +230,13 @@ def main(trials: int, seed: int) -> int:
     """Print what came of it, a line in the end. Returns: 1 where something was lost, doubled or strayed."""
     with tempfile.TemporaryDirectory(prefix="calque-kills-") as folder:
         outcome = kills(trials, seed, Path(folder), lambda text: print(text, flush=True))
-    for trouble in (*outcome.strayed, *map(str, outcome.lost), *map(str, outcome.twice)):
+    for trouble in (*outcome.strayed, *map(str, outcome.lost), *map(str, outcome.twice), *map(str, outcome.elsewhere)):
         print(trouble)
     moments = ", ".join(f"{times} {what}" for what, times in sorted(outcome.moments.items()))
     print(
         f"{outcome.kills} kills ({moments}): {outcome.drawn} strokes begun, {len(outcome.saved)} shown as saved, "
-        f"{len(outcome.lost)} of them lost, {len(outcome.twice)} drawn twice, {len(outcome.strayed)} starts elsewhere"
+        f"{len(outcome.lost)} of them lost, {len(outcome.twice)} drawn twice, {len(outcome.elsewhere)} elsewhere, "
+        f"{len(outcome.strayed)} starts elsewhere"
     )
     return int(outcome.wrong)
 

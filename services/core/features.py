@@ -30,7 +30,6 @@ Levels are the same to the last bit whichever rectangle of the slice is asked fo
 
 from __future__ import annotations
 
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from enum import StrEnum
 from functools import lru_cache
@@ -39,6 +38,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from services.core import entropy, filters
+from services.core.bands import in_bands
 from services.core.filters import Float, Level, reflected
 
 TRUNCATE = 4.0
@@ -168,16 +168,11 @@ def compute(
     out = np.empty((len(features), height, width), dtype=np.uint8)
     if not out.size:
         return out
-    ends = [height * band // threads for band in range(threads + 1)]
 
     def fill(first: int, last: int) -> None:
         _fill(out[:, first:last], image, features, _Rectangle(size, top + first, top + last, left, left + width))
 
-    if threads == 1:
-        fill(0, height)
-    else:
-        with ThreadPoolExecutor(threads, thread_name_prefix="features") as pool:
-            list(pool.map(fill, ends[:-1], ends[1:]))
+    in_bands(fill, height, threads)
     return out
 
 

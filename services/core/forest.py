@@ -11,13 +11,13 @@ from __future__ import annotations
 import io
 import math
 import zipfile
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, fields
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from services.core.bands import in_bands
 from services.core.bits import bytes_above, eight_bytes, lowest_bit
 from services.core.compiled import compiled
 from services.core.errors import ChoiceNeeded, Corrupt, Reason
@@ -197,15 +197,13 @@ def predict(forest: Forest, features: Level, label: int, threads: int = 1) -> ND
     pixels = np.ascontiguousarray(features).reshape(len(features), math.prod(rest[:-1]), columns)
     leaves = np.ascontiguousarray(forest.fractions[:, known[0]])
     tall = 8 if pixels.shape[1] > 4 else 1
-    ends = [tall * (-(-pixels.shape[1] // tall) * band // threads) for band in range(threads + 1)]
+    found = np.empty(pixels.shape[1:], dtype=np.float32)
 
-    def ask(first: int, last: int) -> NDArray[np.float32]:
-        return _mean_of_leaves(forest._packed, forest.roots, leaves, pixels, tall, first, min(last, pixels.shape[1]))
+    def ask(first: int, last: int) -> None:
+        found[first:last] = _mean_of_leaves(forest._packed, forest.roots, leaves, pixels, tall, first, last)
 
-    if threads == 1:
-        return ask(0, ends[-1]).reshape(rest)
-    with ThreadPoolExecutor(threads, thread_name_prefix="forest") as pool:
-        return np.concatenate(list(pool.map(ask, ends[:-1], ends[1:]))).reshape(rest)
+    in_bands(ask, len(found), threads, tall)
+    return found.reshape(rest)
 
 
 def predict_levels(forest: Forest, features: Level, label: int, threads: int = 1) -> Level:

@@ -37,6 +37,29 @@ def drawn() -> tuple[Volume, NDArray[np.bool_], NDArray[np.uint8]]:
 Drawn = tuple[Volume, NDArray[np.bool_], NDArray[np.uint8]]
 
 
+def learn(
+    volume: Volume,
+    labels: NDArray[np.uint8],
+    *,
+    seed: int = 0,
+    memory: model.Memory | None = None,
+    seen: list[int] | None = None,
+) -> model.Model:
+    """What strokes on a volume say; ``seen`` gets the slices that were completed."""
+    window = intensity_window(volume)
+
+    def image(index: int) -> NDArray[np.uint8]:
+        if seen is not None:
+            seen.append(index)
+        return image_levels(volume, window, index)
+
+    found = model.learn(
+        image, lambda i: slice_features(volume, window, i), labels, volume.spacing_mm, seed=seed, memory=memory
+    )
+    assert found is not None
+    return found
+
+
 def test_one_slice_finds_the_ball_and_not_its_twin(drawn: Drawn) -> None:
     volume, truth, labels = drawn
     found = segment_by_shape(volume, labels)
@@ -62,33 +85,18 @@ def test_a_correction_moves_its_surroundings(drawn: Drawn) -> None:
     labels[8, 30, 38:46] = 2
     found = segment_by_shape(volume, labels)
     assert best_threshold(found.levels, truth).dice > 0.9
-    learned = model.learn(
-        lambda i: image_levels(volume, intensity_window(volume), i),
-        lambda i: slice_features(volume, intensity_window(volume), i),
-        labels,
-        volume.spacing_mm,
-        seed=0,
-    )
-    assert learned is not None
+    learned = learn(volume, labels)
     assert sorted(learned.masks) == [5, 8]
     assert dice(learned.masks[5], truth[5]) > 0.95
 
 
-def test_only_what_a_stroke_changes_is_completed_again(drawn: Drawn, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_only_what_a_stroke_changes_is_completed_again(drawn: Drawn) -> None:
     volume, _, labels = drawn
-    window, seen = intensity_window(volume), []
-
-    def images(index: int) -> NDArray[np.uint8]:
-        seen.append(index)
-        return image_levels(volume, window, index)
+    seen: list[int] = []
 
     def learned(memory: model.Memory | None, seed: int = 0) -> model.Model:
         seen.clear()
-        found = model.learn(
-            images, lambda i: slice_features(volume, window, i), labels, volume.spacing_mm, seed=seed, memory=memory
-        )
-        assert found is not None
-        return found
+        return learn(volume, labels, seed=seed, memory=memory, seen=seen)
 
     labels, memory = labels.copy(), model.Memory()
     for at, value, slices in (
@@ -127,26 +135,10 @@ def test_background_where_nothing_is_expected_does_not_end_the_object() -> None:
     inner = tube & ((s < 8) | (s > 32))
     assert after[inner].mean() >= 0.9 * before[inner].mean() > 0
     labels[[16, 24], 20:29, 20:29] = 2  # where it is expected, through and through
-    window = intensity_window(volume)
-    learned = model.learn(
-        lambda i: image_levels(volume, window, i),
-        lambda i: slice_features(volume, window, i),
-        labels,
-        (1.0, 1.0, 1.0),
-        seed=0,
-    )
-    assert learned is not None
+    learned = learn(volume, labels)
     assert sorted(learned.masks) == [16, 20, 24]
     assert [bool(learned.masks[index].any()) for index in (16, 20, 24)] == [False, True, False]
-    alone = np.where(np.arange(40)[:, None, None] == 20, labels, 0).astype(np.uint8)
-    once = model.learn(
-        lambda i: image_levels(volume, window, i),
-        lambda i: slice_features(volume, window, i),
-        alone,
-        (1.0, 1.0, 1.0),
-        seed=0,
-    )
-    assert once is not None
+    once = learn(volume, np.where(np.arange(40)[:, None, None] == 20, labels, 0).astype(np.uint8))
     np.testing.assert_array_equal(learned.samples[0], once.samples[0])  # an end teaches nothing of looks
 
 

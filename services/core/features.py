@@ -22,8 +22,8 @@ forest asks only which of two values is larger. The largest response is that of 
 255, computed from the kernel. Gaussians end at 4 σ. Beyond the border the image is mirrored, the edge doubled; for the
 entropy, only pixels inside the image count.
 
-Levels are within 0.55 of the exact value on their scale, 0.5 of that for rounding; of a Laplacian of σ ≥ 16 within 1.25, and
-all but one in a thousand within 0.55 as well.
+Levels are within 0.55 of the exact value on their scale, 0.5 of that for rounding; of a Laplacian of σ ≥ 16 within 1.25,
+and all but one in a thousand within 0.55 as well.
 
 Levels are the same to the last bit whichever rectangle of the slice is asked for: see `services.core.filters`.
 """

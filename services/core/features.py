@@ -22,8 +22,8 @@ forest asks only which of two values is larger. The largest response is that of 
 255, computed from the kernel. Gaussians end at 4 σ. Beyond the border the image is mirrored, the edge doubled; for the
 entropy, only pixels inside the image count.
 
-Levels are within 0.55 of the exact value on their scale, 0.5 of that for rounding; of a Laplacian of σ ≥ 16 within 1.25,
-and all but one in a thousand within 0.55 as well.
+Levels are within 0.55 of the exact value on their scale, 0.5 of that for rounding; of a Laplacian of σ ≥ 16 within one, and
+nearly all within 0.55 as well.
 
 Levels are the same to the last bit whichever rectangle of the slice is asked for: see `services.core.filters`.
 """
@@ -100,7 +100,7 @@ PAPER: tuple[Feature, ...] = _table(
 _GAUSSIAN = (Kind.BLUR, Kind.GRADIENT, Kind.LAPLACIAN)
 _WINDOW = (Kind.DEVIATION, Kind.MEAN)
 _WIDE = 16.0  # least σ of which not every pixel's Laplacian is summed up
-_APART = 4  # pixels between those that are
+_APART = 2  # pixels between those that are
 _SMALL = 4  # largest radius of a disk whose pixels are compared each with each
 _BROAD = 32  # fewest columns for which that pays
 
@@ -269,11 +269,11 @@ def _gaussians(image: Float, part: _Rectangle, wanted: set[Kind], sigma: float) 
 
 
 def _wide_laplacian(image: Float, part: _Rectangle, sigma: float) -> Float:
-    """The Laplacian of a Gaussian that is far wider than a pixel: of every fourth row and column, and between them.
+    """The Laplacian of a Gaussian that is far wider than a pixel: of every other row and column, and between them.
 
-    They are the same ones of the image, whatever part of it is asked for, and what lies between two is the polynomial of
-    degree 5 through the six around it. It differs from all pixels' sums by less than 1 / 10,000 of the largest response,
-    which is a few hundredths of a level, and up to three quarters of one where the Laplacian is next to nothing.
+    They are the even ones of the image, whatever part of it is asked for, and what lies between two is the polynomial of
+    degree 5 through the six around it. It differs from all pixels' sums by less than 3 / 100,000 of the largest response,
+    which is a few hundredths of a level, and up to half a level where the Laplacian is next to nothing.
     """
     weights = between_weights()
     taps = weights.shape[1]

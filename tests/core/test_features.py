@@ -145,14 +145,14 @@ def test_a_set_in_millimetres_is_one_in_pixels_of_the_image_at_hand() -> None:
 
 
 @pytest.mark.parametrize("seed", [0, 1])
-def test_the_wide_laplacian_of_the_roughest_image_is_within_its_bound(seed: int) -> None:
-    """It is not summed up at every pixel. Where it is next to nothing a hair's breadth is three quarters of a level."""
+def test_the_wide_laplacian_of_the_roughest_image_is_within_a_level(seed: int) -> None:
+    """It is not summed up at every pixel. Where it is next to nothing a hair's breadth is half a level more."""
     image = (np.random.default_rng(seed).integers(0, 2, (220, 250)) * 255).astype(np.float32)
     laplacian = PAPER[9]
     assert (laplacian.kind, laplacian.scale) == (Kind.LAPLACIAN, 32)
     away = np.abs(compute(image, (laplacian,))[0] - oracle_levels(image, laplacian))
-    assert away.max() < 1.25
-    assert (away > 0.55).mean() < 0.001
+    assert away.max() < 1.0
+    assert (away > 0.55).mean() < 0.003
 
 
 @pytest.mark.parametrize("levels", [1, 2, 7, 40, 256])

@@ -16,9 +16,8 @@ from contextlib import suppress
 from pathlib import Path
 from typing import TextIO
 
-import platformdirs
-
 from tablet_client.link.port import Link
+from tablet_client.state.places import data_folder, settings_folder
 
 DEFAULT_SERVER = "127.0.0.1:50051"
 DEFAULT_SIZE = "1280x800"
@@ -54,7 +53,7 @@ async def _run(make_link: Callable[[], Link], journal: Path, answers: TextIO | N
     from tablet_client.view.app import CalqueApp
 
     app = CalqueApp(make_link(), journal)
-    with suppress(NotImplementedError):  # not every system's loop takes signals
+    with suppress(NotImplementedError, RuntimeError, ValueError):  # not every system's loop takes signals
         asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, app.stop)
     if answers is not None:
         from tablet_client.hand.conductor import Conductor
@@ -73,7 +72,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--server", default=DEFAULT_SERVER, metavar="HOST:PORT", help="the services (default %(default)s)")
     parser.add_argument(
         "--journal",
-        default=str(Path(platformdirs.user_data_dir("calque", appauthor=False)) / "journal"),
+        default=str(data_folder() / "journal"),
         metavar="FOLDER",
         help="where strokes are kept until the server has them (default %(default)s)",
     )
@@ -114,8 +113,7 @@ def _own_stdout() -> TextIO:
 
 def settle_kivy(size: tuple[int, int]) -> None:
     """Settings of Kivy, which must be made before it is imported for the first time; ``size`` of the window in pixels."""
-    home = Path(platformdirs.user_config_dir("calque", appauthor=False)) / "kivy"
-    os.environ.setdefault("KIVY_HOME", str(home))
+    os.environ.setdefault("KIVY_HOME", str(settings_folder() / "kivy"))
     Path(os.environ["KIVY_HOME"]).mkdir(parents=True, exist_ok=True)
     os.environ.setdefault("KIVY_NO_ARGS", "1")
     # Kivy would take stderr for its own log, and faults would vanish in it.

@@ -16,6 +16,7 @@ from tablet_client.hand.png import screenshot, write_png
 from tablet_client.hand.touches import Touches, frame, press_key, type_text
 from tablet_client.state.gestures import Touch
 from tablet_client.state.tools import BRUSHES_MM
+from tablet_client.view import keys
 
 _ENTER = 13
 _WHEEL_AT_MOST = 5  # farther slices are touched on the bar
@@ -206,11 +207,11 @@ class Hand:
         await self._touches.hold(self._app.viewer.image.screen_of(column, row), seconds, look)
 
     async def key(self, key: str) -> None:
-        """Press a letter or a sign, as in "ctrl+z" or "+"."""
+        """Press a letter or a sign, as in "ctrl+z" (on macOS with Cmd) or "+"."""
         *modifiers, letter = key.rsplit("+", 1) if len(key) > 1 else [key]
         if len(letter) != 1 or (modifiers and modifiers[0] not in ("ctrl", "shift")):
             raise NotThere(f"There is no key {key!r}.")
-        await press_key(ord(letter), modifiers)
+        await press_key(ord(letter), [keys.COMMAND if held == "ctrl" else held for held in modifiers])
 
     async def pinch(self, factor: float) -> None:
         """Zoom with two fingers around the middle."""

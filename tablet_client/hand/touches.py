@@ -15,6 +15,7 @@ from kivy.input.motionevent import MotionEvent
 from kivy.input.provider import MotionEventProvider
 
 from tablet_client.state.gestures import Touch
+from tablet_client.view import keys
 
 Point = tuple[float, float]
 """Window pixels, y upwards."""
@@ -152,7 +153,7 @@ async def frame() -> None:
 
 async def type_text(text: str) -> None:
     """Type into the field that has the keyboard, in place of what it holds."""
-    Window.dispatch("on_key_down", 97, 4, "a", ["ctrl"])
+    Window.dispatch("on_key_down", 97, 4, "a", [keys.COMMAND])
     for letter in text:
         Window.dispatch("on_textinput", letter)
     await frame()

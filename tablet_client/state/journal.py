@@ -24,6 +24,7 @@ from pathlib import Path
 from types import TracebackType
 from urllib.parse import quote, unquote
 
+from tablet_client.state.disk import sync, sync_folder
 from tablet_client.state.document import Event
 
 MAGIC = b"calque-journal-1"
@@ -111,7 +112,7 @@ class Journal:
                 file.seek(self._size)
                 file.write(record)
                 file.flush()
-                os.fsync(file.fileno())
+                sync(file.fileno())
         except OSError as error:
             raise JournalError(f"The tablet's disk did not take the stroke: {error.strerror}.") from error
         self._size += len(record)
@@ -182,9 +183,9 @@ class Journal:
         with open(beside, "wb") as file:
             file.write(content)
             file.flush()
-            os.fsync(file.fileno())
+            sync(file.fileno())
         os.replace(beside, self.path)
-        _sync_folder(self.path.parent)
+        sync_folder(self.path.parent)
         self._size = len(content)
 
 
@@ -242,14 +243,3 @@ def _unframed(data: bytes, start: int) -> tuple[bytes | None, int]:
     if len(payload) != length or zlib.crc32(payload) != checksum:
         return None, start
     return payload, body + length
-
-
-def _sync_folder(folder: Path) -> None:
-    """Make the rename durable, where the system lets a folder be opened."""
-    try:
-        handle = os.open(folder, os.O_RDONLY)
-    except OSError:
-        return
-    with suppress(OSError):
-        os.fsync(handle)
-    os.close(handle)

@@ -15,7 +15,7 @@ from tablet_client.state.geometry import PlaneInfo
 from tablet_client.state.gestures import Action, Gestures, Touch
 from tablet_client.state.tools import Tool
 from tablet_client.state.viewport import Viewport
-from tablet_client.view import controls, theme  # noqa: F401  (controls: its rules are used in the kv)
+from tablet_client.view import controls, keys, theme  # noqa: F401  (controls: its rules are used in the kv)
 from tablet_client.view.slicecanvas import SliceCanvas
 from tablet_client.view.tracing import Tracing
 
@@ -195,7 +195,7 @@ class ImageView(FloatLayout):
     def _wheel(self, touch: Any) -> None:
         # Kivy says "scrolldown" when the wheel turns away from the user.
         away = touch.button == "scrolldown"
-        if "ctrl" in Window.modifiers:
+        if keys.COMMAND in Window.modifiers:
             self.view = self.view.zoomed(_WHEEL_ZOOM if away else 1 / _WHEEL_ZOOM, touch.x, touch.y)
         elif touch.button in ("scrolldown", "scrollup"):
             self.dispatch("on_scroll", 1 if away else -1)

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Sequence
 
 Command = tuple[str, str | int]
 """What to do, and with which tool, how many steps or how many slices."""
 
 ESCAPE = 27
+
+COMMAND = "meta" if sys.platform in ("darwin", "ios") else "ctrl"
+"""Kivy's name of the key that is held for commands: Cmd where Apple made the keyboard's rules, else Ctrl."""
 
 # Kivy's key codes, which are SDL's: a letter's is that of the letter on this keyboard.
 _PLAIN: dict[int, Command] = {
@@ -29,23 +33,23 @@ _PLAIN: dict[int, Command] = {
     280: ("slices", 10),  # page up
     281: ("slices", -10),  # page down
 }
-_WITH_CTRL: dict[int, Command] = {
+_COMMANDS: dict[int, Command] = {
     ord("z"): ("undo", 0),
     ord("y"): ("redo", 0),
     ord("s"): ("save", 0),
 }
-_WITH_CTRL_AND_SHIFT: dict[int, Command] = {ord("z"): ("redo", 0)}
+_COMMANDS_WITH_SHIFT: dict[int, Command] = {ord("z"): ("redo", 0)}
 
 
-def command(key: int, modifiers: Sequence[str]) -> Command | None:
-    """What a key of Kivy's numbering does, or None.
+def command(key: int, modifiers: Sequence[str], held: str = COMMAND) -> Command | None:
+    """What a key of Kivy's numbering does, or None; ``held`` is the key that is held for commands.
 
-    >>> command(ord("z"), ["ctrl"]), command(ord("z"), []), command(ord("="), ["shift"])
+    >>> command(ord("z"), ["ctrl"], "ctrl"), command(ord("z"), []), command(ord("="), ["shift"])
     (('undo', 0), None, ('brush', 1))
     """
-    held = set(modifiers)
-    if held & {"alt", "meta"}:
+    down = set(modifiers)
+    if down & ({"alt", "ctrl", "meta"} - {held}):
         return None
-    if "ctrl" not in held:
+    if held not in down:
         return _PLAIN.get(key)
-    return (_WITH_CTRL_AND_SHIFT if "shift" in held else _WITH_CTRL).get(key)
+    return (_COMMANDS_WITH_SHIFT if "shift" in down else _COMMANDS).get(key)

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import runpy
+import sys
 from typing import Any
 
 import pytest
 
+from tablet_client.view import keys
 from tablet_client.view.keys import command
 
 
@@ -34,7 +37,31 @@ from tablet_client.view.keys import command
     ],
 )
 def test_the_table_of_keys(key: str, modifiers: list[str], done: tuple[str, Any] | None) -> None:
-    assert command(ord(key), modifiers) == done
+    assert command(ord(key), modifiers, "ctrl") == done
+
+
+@pytest.mark.parametrize(
+    ("key", "modifiers", "done"),
+    [
+        ("z", ["meta"], ("undo", 0)),
+        ("z", ["meta", "shift"], ("redo", 0)),
+        ("s", ["meta", "capslock"], ("save", 0)),
+        ("s", ["ctrl"], None),
+        ("s", ["meta", "ctrl"], None),
+        ("e", ["meta"], None),
+        ("e", [], ("tool", "eraser")),
+    ],
+)
+def test_cmd_is_held_for_commands_on_a_mac(key: str, modifiers: list[str], done: tuple[str, Any] | None) -> None:
+    assert command(ord(key), modifiers, "meta") == done
+
+
+@pytest.mark.parametrize(
+    ("system", "held"), [("darwin", "meta"), ("ios", "meta"), ("win32", "ctrl"), ("linux", "ctrl"), ("android", "ctrl")]
+)
+def test_which_key_is_held_for_commands(system: str, held: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sys, "platform", system)
+    assert runpy.run_path(keys.__file__)["COMMAND"] == held
 
 
 @pytest.mark.screen

@@ -10,12 +10,10 @@ import numpy as np
 
 from services.core.compiled import compiled
 from services.core.filters import Float, Level, Map
+from services.core.vectors import CENTRES, count_above, count_earlier
 
 UNIT = 1 << 20
 """Units of ``c * log2(c)``."""
-
-_STRIP = 128  # centres at once in `of_disks_inside`
-_FEW = 8  # pixels of a level, up to which counting them again is faster than a look at a table
 
 
 @compiled
@@ -68,9 +66,9 @@ def of_disks_inside(image: Level, reach: Map, weights: Map, top: int, bottom: in
     """`of_disks` of a rectangle whose footprints all lie inside the image, for small footprints: the same numbers.
 
     A pixel of the footprint that is the (c + 1)-th of its level adds ``weights[c + 1] - weights[c]`` to the sum. For many
-    centres at once, c is counted by comparing each pixel of the footprint with those before it. How many pixels have a c
-    above each number is counted again, because that, too, goes for many centres at once, where c is small. Arguments and
-    result as of `of_disks`; the footprint has at most 255 pixels.
+    centres at once, c is counted by comparing each pixel of the footprint with those before it, and then how many pixels
+    have a c above each number. Arguments and result as of `of_disks`; the footprint has at most 255 pixels, and the
+    rectangle at least `CENTRES` columns.
     """
     radius = len(reach) // 2
     size = len(weights) - 1
@@ -80,72 +78,22 @@ def of_disks_inside(image: Level, reach: Map, weights: Map, top: int, bottom: in
         for column in range(-reach[row], reach[row] + 1):
             offsets[number] = (row - radius) * image.shape[1] + column
             number += 1
-    steps = weights[1:] - weights[:-1]
     flat = image.reshape(-1)
     out = np.empty((bottom - top, right - left), dtype=np.float32)
-    before = np.empty(_STRIP, dtype=np.uint8)
-    above = np.empty((_FEW, _STRIP), dtype=np.uint8)
-    spread = np.empty(_STRIP, dtype=np.int64)
+    earlier = np.empty((size, CENTRES), dtype=np.uint8)
+    above = np.empty(CENTRES, dtype=np.uint8)
+    spread = np.empty(CENTRES, dtype=np.int32)  # which hold the sum of 255 pixels
     for i in range(top, bottom):
-        for first in range(left, right, _STRIP):
-            width = min(_STRIP, right - first)
-            place = i * image.shape[1] + first
+        for start in range(left, right, CENTRES):
+            first = min(start, right - CENTRES)  # the last centres of a row may be computed twice
+            count_earlier(flat, i * image.shape[1] + first, offsets, earlier)
             spread[:] = 0
-            above[:] = 0
-            deepest = 0
-            for pixel in range(1, size):
-                earlier = before[:width]
-                _count_earlier(flat, place, offsets, pixel, earlier)
-                most = _largest(earlier)
-                if most > _FEW:
-                    for x in range(width):
-                        spread[x] += steps[earlier[x]]
-                else:
-                    deepest = max(deepest, most)
-                    for c in range(most):
-                        counted = above[c]
-                        for x in range(width):
-                            counted[x] += np.uint8(earlier[x] > c)
-            for c in range(deepest):
-                step, counted = steps[c + 1] - steps[c], above[c]
-                for x in range(width):
-                    spread[x] += step * counted[x]
-            for x in range(width):
+            c = 0
+            while c + 1 < size and count_above(earlier, c, above):
+                step = np.int32(weights[c + 2] - 2 * weights[c + 1] + weights[c])
+                for x in range(CENTRES):
+                    spread[x] += step * np.int32(above[x])
+                c += 1
+            for x in range(CENTRES):
                 out[i - top, first - left + x] = (weights[size] - spread[x]) / (size * np.float64(UNIT))
     return out
-
-
-@compiled
-def _largest(counts: Level) -> int:
-    """The largest of them."""
-    most = np.uint8(0)
-    for x in range(len(counts)):
-        most = max(most, counts[x])
-    return int(most)
-
-
-@compiled
-def _count_earlier(flat: Level, place: int, offsets: Map, pixel: int, earlier: Level) -> None:
-    """How many of a footprint's pixels before one have its level, for neighbouring centres from ``place`` on."""
-    width = len(earlier)
-    here = flat[place + offsets[pixel] : place + offsets[pixel] + width]
-    earlier[:] = 0
-    other = 0
-    while other + 4 <= pixel:  # four at a time: most of the work is to load and store the counts
-        a = flat[place + offsets[other] : place + offsets[other] + width]
-        b = flat[place + offsets[other + 1] : place + offsets[other + 1] + width]
-        c = flat[place + offsets[other + 2] : place + offsets[other + 2] + width]
-        d = flat[place + offsets[other + 3] : place + offsets[other + 3] + width]
-        for x in range(width):
-            earlier[x] += (
-                np.uint8(here[x] == a[x])
-                + np.uint8(here[x] == b[x])
-                + np.uint8(here[x] == c[x])
-                + np.uint8(here[x] == d[x])
-            )
-        other += 4
-    while other < pixel:
-        a = flat[place + offsets[other] : place + offsets[other] + width]
-        for x in range(width):
-            earlier[x] += np.uint8(here[x] == a[x])
-        other += 1

@@ -40,6 +40,7 @@ from numpy.typing import NDArray
 from services.core import entropy, filters
 from services.core.bands import in_bands
 from services.core.filters import Float, Level, reflected
+from services.core.vectors import CENTRES
 
 TRUNCATE = 4.0
 
@@ -102,7 +103,6 @@ _WINDOW = (Kind.DEVIATION, Kind.MEAN)
 _WIDE = 16.0  # least σ of which not every pixel's Laplacian is summed up
 _APART = 2  # pixels between those that are
 _SMALL = 4  # largest radius of a disk whose pixels are compared each with each
-_BROAD = 32  # fewest columns for which that pays
 
 
 @dataclass(frozen=True)
@@ -222,7 +222,7 @@ def _entropy(image: Float, part: _Rectangle, radius: int) -> Level:
         max(whole[2], radius),
         min(whole[3], near.shape[1] - radius),
     )
-    if radius > _SMALL or inside[0] >= inside[1] or inside[3] - inside[2] < _BROAD:
+    if radius > _SMALL or inside[0] >= inside[1] or inside[3] - inside[2] < CENTRES:
         return filters.even_levels(entropy.of_disks(near, reach, weights, *whole), most)
     rectangles = (
         (whole[0], inside[0], whole[2], whole[3]),
@@ -248,22 +248,25 @@ def _gaussians(image: Float, part: _Rectangle, wanted: set[Kind], sigma: float) 
     rows, columns = part.rows(radius), part.columns(radius)
     first, last = int(columns.min()), int(columns.max()) + 1
 
-    def along_columns(order: int) -> Float:
-        return filters.along_columns(image, half_kernel(sigma, order), order == 1, rows, first, last)
+    def along_columns(*orders: int) -> Float:
+        return filters.along_columns(image, half_kernels(sigma, *orders), 1 in orders, rows, first, last)
 
-    def along_rows(down: Float, order: int) -> Float:
-        return filters.along_rows(down, half_kernel(sigma, order), order == 1, columns - first)
+    def along_rows(down: Float, *orders: int) -> Float:
+        return filters.along_rows(down, half_kernels(sigma, *orders), 1 in orders, columns - first)
 
-    smooth = along_columns(0)
-    if Kind.BLUR in wanted:
-        found[Kind.BLUR] = filters.even_levels(along_rows(smooth, 0), 255.0)
     if Kind.GRADIENT in wanted:
-        across, down = along_rows(smooth, 1), along_rows(along_columns(1), 0)
+        smooth, steep = along_columns(0, 1)
+        blur, across = along_rows(smooth, 0, 1)
+        (down,) = along_rows(steep, 0)
+        found[Kind.BLUR] = filters.even_levels(blur, 255.0)
         found[Kind.GRADIENT] = filters.root_levels(filters.length(across, down), largest_gradient(sigma))
+    elif Kind.BLUR in wanted:
+        found[Kind.BLUR] = filters.even_levels(along_rows(along_columns(0)[0], 0)[0], 255.0)
     if Kind.LAPLACIAN in wanted and sigma >= _WIDE:
         found[Kind.LAPLACIAN] = filters.signed_root_levels(_wide_laplacian(image, part, sigma), largest_laplacian(sigma))
     elif Kind.LAPLACIAN in wanted:
-        across, down = along_rows(smooth, 2), along_rows(along_columns(2), 0)
+        smooth, bent = along_columns(0, 2)
+        (across,), (down,) = along_rows(smooth, 2), along_rows(bent, 0)
         found[Kind.LAPLACIAN] = filters.signed_root_levels(across + down, largest_laplacian(sigma))
     return found
 
@@ -288,11 +291,12 @@ def _wide_laplacian(image: Float, part: _Rectangle, sigma: float) -> Float:
     left, columns = seen(part.left, part.right, part.size[1])
     first, last = int(columns.min()), int(columns.max()) + 1
     found: list[Float] = []
-    for order in (0, 2):
-        down = filters.along_columns(image, half_kernel(sigma, order), False, rows, first, last, _APART)
+    for order, down in zip(
+        (2, 0), filters.along_columns(image, half_kernels(sigma, 0, 2), False, rows, first, last, _APART), strict=True
+    ):
         turned = np.ascontiguousarray(down.T)  # along the rows as along columns: that can leave some out
-        both = half_kernel(sigma, 2 - order)
-        found.append(filters.along_columns(turned, both, False, columns - first, 0, turned.shape[1], _APART))
+        half = half_kernels(sigma, order)
+        found.extend(filters.along_columns(turned, half, False, columns - first, 0, turned.shape[1], _APART))
     across = filters.between(found[0] + found[1], weights, part.left - left, part.right - left)
     return filters.between(np.ascontiguousarray(across.T), weights, part.top - top, part.bottom - top)
 
@@ -321,6 +325,11 @@ def half_kernel(sigma: float, order: int) -> Float:
     bell /= bell.sum()
     weights = bell * (np.ones_like(x), x / sigma**2, x * x / sigma**4 - 1 / sigma**2)[order]
     return weights[radius:].astype(np.float32)
+
+
+def half_kernels(sigma: float, *orders: int) -> Float:
+    """Several of them, ``(len(orders), radius + 1)``."""
+    return np.stack([half_kernel(sigma, order) for order in orders])
 
 
 def _kernel(sigma: float, order: int) -> NDArray[np.float64]:

@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from services.core.compiled import compiled
-from services.core.vectors import WIDTH, folded_even, folded_odd
+from services.core.vectors import WIDTH, folded_even, folded_even_even, folded_even_odd, folded_odd
 
 Float = NDArray[np.float32]
 Level = NDArray[np.uint8]
@@ -52,50 +52,64 @@ def fixed_point(image: Float, rows: Map, columns: Map) -> NDArray[np.int64]:
 
 
 @compiled
-def _fold(
-    data: Float, place: int, row: int, step: int, half: Float, odd: bool, out: Float, first: int, rows: int, columns: int
-) -> None:
-    """Convolve some rows of at most `WIDTH` neighbours with a kernel that lies across or along them.
-
-    Args:
-        data: ``(n,)``, which reaches `WIDTH` further than the rows and what the kernel sees of them.
-        place, row: where the first row begins, and how far the next one is behind it.
-        step: how far the kernel's next weight is from one.
-        half, odd: as in `along_columns`.
-        out: ``(R, C)``.
-        first, rows, columns: the columns of ``out`` from ``first`` on, of so many rows, are computed.
-    """
-    line, some = out.reshape(-1), np.empty(WIDTH, dtype=np.float32)
-    for i in range(rows):
-        target, at = (line, i * out.shape[1] + first) if columns == WIDTH else (some, 0)
-        if odd:
-            folded_odd(data, place + i * row, step, half, target, at)
-        else:
-            folded_even(data, place + i * row, step, half, target, at)
-        if columns < WIDTH:
-            for x in range(columns):
-                line[i * out.shape[1] + first + x] = some[x]
+def _aligned(rows: int, columns: int) -> Float:
+    """Zeros, ``(rows, columns)``, that begin where a line of the memory does: a row of whole vectors has none in two."""
+    line = 16
+    room = np.zeros(rows * columns + line, dtype=np.float32)
+    start = -(room.ctypes.data // 4) % line
+    return room[start : start + rows * columns].reshape(rows, columns)
 
 
 @compiled
-def along_columns(image: Float, half: Float, odd: bool, rows: Map, first: int, last: int, every: int = 1) -> Float:
-    """Convolve every column with a symmetric or antisymmetric kernel.
+def _fold(
+    data: Float, place: int, row: int, step: int, halves: Float, odd: bool, out: Float, first: int, rows: int, columns: int
+) -> None:
+    """Convolve some rows of at most `WIDTH` neighbours with kernels that lie across or along them.
+
+    Args:
+        data: ``(n,)``, which reaches `WIDTH` further than the rows and what the kernels see of them.
+        place, row: where the first row begins, and how far the next one is behind it.
+        step: how far a kernel's next weight is from one.
+        halves, odd: as in `along_columns`.
+        out: ``(kernels, R, C)``.
+        first, rows, columns: the columns of ``out`` from ``first`` on, of so many rows, are computed.
+    """
+    lines, some = out.reshape(len(halves), -1), np.empty((len(halves), WIDTH), dtype=np.float32)
+    for i in range(rows):
+        target, at = (lines, i * out.shape[2] + first) if columns == WIDTH else (some, 0)
+        if len(halves) == 2 and odd:
+            folded_even_odd(data, place + i * row, step, halves, target, at)
+        elif len(halves) == 2:
+            folded_even_even(data, place + i * row, step, halves, target, at)
+        elif odd:
+            folded_odd(data, place + i * row, step, halves, target, at)
+        else:
+            folded_even(data, place + i * row, step, halves, target, at)
+        if columns < WIDTH:
+            for kernel in range(len(halves)):
+                for x in range(columns):
+                    lines[kernel, i * out.shape[2] + first + x] = some[kernel, x]
+
+
+@compiled
+def along_columns(image: Float, halves: Float, odd: bool, rows: Map, first: int, last: int, every: int = 1) -> Float:
+    """Convolve every column with one or two symmetric or antisymmetric kernels.
 
     Args:
         image: ``(R, C)``.
-        half: ``(radius + 1,)`` weights from the centre outwards.
-        odd: antisymmetric: the weights above the centre are negative.
+        halves: ``(kernels, radius + 1)`` weights from the centre outwards, of one kernel or two.
+        odd: the last one is antisymmetric, the weights above the centre negative; all others are symmetric.
         rows: map of the wanted rows with ``radius`` more at both ends.
         first, last: image columns to compute.
         every: only every so many rows, from the first one on.
 
     Returns:
-        ``(1 + (len(rows) - 2 * radius - 1) // every, last - first)``.
+        ``(kernels, 1 + (len(rows) - 2 * radius - 1) // every, last - first)``.
     """
-    radius, width = len(half) - 1, last - first
-    out = np.empty((1 + (len(rows) - 2 * radius - 1) // every, width), dtype=np.float32)
-    # Strip by strip: what the kernel sees lies together, in few lines and pages of the memory.
-    strip = np.zeros((len(rows), WIDTH), dtype=np.float32)
+    radius, width = halves.shape[1] - 1, last - first
+    out = np.empty((len(halves), 1 + (len(rows) - 2 * radius - 1) // every, width), dtype=np.float32)
+    # Strip by strip: what the kernels see lies together, in few lines and pages of the memory.
+    strip = _aligned(len(rows), WIDTH)
     seen = strip.reshape(-1)
     for left in range(0, width, WIDTH):
         some = min(WIDTH, width - left)
@@ -103,25 +117,25 @@ def along_columns(image: Float, half: Float, odd: bool, rows: Map, first: int, l
             line, place = image[rows[i]], first + left
             for x in range(some):
                 strip[i, x] = line[place + x]
-        _fold(seen, radius * WIDTH, every * WIDTH, WIDTH, half, odd, out, left, len(out), some)
+        _fold(seen, radius * WIDTH, every * WIDTH, WIDTH, halves, odd, out, left, out.shape[1], some)
     return out
 
 
 @compiled
-def along_rows(image: Float, half: Float, odd: bool, columns: Map) -> Float:
-    """Convolve every row with a symmetric or antisymmetric kernel.
+def along_rows(image: Float, halves: Float, odd: bool, columns: Map) -> Float:
+    """Convolve every row with one or two symmetric or antisymmetric kernels.
 
     Args:
         image: ``(R, C)``.
-        half, odd: as in `along_columns`.
+        halves, odd: as in `along_columns`.
         columns: map, into this image, of the wanted columns with ``radius`` more at both ends.
 
     Returns:
-        ``(R, len(columns) - 2 * radius)``.
+        ``(kernels, R, len(columns) - 2 * radius)``.
     """
-    radius = len(half) - 1
+    radius = halves.shape[1] - 1
     width = len(columns) - 2 * radius
-    out = np.empty((len(image), width), dtype=np.float32)
+    out = np.empty((len(halves), len(image), width), dtype=np.float32)
     # Row behind row, each with its mirrored ends.
     step = len(columns) + WIDTH
     mirrored = np.zeros((len(image), step), dtype=np.float32)
@@ -130,7 +144,7 @@ def along_rows(image: Float, half: Float, odd: bool, columns: Map) -> Float:
             mirrored[i, j] = image[i, columns[j]]
     seen = mirrored.reshape(-1)
     for left in range(0, width, WIDTH):
-        _fold(seen, radius + left, step, 1, half, odd, out, left, len(image), min(WIDTH, width - left))
+        _fold(seen, radius + left, step, 1, halves, odd, out, left, len(image), min(WIDTH, width - left))
     return out
 
 

@@ -158,7 +158,7 @@ def test_the_wide_laplacian_of_the_roughest_image_is_within_a_level(seed: int) -
 @pytest.mark.parametrize("levels", [1, 2, 7, 40, 256])
 @pytest.mark.parametrize("radius", [1, 3, 4])
 def test_entropy_is_the_same_number_whether_pixels_are_compared_or_counted(radius: int, levels: int) -> None:
-    """Few levels: many pixels of one; a strip of the loop is 128 columns."""
+    """Few levels: many pixels of one; the loop goes by 64 columns."""
     image = np.random.default_rng(levels).integers(0, levels, (24, 300)).astype(np.uint8)
     image[:, :90] = 0
     reach, weights, _ = _disk(radius)

@@ -3,21 +3,26 @@
 from __future__ import annotations
 
 import json
+import sys
 import tempfile
 from dataclasses import asdict
 from pathlib import Path
 
+import numpy as np
 from rich.console import Console
 from rich.table import Table
 
 from services.bench.cases import load, read_manifest
 from services.bench.classifiers import Compared, compare, draw_comparison
 from services.bench.forests import draw, draw_on, measure_forests
+from services.bench.frames import Frames, lines
+from services.bench.frames import figures as frame_figures
 from services.bench.importing import measure_imports
 from services.bench.phantom import phantom
 from services.bench.speed import Bench, Effort
 from services.bench.table import check_place, figures, markdown, put_table
-from services.cli.children import peak_mib, services
+from services.cli.children import child, peak_mib, services, virtual_display
+from services.core.errors import Reason, Unavailable
 from services.formats.sample import Tissue
 
 TISSUES: tuple[Tissue, ...] = ("white", "grey")
@@ -62,6 +67,27 @@ def bench_imports(rounds: int, report: Path | None) -> None:
         )
     if report:
         report.write_text(json.dumps(imports, indent=1))
+
+
+def bench_frames(slices: int, size: int, rounds: int, report: Path | None) -> None:
+    """Measure frames of the tablet on a display of software, print, and write JSON where asked. Raises: CalqueError."""
+    console = Console(highlight=False, soft_wrap=True)
+    console.print(f"Making a volume of {size} × {size} × {slices} …")
+    with tempfile.TemporaryDirectory(prefix="calque-bench-") as folder, virtual_display("1280x800") as environment:
+        voxels = Path(folder) / "voxels.npy"
+        np.save(voxels, phantom(slices, size).volume.voxels.astype(np.uint16))
+        console.print("The hand draws, scrolls and slides …")
+        command = [sys.executable, "-m", "tablet_client.hand.frames", str(voxels), "--rounds", str(rounds)]
+        with child(command, environment=environment) as tablet:
+            assert tablet.stdout is not None
+            said = tablet.stdout.read()
+            if tablet.wait():
+                raise Unavailable("The tablet ended before its frames were measured.", Reason.SERVICE_UNAVAILABLE)
+    found = Frames(**json.loads(said))
+    for line in lines(found):
+        console.print(line, markup=False)
+    if report:
+        report.write_text(json.dumps(frame_figures(found), indent=1))
 
 
 def bench_forests(rounds: int, report: Path | None) -> None:

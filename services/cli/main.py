@@ -195,28 +195,34 @@ def reidentify(
 
 @app.command()
 def bench(
-    what: Annotated[Literal["speed", "import", "forest", "classifiers"], typer.Argument(help="What to measure.")] = "speed",
-    slices: Annotated[int, typer.Option(min=6, help="Slices of the volume that speed is measured on.")] = 60,
+    what: Annotated[
+        Literal["speed", "import", "forest", "classifiers", "frames"], typer.Argument(help="What to measure.")
+    ] = "speed",
+    slices: Annotated[int, typer.Option(min=6, help="Slices of the volume that speed and frames are measured on.")] = 60,
     size: Annotated[int, typer.Option(min=96, help="Its rows and columns.")] = 512,
     quick: Annotated[bool, typer.Option("--quick", help="Measure speed a few times only.")] = False,
-    rounds: Annotated[int, typer.Option(min=1, help="Imports of each kind, or fits.")] = 7,
+    rounds: Annotated[int, typer.Option(min=1, help="Imports of each kind, fits, or times that frames are measured.")] = 7,
     manifest: Annotated[Path | None, typer.Option(help="TOML file of volumes to compare classifiers on.")] = None,
     json: Annotated[Path | None, typer.Option(help="Write the figures to this file as well.")] = None,
     markdown: Annotated[Path | None, typer.Option(help="Put the table of speed into this page, where one was.")] = None,
     plot: Annotated[Path | None, typer.Option(help="Write a PNG of the comparison of classifiers.")] = None,
 ) -> None:
-    """Measure speed as a ratio to the plain way in the same run: of strokes and volumes, of an import, or of the forest.
+    """Measure speed as a ratio to the plain way in the same run: of strokes and volumes, an import, the forest, frames.
 
     Speed is that of a phantom of 512 × 512 × 60 voxels on services of our own, over gRPC: from a stroke to its mask and to
     the whole volume, of features, fit and prediction, with memory, bytes sent, and several sessions at once. Its plain way
     is scipy, scikit-image and scikit-learn on the same cores; that of an import is bare pydicom or nibabel reading the same
     512 × 512 × 200 voxels; that of the forest is scikit-learn's on the same samples of the sample MRI.
     Classifiers are compared by Dice and seconds on the same first strokes, on the sample MRI or on volumes of yours.
+    Frames are those of the tablet on a virtual display without a graphics card, while a pen draws, slices are scrolled and
+    the threshold slides: their median and the longest as multiples of a frame in which nothing happens.
     """
     from services.bench.speed import QUICK, Effort
-    from services.cli.bench import bench_classifiers, bench_forests, bench_imports, bench_speed
+    from services.cli.bench import bench_classifiers, bench_forests, bench_frames, bench_imports, bench_speed
 
-    if what == "import":
+    if what == "frames":
+        bench_frames(slices, size, rounds, json)
+    elif what == "import":
         bench_imports(rounds, json)
     elif what == "forest":
         bench_forests(rounds, json)

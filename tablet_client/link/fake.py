@@ -35,6 +35,7 @@ class FakeLink:
 
     Attributes:
         online: False makes every call fail as if there were no network.
+        flows: while it is cleared nothing arrives, neither slices nor messages, in either direction; no call fails.
         fault: see `Fault`; None: all is well.
         picture: makes a picture of a slice ``(rows, columns)`` uint16 that is being imported; None: there are none.
         pause_at: an import stays at this slice, from 1, for ever; 0: it does not.
@@ -44,6 +45,8 @@ class FakeLink:
 
     def __init__(self, volumes: Sequence[tuple[volumes_pb2.Volume, NDArray[np.uint16]]] = ()) -> None:
         self.online = True
+        self.flows = asyncio.Event()
+        self.flows.set()
         self.fault: Fault | None = None
         self.picture: Callable[[NDArray[np.uint16]], bytes] | None = None
         self.pause_at = 0
@@ -80,6 +83,7 @@ class FakeLink:
                 raise LinkError("REQUEST_INVALID", f"There is no slice {index}.", status="INVALID_ARGUMENT")
             self._call()
             await asyncio.sleep(0)
+            await self.flows.wait()
             yield index, cut(voxels, plane, index)
 
     async def import_files(

@@ -78,6 +78,7 @@ class FakeSession:
     async def send(self, message: Outgoing) -> None:
         """See `Session`."""
         await asyncio.sleep(0)
+        await self._link.flows.wait()
         if self._broken:
             raise LinkError("SERVICE_UNAVAILABLE", retry=True, status="UNAVAILABLE")
         if self._link.fault is not None and self._link.fault("in", message):
@@ -96,6 +97,7 @@ class FakeSession:
     async def __aiter__(self) -> AsyncIterator[Answer]:
         while True:
             message = await self._to_client.get()
+            await self._link.flows.wait()
             if isinstance(message, LinkError):
                 raise message
             yield message

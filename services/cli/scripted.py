@@ -225,7 +225,7 @@ def _segment(desk: Desk, hand: Hand, volume: Volume, task: Task) -> Outcome:
         result.threshold = DEFAULT_THRESHOLD
     step(f"threshold to {result.threshold}", lambda: hand.do("threshold", value=result.threshold), "threshold")
     step("save", lambda: hand.do("save"), "saved")
-    _keep_files(desk, out)
+    _keep_files(desk, hand, out)
     _measure(result, volume, task, out)
     return result
 
@@ -251,14 +251,15 @@ def _probability(desk: Desk) -> NDArray[np.uint8]:
         folder.unlink()
 
 
-def _keep_files(desk: Desk, out: Path) -> None:
-    annotation = desk.client.annotations(desk.volume.volume_id)[0].annotation_id
+def _keep_files(desk: Desk, hand: Hand, out: Path) -> None:
+    """Have the tablet export them; those of a run before are replaced."""
+    desk.console.print("  export …")
     for kind, form, name in (
         ("annotation", "tiff", "annotation.tif"),
         ("mask", "tiff", "mask.tif"),
         ("mask", "nifti", "mask.nii.gz"),
     ):
-        (out / name).write_bytes(desk.client.export(annotation, kind, form)[1])
+        Path(hand.do("export", kind=kind, format=form, folder=str(out))["path"]).replace(out / name)
 
 
 def _measure(result: Outcome, volume: Volume, task: Task, out: Path) -> None:

@@ -194,7 +194,7 @@ class SegmentationServicer(segmentation_pb2_grpc.SegmentationServicer):
         for start in range(0, len(file.data), EXPORT_CHUNK_BYTES):
             response = segmentation_pb2.ExportResponse(data=file.data[start : start + EXPORT_CHUNK_BYTES])
             if start == 0:
-                response.name = file.name
+                response.name, response.size_bytes = file.name, len(file.data)
             if start + EXPORT_CHUNK_BYTES >= len(file.data):
                 response.sha256 = file.sha256
             yield response

@@ -18,8 +18,9 @@ from calque import wire
 from calque.v1 import common_pb2, volumes_pb2, volumes_pb2_grpc
 from numpy.typing import NDArray
 
-from services.core.errors import InvalidInput
+from services.core.errors import CalqueError, InvalidInput
 from services.core.geometry import Plane, PlaneGeometry, acquisition_plane, plane_geometry
+from services.formats.dicom_seg import check_source
 from services.formats.offer import Listing, Offer
 from services.formats.repair import Repairs
 from services.formats.worker import Limits, Stop, warm_up
@@ -347,7 +348,17 @@ def volume_message(record: VolumeRecord) -> volumes_pb2.Volume:
         thumbnail=record.thumbnail,
         deidentified=record.deidentified,
         pseudonym=record.source.patient_id if record.deidentified and record.source else "",
+        dicom_seg_refusal=_dicom_seg_refusal(record),
     )
+
+
+def _dicom_seg_refusal(record: VolumeRecord) -> common_pb2.ErrorInfo | None:
+    """Why no DICOM segmentation can lie on a volume, or None."""
+    try:
+        check_source(record.shape, record.affine_array, record.source)
+    except CalqueError as error:
+        return common_pb2.ErrorInfo(reason=error.reason.value, message=str(error))
+    return None
 
 
 def import_response(news: Step | Preview | VolumeRecord) -> volumes_pb2.ImportResponse:

@@ -22,6 +22,9 @@ A line is an object with ``do`` and the gesture's own fields; ``id``, if given, 
     {"do": "live", "on": true}, {"do": "shape", "on": true}
     {"do": "wait_mask"}, {"do": "wait_volume"}              "timeout_s" may be given with any gesture
     {"do": "save"}                                          the answer has "mask", "object_ml", "threshold"
+    {"do": "export", "kind": KIND, "format": FORMAT}        "folder" and "name" may be given; the answer has "path".
+                                                            KIND: mask, mask-N, annotation, probability;
+                                                            FORMAT: nifti, tiff, dicom_seg, zip
     {"do": "tap", "name": NAME}, {"do": "type", "name": NAME, "text": TEXT}, {"do": "names"}
     {"do": "screenshot", "file": PATH}, {"do": "state"}, {"do": "quit"}
 
@@ -185,6 +188,9 @@ class Conductor:
     async def _do_save(self) -> Answer:
         mask = await self._hand.save()
         return {"mask": mask.number, "object_ml": mask.object_ml, "threshold": mask.threshold}
+
+    async def _do_export(self, kind: str, format: str, folder: str = "", name: str = "") -> Answer:
+        return {"path": await self._hand.export(kind, format, folder, name)}
 
     async def _do_tap(self, name: str) -> None:
         await self._hand.tap(name)

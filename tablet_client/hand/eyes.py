@@ -64,6 +64,10 @@ def read(app: Any) -> dict[str, Any]:
         seen["notice"] = app.library.notice or app.library.empty
     elif screen == "import":
         seen.update(path=app.importer.path, trouble=app.importer.trouble, doing=app.importer.doing)
+    elif screen == "export":
+        exporter = app.exporter
+        seen.update(what=exporter.content, format=exporter.format, folder=exporter.folder)
+        seen.update(file=exporter.stem + exporter.ending, trouble=exporter.trouble, doing=exporter.doing)
     else:
         viewer = app.viewer
         seen.update(

@@ -267,6 +267,33 @@ class Hand:
             raise NotThere(self._app.toast.text or "The mask was not saved.")
         return self._control.last_mask
 
+    async def export(self, what: str, form: str, folder: str = "", name: str = "") -> str:
+        """Export by the menu. Returns: where the file lies.
+
+        Args:
+            what: "mask" (the newest), "mask-3", "annotation" or "probability".
+            form: "nifti", "tiff", "dicom_seg" or "zip".
+            folder: to which folder; empty: as it is proposed.
+            name: the file's, without its ending; empty: as it is proposed.
+        """
+        await self.tap("more")
+        await self.until("The menu", lambda: self._app.viewer.menu.shown)
+        await self.tap("export")
+        await self.until("The export", lambda: self._app.screens.current == "export")
+        exporter = self._app.exporter
+        names = [pick.name for pick in exporter.contents]
+        await self.tap("export_" + next((held for held in names if what == "mask" and held.startswith("mask")), what))
+        await self.tap(f"export_{form}")
+        for field, text in (("export_name", name), ("export_folder", folder)):
+            if text:
+                await self.type_into(field, text)
+                await press_key(_ENTER)
+        await self.tap("export_start")
+        await self.until("The export's end", lambda: not exporter.busy)
+        if exporter.trouble:
+            raise NotThere(exporter.trouble)
+        return str(self._app.exporting.last)
+
     async def picture(self, file: str) -> list[int]:
         """A picture of the window as PNG. Returns: its width and height."""
         image = await screenshot()

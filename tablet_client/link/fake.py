@@ -39,6 +39,7 @@ class FakeLink:
         fault: see `Fault`; None: all is well.
         picture: makes a picture of a slice ``(rows, columns)`` uint16 that is being imported; None: there are none.
         pause_at: an import stays at this slice, from 1, for ever; 0: it does not.
+        hold_exports: exports stay half-way, for ever.
         forgotten: uploads that were to be forgotten.
         threshold: where it says that it expects the best mask, 1 to 255; 0: it does not say.
     """
@@ -50,6 +51,7 @@ class FakeLink:
         self.fault: Fault | None = None
         self.picture: Callable[[NDArray[np.uint16]], bytes] | None = None
         self.pause_at = 0
+        self.hold_exports = False
         self.forgotten: list[str] = []
         self.threshold = 128
         self._volumes = {message.volume_id: (message, voxels) for message, voxels in volumes}
@@ -212,6 +214,7 @@ class FakeLink:
             digest=hashlib.sha256(inside.tobytes()).hexdigest(),
             threshold=threshold,
             log_length=len(annotation.log),
+            saved_ms=1_795_000_000_000 + len(annotation.masks),
             object_ml=float(inside.sum()) * self._volumes[annotation.message.volume_id][0].voxel_ml,
         )
         annotation.masks.append(mask)
@@ -227,8 +230,10 @@ class FakeLink:
         self._annotation(annotation_id)
         return hashlib.sha256(file.path.read_bytes()).hexdigest()
 
-    async def export(self, annotation_id: str, kind: int, format: int, mask_number: int = 0) -> ExportedFile:
-        """See `Link`; always a ``.npy`` file."""
+    async def export(
+        self, annotation_id: str, kind: int, format: int, mask_number: int = 0, watch: Watch | None = None
+    ) -> ExportedFile:
+        """See `Link`; always a ``.npy`` file, whose last byte does not come while `hold_exports`."""
         annotation = self._annotation(annotation_id)
         if kind == segmentation_pb2.EXPORT_KIND_ANNOTATION:
             array: NDArray[np.uint8] | None = self.labels(annotation)
@@ -243,6 +248,13 @@ class FakeLink:
             array = np.where(array >= wanted[-1].threshold, 255, 0).astype(np.uint8)
         file = io.BytesIO()
         np.save(file, array)
+        size = len(file.getvalue())
+        for done in (0, size // 2, size):
+            if done == size and self.hold_exports:
+                await asyncio.Event().wait()
+            if watch and done:
+                watch(Step("export", done, size))
+            await asyncio.sleep(0)
         return ExportedFile(segmentation_pb2.ExportKind.Name(kind).lower() + ".npy", file.getvalue())
 
     def close(self) -> None:

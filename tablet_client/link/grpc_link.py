@@ -272,7 +272,9 @@ class GrpcLink:
             raise _cut_short()
         return str(response.mask_digest)
 
-    async def export(self, annotation_id: str, kind: int, format: int, mask_number: int = 0) -> ExportedFile:
+    async def export(
+        self, annotation_id: str, kind: int, format: int, mask_number: int = 0, watch: Watch | None = None
+    ) -> ExportedFile:
         """See `Link`."""
         request = segmentation_pb2.ExportRequest(
             annotation_id=annotation_id,
@@ -280,10 +282,12 @@ class GrpcLink:
             format=segmentation_pb2.ExportFormat.Name(format),
             mask_number=mask_number,
         )
-        name, data, digest = "", bytearray(), ""
+        name, size, data, digest = "", 0, bytearray(), ""
         async for response in _follow(self._segmentation.Export, request):
-            name, digest = name or response.name, digest or response.sha256
+            name, size, digest = name or response.name, size or response.size_bytes, digest or response.sha256
             data += response.data
+            if watch:
+                watch(Step("export", len(data), size))
         if hashlib.sha256(data).hexdigest() != digest:
             raise LinkError("DIGEST_MISMATCH", "The file was damaged on its way.", retry=True, status="DATA_LOSS")
         return ExportedFile(name, bytes(data))

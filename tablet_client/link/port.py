@@ -71,8 +71,8 @@ class LocalFile:
 class Step:
     """Progress of a long call: what it does now, and how far.
 
-    ``"upload"`` counts bytes, ``"files"`` those that the server has looked at, ``"import"`` slices that it has read,
-    ``"compute"`` slices computed. A total of 0 is not yet known.
+    ``"upload"`` and ``"export"`` count bytes, ``"files"`` those that the server has looked at, ``"import"`` slices that it
+    has read, ``"compute"`` slices computed. A total of 0 is not yet known.
     """
 
     what: str
@@ -203,7 +203,9 @@ class Link(Protocol):
         """Send a mask file that fits the volume. Returns: its digest, for `Document.import_mask`."""
         ...
 
-    async def export(self, annotation_id: str, kind: int, format: int, mask_number: int = 0) -> ExportedFile:
+    async def export(
+        self, annotation_id: str, kind: int, format: int, mask_number: int = 0, watch: Watch | None = None
+    ) -> ExportedFile:
         """A file for other programs; ``kind`` and ``format`` are the contract's ExportKind and ExportFormat."""
         ...
 

@@ -166,6 +166,7 @@ class VolumeInfo:
         window_low, window_high: intensities of the starting contrast.
         voxel_ml: volume of one voxel, in millilitres.
         warnings: sentences that stay with the volume.
+        no_dicom: why no DICOM Segmentation can lie on it, as a name in the contract's `Reason`; empty where one can.
     """
 
     volume_id: str
@@ -179,6 +180,7 @@ class VolumeInfo:
     window_high: float
     voxel_ml: float
     warnings: tuple[str, ...]
+    no_dicom: str = ""
 
     @classmethod
     def from_message(cls, message: volumes_pb2.Volume) -> VolumeInfo:
@@ -188,6 +190,7 @@ class VolumeInfo:
             raise GeometryError("The three planes are not those of one volume.")
         if int(message.acquisition) not in planes or planes[Plane(message.acquisition)].slice_axis != 0:
             raise GeometryError("The acquisition plane is not said.")
+        refusal = message.dicom_seg_refusal
         return cls(
             volume_id=message.volume_id,
             name=message.name,
@@ -200,6 +203,7 @@ class VolumeInfo:
             window_high=message.window_high,
             voxel_ml=message.voxel_ml,
             warnings=tuple(message.warnings),
+            no_dicom=common_pb2.Reason.Name(refusal.reason) if message.HasField("dicom_seg_refusal") else "",
         )
 
     def intensity(self, grey: int) -> float:

@@ -1,5 +1,5 @@
 # mypy: disallow-subclassing-any=False
-"""The application: two screens and an import, on one asyncio loop with the link."""
+"""The application: library, import, viewer and export, on one asyncio loop with the link."""
 
 from __future__ import annotations
 
@@ -24,6 +24,8 @@ from tablet_client.state.geometry import Plane
 from tablet_client.state.preferences import Preferences, read_preferences, write_preferences
 from tablet_client.state.words import _
 from tablet_client.view import keys, theme
+from tablet_client.view.exporter import Exporter
+from tablet_client.view.exporting import Exporting
 from tablet_client.view.garbage import collecting_here
 from tablet_client.view.importer import Importer
 from tablet_client.view.library import Library
@@ -64,8 +66,9 @@ class CalqueApp(App):
         Window.clearcolor = theme.PAGE
         self.tasks = Tasks(lambda fault: self._say(_("Something went wrong in this application."), "error"))
         self.library, self.importer, self.viewer = Library(name="library"), Importer(name="import"), Viewer(name="viewer")
+        self.exporter = Exporter(name="export")
         self.screens = ScreenManager(transition=NoTransition())
-        for screen in (self.library, self.importer, self.viewer):
+        for screen in (self.library, self.importer, self.viewer, self.exporter):
             self.screens.add_widget(screen)
         self.toast = Toast()
         root = FloatLayout()
@@ -73,6 +76,7 @@ class CalqueApp(App):
         root.add_widget(self.toast)
         self.library_control = LibraryControl(self._link, self.library, self.importer, self._imported)
         self.viewer_control = ViewerControl(self._link, self.viewer, self._folder, self._say)
+        self.exporting = Exporting(self._link, self.exporter, self.viewer_control, self._folder, self._say, self._go)
         self.resuming = Resuming(self.viewer, self.viewer_control, self._folder)
         self.library.other_language = words.LANGUAGES[words.other()]
         self._connect()
@@ -125,6 +129,12 @@ class CalqueApp(App):
         viewer.menu.bind(on_new=lambda _, name: self._start(control.new_annotation(name)))
         viewer.menu.bind(on_fit=lambda _: viewer.image.fit(), on_clear=lambda _: control.clear())
         viewer.menu.bind(on_take_over=lambda _: control.take_over())
+        viewer.menu.bind(on_export=lambda _: self._start(self.exporting.open()))
+        self.exporter.bind(on_back=lambda _: self._go("viewer"))
+        self.exporter.bind(on_pick_content=lambda _, name: self.exporting.choose_content(name))
+        self.exporter.bind(on_pick_format=lambda _, name: self.exporting.choose_format(name))
+        self.exporter.bind(on_export=lambda _: self._start(self.exporting.export()))
+        self.exporter.bind(on_cancel=lambda _: self.exporting.cancel())
         image = viewer.image
         image.bind(on_pen_down=lambda _, *how: self._pen("down", *how))
         image.bind(on_pen_down=lambda *_: self._guide("quiet"))
@@ -246,6 +256,8 @@ class CalqueApp(App):
             self._step(value)
         elif what == "next":
             self._guide("next")
+        elif what == "export":
+            self._start(self.exporting.open())
         elif what == "save":
             if self.viewer.slices.can_save:
                 self._start(control.save())
@@ -260,6 +272,8 @@ class CalqueApp(App):
             self._start(self._leave())
         elif self.screens.current == "import":
             self.importer.back()
+        elif self.screens.current == "export":
+            self._go("viewer")
         else:
             return False
         return True

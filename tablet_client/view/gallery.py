@@ -2,7 +2,7 @@
 
 The real application runs over the server in memory, the hand works it, and every screen that matters is left as a PNG:
 library, empty library, no server, import with an error, half-way and with choices, viewer with ink, mask, outline,
-probability, coronal, thick slices, menu, contrasts of a CT, offline. ``VOXELS.npy`` holds axial slices
+probability, coronal, thick slices, export, menu, contrasts of a CT, offline. ``VOXELS.npy`` holds axial slices
 ``(slices, rows, columns)``; without it a drawn head is shown. The window is 1280x800, or of the size that is named last.
 """
 
@@ -11,6 +11,7 @@ from __future__ import annotations
 import asyncio
 import sys
 import tempfile
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -85,6 +86,7 @@ async def _pictures(folder: Path, voxels: NDArray[np.uint16]) -> None:
         await hand.three(False)
         await hand.save()
         await take("viewer-saved")
+        await _export(hand, app, take)
         await hand.new_annotation("Second reader")
         await hand.tap("more")
         await hand.until("The menu", lambda: app.viewer.menu.shown)
@@ -100,6 +102,18 @@ async def _pictures(folder: Path, voxels: NDArray[np.uint16]) -> None:
         await _contrasts(hand, app, take)
         app.stop()
         await running
+
+
+async def _export(hand: Any, app: Any, take: Any) -> None:
+    """What can be exported, from a volume that is no DICOM series."""
+    control = app.viewer_control
+    control.work.volume = replace(control.work.volume, no_dicom="NO_SOURCE_SERIES")
+    await hand.tap("more")
+    await hand.tap("export")
+    await hand.until("The export", lambda: app.screens.current == "export")
+    app.exporter.go("/usr/share")
+    await take("export")
+    await hand.tap("back")
 
 
 async def _contrasts(hand: Any, app: Any, take: Any) -> None:

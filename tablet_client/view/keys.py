@@ -37,6 +37,7 @@ _COMMANDS: dict[int, Command] = {
     ord("z"): ("undo", 0),
     ord("y"): ("redo", 0),
     ord("s"): ("save", 0),
+    ord("e"): ("export", 0),
 }
 _COMMANDS_WITH_SHIFT: dict[int, Command] = {ord("z"): ("redo", 0)}
 

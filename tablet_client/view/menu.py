@@ -49,7 +49,7 @@ class Menu(FloatLayout):
         details: what the service measured and expects, a line each.
     """
 
-    __events__ = ("on_annotation", "on_new", "on_fit", "on_clear", "on_take_over")
+    __events__ = ("on_annotation", "on_new", "on_fit", "on_export", "on_clear", "on_take_over")
 
     shown = BooleanProperty(False)
     reading = BooleanProperty(False)
@@ -99,6 +99,9 @@ class Menu(FloatLayout):
 
     def on_fit(self) -> None:
         """The whole image again."""
+
+    def on_export(self) -> None:
+        """Make a file for other programs."""
 
     def on_clear(self) -> None:
         """Remove all strokes (can be undone)."""

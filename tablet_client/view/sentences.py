@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from calque.v1.segmentation_pb2 import Statistics
+from datetime import datetime
+
+from calque.v1.segmentation_pb2 import Mask, Statistics
 
 from tablet_client.link.listener import Connection, Status
 from tablet_client.link.port import LinkError, Step
@@ -39,6 +41,11 @@ _SENTENCES = {
     "SEVERAL_SEGMENTS": N_("This segmentation has several segments. Choose one of them."),
 }
 
+_NO_DICOM = {
+    "NO_SOURCE_SERIES": N_("not possible: its slices are not images of a DICOM series"),
+    "GEOMETRY_INVALID": N_("not possible: its slices do not lie as DICOM asks"),
+}
+
 _PLANES = {Plane.AXIAL: N_("Axial"), Plane.CORONAL: N_("Coronal"), Plane.SAGITTAL: N_("Sagittal")}
 
 HINT = N_("Draw a little of the object and a little of what is not.")
@@ -61,15 +68,39 @@ def sentence(error: LinkError) -> str:
 def import_step(step: Step) -> str:
     """What an import does now: ``"Sending 34 of 120 MB"``, ``"Reading slice 40 of 200"``."""
     if step.what == "upload":
-        size, unit = (1e6, "MB") if step.total >= 1e6 else (1e3, "kB")
-        done, total = f"{step.done / size:.0f}", f"{step.total / size:.0f} {unit}"
-        return _("Sending {done} of {total}").format(done=done, total=total) if step.total else _("Sending …")
+        return _("Sending {done} of {total}").format(**_sizes(step)) if step.total else _("Sending …")
     if not step.total:
         return _("The server reads the files …")
     # A count of what is done names the one that is next as long as there is one.
     current = min(step.done + 1, step.total)
     what = _("Looking at file {n} of {total}") if step.what == "files" else _("Reading slice {n} of {total}")
     return what.format(n=current, total=step.total)
+
+
+def export_step(step: Step) -> str:
+    """How far an export is: ``"Receiving 3 of 12 MB"``."""
+    return _("Receiving {done} of {total}").format(**_sizes(step)) if step.total else _("Receiving …")
+
+
+def export_failed(error: LinkError) -> str:
+    """A sentence for an export that failed."""
+    if error.reason in ("SERVICE_UNAVAILABLE", "STORE_UNAVAILABLE"):
+        return _("The server does not answer. Nothing was exported: try again later.")
+    if error.reason == "DIGEST_MISMATCH":
+        return _("The file was damaged on its way. Nothing was exported: try again.")
+    return no_dicom(error.reason) if error.reason in _NO_DICOM else sentence(error)
+
+
+def no_dicom(reason: str) -> str:
+    """Why there can be no DICOM Segmentation of a volume."""
+    return _(_NO_DICOM.get(reason, _NO_DICOM["GEOMETRY_INVALID"]))
+
+
+def saved_mask(mask: Mask) -> str:
+    """A saved mask: its object's volume, threshold and the day."""
+    day = datetime.fromtimestamp(mask.saved_ms / 1000).strftime("%Y-%m-%d %H:%M")
+    told = _("{volume} at threshold {threshold}").format(volume=millilitres(mask.object_ml), threshold=mask.threshold)
+    return f"{told} · {day}"
 
 
 def safety(status: Status) -> tuple[str, str]:
@@ -87,6 +118,12 @@ def safety(status: Status) -> tuple[str, str]:
     if status.connection is Connection.CONNECTING:
         return "tablet", _("Connecting …") + (f" {strokes}" if n else "")
     return "offline", _("Offline") + (f", {strokes}" if n else "")
+
+
+def _sizes(step: Step) -> dict[str, str]:
+    """The bytes of a step in a fitting unit."""
+    size, unit = (1e6, "MB") if step.total >= 1e6 else (1e3, "kB")
+    return {"done": f"{step.done / size:.0f}", "total": f"{step.total / size:.0f} {unit}"}
 
 
 def plane_name(plane: Plane) -> str:

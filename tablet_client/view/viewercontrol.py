@@ -226,12 +226,9 @@ class ViewerControl(Listener):
         self.saving = True
         self._buttons()
         try:
-            while work.document.waiting and work is self.work:
-                if work.keeper.status.connection is Connection.OFFLINE:
-                    self._say(_("There is no connection: the mask can be saved when the server answers again."), "error")
-                    return
-                self._changed.clear()
-                await self._changed.wait()
+            if not await self.all_sent(work):
+                self._say(_("There is no connection: the mask can be saved when the server answers again."), "error")
+                return
             mask = await self._link.save_mask(work.annotation.annotation_id, threshold, self._saved_step)
             self.last_mask = mask
             choosing.keep_anyway()
@@ -242,6 +239,15 @@ class ViewerControl(Listener):
             self.saving = False
             self._viewer.bar.progress = 0.0
             self._buttons()
+
+    async def all_sent(self, work: Work) -> bool:
+        """Wait until the server has every stroke. Returns: False when there is no connection."""
+        while work.document.waiting and work is self.work:
+            if work.keeper.status.connection is Connection.OFFLINE:
+                return False
+            self._changed.clear()
+            await self._changed.wait()
+        return True
 
     @property
     def _drawing(self) -> bool:

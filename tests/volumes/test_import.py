@@ -99,6 +99,8 @@ async def test_a_nifti_file_a_dicom_series_and_a_stack_become_the_same_image(ser
     assert re.fullmatch(r"P-[0-9A-Z]{10} · MR · 20[12][0-9]-[01][0-9]-[0-3][0-9]", dicom.name)
     assert re.fullmatch(r"TIFF · 48 × 40 × 12 · [0-9a-f]{4}", tiff.name)
     assert (nifti.pseudonym, dicom.pseudonym, tiff.pseudonym) == ("", dicom.name[:12], "")
+    assert [one.dicom_seg_refusal.reason for one in (nifti, tiff)] == [common_pb2.NO_SOURCE_SERIES] * 2
+    assert not dicom.HasField("dicom_seg_refusal")
     assert all(volume.deidentified for volume in (nifti, dicom, tiff))
     assert (nifti.modality, dicom.modality) == ("", "MR")
     told = [(step.stage, step.done) for step in steps]

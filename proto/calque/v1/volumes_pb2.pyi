@@ -31,7 +31,7 @@ IMPORT_STAGE_FILES: ImportStage
 IMPORT_STAGE_SLICES: ImportStage
 
 class Volume(_message.Message):
-    __slots__ = ("volume_id", "name", "modality", "description", "imported_ms", "planes", "acquisition", "grey_slope", "grey_intercept", "grey_exact", "window_low", "window_high", "warnings", "voxel_ml", "digest", "thumbnail", "deidentified", "pseudonym")
+    __slots__ = ("volume_id", "name", "modality", "description", "imported_ms", "planes", "acquisition", "grey_slope", "grey_intercept", "grey_exact", "window_low", "window_high", "warnings", "voxel_ml", "digest", "thumbnail", "deidentified", "pseudonym", "dicom_seg_refusal")
     VOLUME_ID_FIELD_NUMBER: _ClassVar[int]
     NAME_FIELD_NUMBER: _ClassVar[int]
     MODALITY_FIELD_NUMBER: _ClassVar[int]
@@ -50,6 +50,7 @@ class Volume(_message.Message):
     THUMBNAIL_FIELD_NUMBER: _ClassVar[int]
     DEIDENTIFIED_FIELD_NUMBER: _ClassVar[int]
     PSEUDONYM_FIELD_NUMBER: _ClassVar[int]
+    DICOM_SEG_REFUSAL_FIELD_NUMBER: _ClassVar[int]
     volume_id: str
     name: str
     modality: str
@@ -68,7 +69,8 @@ class Volume(_message.Message):
     thumbnail: bytes
     deidentified: bool
     pseudonym: str
-    def __init__(self, volume_id: _Optional[str] = ..., name: _Optional[str] = ..., modality: _Optional[str] = ..., description: _Optional[str] = ..., imported_ms: _Optional[int] = ..., planes: _Optional[_Iterable[_Union[_common_pb2.PlaneGeometry, _Mapping]]] = ..., acquisition: _Optional[_Union[_common_pb2.Plane, str]] = ..., grey_slope: _Optional[float] = ..., grey_intercept: _Optional[float] = ..., grey_exact: _Optional[bool] = ..., window_low: _Optional[float] = ..., window_high: _Optional[float] = ..., warnings: _Optional[_Iterable[str]] = ..., voxel_ml: _Optional[float] = ..., digest: _Optional[str] = ..., thumbnail: _Optional[bytes] = ..., deidentified: _Optional[bool] = ..., pseudonym: _Optional[str] = ...) -> None: ...
+    dicom_seg_refusal: _common_pb2.ErrorInfo
+    def __init__(self, volume_id: _Optional[str] = ..., name: _Optional[str] = ..., modality: _Optional[str] = ..., description: _Optional[str] = ..., imported_ms: _Optional[int] = ..., planes: _Optional[_Iterable[_Union[_common_pb2.PlaneGeometry, _Mapping]]] = ..., acquisition: _Optional[_Union[_common_pb2.Plane, str]] = ..., grey_slope: _Optional[float] = ..., grey_intercept: _Optional[float] = ..., grey_exact: _Optional[bool] = ..., window_low: _Optional[float] = ..., window_high: _Optional[float] = ..., warnings: _Optional[_Iterable[str]] = ..., voxel_ml: _Optional[float] = ..., digest: _Optional[str] = ..., thumbnail: _Optional[bytes] = ..., deidentified: _Optional[bool] = ..., pseudonym: _Optional[str] = ..., dicom_seg_refusal: _Optional[_Union[_common_pb2.ErrorInfo, _Mapping]] = ...) -> None: ...
 
 class GetUploadRequest(_message.Message):
     __slots__ = ("upload_id",)

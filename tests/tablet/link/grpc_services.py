@@ -166,7 +166,8 @@ class Segmentation(segmentation_grpc.SegmentationBase):
         request = await stream.recv_message()
         content = bytes([request.kind, request.format, request.mask_number]) * 1000
         digest = self.digest or hashlib.sha256(content).hexdigest()
-        await stream.send_message(segmentation_pb2.ExportResponse(name="mask.nii.gz", data=content[:1000]))
+        first = segmentation_pb2.ExportResponse(name="mask.nii.gz", data=content[:1000], size_bytes=len(content))
+        await stream.send_message(first)
         await stream.send_message(segmentation_pb2.ExportResponse(data=content[1000:], sha256=digest))
 
 

@@ -163,7 +163,10 @@ async def test_a_mask_file_is_sent(services, tmp_path):
 
 
 async def test_exports_come_whole_or_not_at_all(services):
-    got = await services.link.export("a", segmentation_pb2.EXPORT_KIND_MASK, segmentation_pb2.EXPORT_FORMAT_NIFTI, 5)
+    steps = []
+    nifti = segmentation_pb2.EXPORT_FORMAT_NIFTI
+    got = await services.link.export("a", segmentation_pb2.EXPORT_KIND_MASK, nifti, 5, steps.append)
+    assert steps == [Step("export", 1000, 3000), Step("export", 3000, 3000)]
     assert (got.name, got.data) == ("mask.nii.gz", bytes([2, 2, 5]) * 1000)
     services.segmentation.digest = "0" * 64
     with pytest.raises(LinkError) as caught:

@@ -30,6 +30,7 @@ from tablet_client.view.keys import command
         ("z", ["ctrl", "shift"], ("redo", 0)),
         ("y", ["ctrl"], ("redo", 0)),
         ("s", ["ctrl"], ("save", 0)),
+        ("e", ["ctrl"], ("export", 0)),
         ("s", ["ctrl", "shift"], None),
         ("s", [], None),
         ("z", ["ctrl", "alt"], None),

@@ -47,7 +47,7 @@ class Session:
         self._error: CalqueError | None = None
         self._news = asyncio.Event()
         self._logged = min(opening.have_entries, workspace.log.length)  # entries that the tablet has
-        self._joined = workspace.log.length
+        self._taking = 0  # number of the event that this stream is just handing in
         self._sent: dict[View, int] = {}
         self._sent_bytes = 0
         self._advised = 0  # generation of the last advice
@@ -120,8 +120,8 @@ class Session:
         log = self._workspace.log
         for entry in log.entries[self._logged :]:
             self._logged = entry.position
-            if entry.session_id == self.session_id and entry.sequence and entry.position > self._joined:
-                continue  # acknowledged instead
+            if entry.session_id == self.session_id and entry.sequence and entry.sequence == self._taking:
+                continue  # acknowledged instead; what a dead stream of the session brought, the tablet must be told
             logged = segmentation_pb2.LoggedEvent(
                 position=entry.position, session_id=entry.session_id, sequence=entry.sequence, body=entry.body
             )
@@ -145,7 +145,9 @@ class Session:
     async def _take(self, event: segmentation_pb2.Event) -> None:
         if self._opening.read_only:
             raise Conflict("This tablet only looks at the annotation.")
+        self._taking = event.sequence
         position = await self._workspace.append(self.session_id, event.sequence, event.body, event.sha256)
+        self._taking = 0
         self._outbox.append(Response(ack=segmentation_pb2.Ack(sequence=event.sequence, position=position)))
         self._news.set()
 

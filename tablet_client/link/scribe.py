@@ -8,7 +8,7 @@ from collections.abc import Awaitable, Callable
 from contextlib import suppress
 
 from tablet_client.state.document import Event
-from tablet_client.state.journal import Journal, JournalError
+from tablet_client.state.journal import COMPACT_BYTES, Journal, JournalError
 
 AGAIN_S = 2.0
 """Seconds between attempts while the disk takes nothing."""
@@ -33,18 +33,25 @@ class Scribe:
         self._journal = journal
         self._told = told
         self._pause = pause
-        self._due: deque[Event | int] = deque()  # events to write, numbers to forget
+        self._due: deque[Event] = deque()  # to be written
+        self._acknowledged = self._forgotten = 0  # number of the last event that the server has, and that was forgotten
         self._wake = asyncio.Event()
         self._idle = asyncio.Event()
         self._closing = False
 
     def write(self, event: Event) -> None:
         """Write an event soon."""
-        self._put(event)
+        self._due.append(event)
+        self._rouse()
 
     def forget(self, sequence: int) -> None:
-        """Forget an acknowledged event, after everything that is to be written now."""
-        self._put(sequence)
+        """Forget all events up to this one, which the server has, after everything that is to be written now."""
+        self._acknowledged = sequence
+        self._rouse()
+
+    def restarted(self) -> None:
+        """The journal's numbers begin anew; to be called when it is idle."""
+        self._acknowledged = self._forgotten = 0
 
     def close(self) -> None:
         """Let `run` end when everything is written, or the disk takes nothing."""
@@ -53,24 +60,22 @@ class Scribe:
 
     async def idle(self) -> None:
         """Wait until everything is written."""
-        while self._due:
+        while self._busy:
             await self._idle.wait()
 
     async def run(self) -> None:
         """The task that writes."""
         while True:
-            while self._due:
-                item = self._due[0]
+            while self._busy:
                 try:
-                    await asyncio.to_thread(self._do, item)
+                    await self._step()
                 except JournalError:
                     self.full = True
                     self._told(None)
                     if self._closing:
                         return
+                    await asyncio.to_thread(self._forget, self._acknowledged, 0)  # perhaps what is known fills the disk
                     await self._pause(AGAIN_S)
-                    continue
-                self._done(item)
             self._idle.set()
             if self._closing:
                 return
@@ -80,29 +85,41 @@ class Scribe:
     def flush(self) -> bool:
         """Wait here, not on the loop, until everything is written. Returns: False when the disk did not take it."""
         while self._due:
+            event = self._due[0]
             try:
-                self._do(self._due[0])
+                self._journal.append(event)
             except JournalError:
                 return False
-            self._done(self._due[0])
+            self._written(event)
+        self._journal.forget(self._acknowledged)
         return True
 
-    def _put(self, item: Event | int) -> None:
-        self._due.append(item)
+    @property
+    def _busy(self) -> bool:
+        return bool(self._due) or self._forgotten != self._acknowledged
+
+    def _rouse(self) -> None:
         self._idle.clear()
         self._wake.set()
 
-    def _do(self, item: Event | int) -> None:
-        if isinstance(item, Event):
-            self._journal.append(item)
-            return
-        self._journal.forget(item)
-        with suppress(JournalError):  # the old file is as good, only larger
-            self._journal.compact()
+    async def _step(self) -> None:
+        """Write the next event; when there is none, forget all that was acknowledged meanwhile, at once."""
+        if self._due:
+            event = self._due[0]
+            await asyncio.to_thread(self._journal.append, event)
+            self._written(event)
+        else:
+            upto = self._acknowledged
+            await asyncio.to_thread(self._forget, upto)
+            self._forgotten = upto
 
-    def _done(self, item: Event | int) -> None:
+    def _forget(self, upto: int, least_bytes: int = COMPACT_BYTES) -> None:
+        self._journal.forget(upto)
+        with suppress(JournalError):  # the old file is as good, only larger
+            self._journal.compact(least_bytes)
+
+    def _written(self, event: Event) -> None:
         self.full = False
-        if self._due and self._due[0] is item:  # else `flush` was faster
+        if self._due and self._due[0] is event:  # else `flush` was faster
             self._due.popleft()
-        if isinstance(item, Event):
-            self._told(item)
+        self._told(event)

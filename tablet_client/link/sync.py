@@ -318,8 +318,8 @@ class SessionKeeper:
             self._become(message.writer.writer)
 
     def _entered(self, changed: bool, own_sequence: int) -> None:
-        if own_sequence and own_sequence < self._document.first_waiting:
-            self._scribe.forget(own_sequence)
+        if own_sequence:
+            self._scribe.forget(self._document.first_waiting - 1)
         if changed:
             self._listener.ink_changed()
         self._tell()
@@ -363,6 +363,7 @@ class SessionKeeper:
         # Nothing may come between the two: both number what waits anew, and the disk is waited for here this once.
         try:
             self._document.restart(self._journal.restart())
+            self._scribe.restarted()
         except JournalError:
             await self._rest(PAUSES_S[2])
         self._tell()

@@ -3,12 +3,12 @@
 One file an annotation. It begins with a head, and each record is framed so that a write cut at any byte is found out::
 
     head    magic "calque-journal-1" · frame(session UUID, 16 bytes · sequence before the first event, u64)
-    record  frame(sequence, u64 · body)
+    record  frame(sequence, u64 · body), or frame(sequence with its highest bit set, u64): the server has all up to it
     frame   length, u32 · CRC-32 of the payload, u32 · payload                                    all little-endian
 
 A later record with a number that is there already takes the earlier one's place. A torn tail is not read, and the next
-record cuts it; what was torn was never sent, since an event is sent only after it was written. Forgetting what was
-acknowledged rewrites the file beside itself and renames it, so at any moment one whole file stands.
+record cuts it; what was torn was never sent, since an event is sent only after it was written. Now and then the file is
+rewritten beside itself without what the server has, and renamed, so at any moment one whole file stands.
 """
 
 from __future__ import annotations
@@ -30,12 +30,15 @@ from tablet_client.state.document import Event
 MAGIC = b"calque-journal-1"
 ENDING = ".journal"
 COMPACT_BYTES = 256 * 1024
-"""A file with nothing that waits is emptied when it is larger than this."""
+"""A file is rewritten when more bytes than this, and more than half of it, are of what the server has."""
+
+_FORGOTTEN = 1 << 63
 
 _FRAME = struct.Struct("<II")
 _HEAD = struct.Struct("<16sQ")
 _SEQUENCE = struct.Struct("<Q")
 _EMPTY_BYTES = len(MAGIC) + _FRAME.size + _HEAD.size
+_RECORD_BYTES = _FRAME.size + _SEQUENCE.size  # and the body
 
 
 class JournalError(Exception):
@@ -62,8 +65,7 @@ class Journal:
         self.path = folder / (quote(annotation_id, safe="") + ENDING)
         self._new_session = new_session
         self._bodies: dict[int, bytes] = {}
-        self._base = 0  # number of the last event that was forgotten, or that the file has forgotten
-        self._size = 0
+        self._next, self._size = 1, 0
         self._lock = threading.Lock()  # a thread appends; the loop flushes when the application is stopped
         try:
             folder.mkdir(parents=True, exist_ok=True)
@@ -72,10 +74,9 @@ class Journal:
                 self._session = new_session()
                 self._rewrite()
             else:
-                self._session, self._base, self._bodies, self._size = found
+                self._session, self._next, self._bodies, self._size = found
         except OSError as error:
             raise JournalError(f"The journal cannot be opened: {error.strerror}.") from error
-        self._next = max([self._base, *self._bodies]) + 1
 
     @property
     def session_id(self) -> str:
@@ -105,34 +106,46 @@ class Journal:
     def _append(self, event: Event) -> None:
         if event.sequence != self._next and event.sequence not in self._bodies:
             raise ValueError(f"Event {event.sequence} is not the next one, {self._next}.")
-        record = _framed(_SEQUENCE.pack(event.sequence) + event.body)
         try:
-            with open(self.path, "r+b") as file:
-                file.truncate(self._size)  # whatever was torn, or a failed write left
-                file.seek(self._size)
-                file.write(record)
-                file.flush()
-                sync(file.fileno())
+            self._write(_framed(_SEQUENCE.pack(event.sequence) + event.body))
         except OSError as error:
             raise JournalError(f"The tablet's disk did not take the stroke: {error.strerror}.") from error
-        self._size += len(record)
         self._bodies[event.sequence] = event.body
         self._next = max(self._next, event.sequence + 1)
 
+    def _write(self, record: bytes, durable: bool = True) -> None:
+        with open(self.path, "r+b") as file:
+            file.truncate(self._size)  # whatever was torn, or a failed write left
+            file.seek(self._size)
+            file.write(record)
+            file.flush()
+            if durable:
+                sync(file.fileno())
+        self._size += len(record)
+
     def forget(self, sequence: int) -> None:
-        """The server has this event; the file shrinks later. Should it come back after a crash, the server knows it."""
-        self._bodies.pop(sequence, None)
+        """The server has all events up to this one; the file shrinks later.
+
+        It is written, but the disk is not waited for: should they come back after a crash, the server knows them.
+        """
+        with self._lock:
+            known = [number for number in self._bodies if number <= sequence]
+            for number in known:
+                del self._bodies[number]
+            if known:
+                with suppress(OSError):
+                    self._write(_framed(_SEQUENCE.pack(sequence | _FORGOTTEN)), durable=False)
 
     def compact(self, least_bytes: int = COMPACT_BYTES) -> bool:
-        """Rewrite the file without what was forgotten, if nothing waits and it is larger. Returns: it was.
+        """Rewrite the file without what was forgotten, if that is more than so many bytes and half of it. Returns: it was.
 
         Raises:
             JournalError: the disk did not take it; the old file stands.
         """
         with self._lock:
-            if self._bodies or self._size <= least_bytes:
+            waiting = sum(_RECORD_BYTES + len(body) for body in self._bodies.values())
+            if self._size - _EMPTY_BYTES - waiting <= max(least_bytes, waiting):
                 return False
-            self._base = self._next - 1
             self._replace()
             return True
 
@@ -143,21 +156,21 @@ class Journal:
             JournalError: the disk did not take it; the old session stands.
         """
         with self._lock:
-            old = self._session, self._base, self._bodies, self._next
-            self._session, self._base = self._new_session(), 0
+            old = self._session, self._bodies, self._next
+            self._session = self._new_session()
             self._bodies = {number: event.body for number, event in enumerate(self.waiting, start=1)}
             self._next = len(self._bodies) + 1
             try:
                 self._replace()
             except JournalError:
-                self._session, self._base, self._bodies, self._next = old
+                self._session, self._bodies, self._next = old
                 raise
             return self.session_id
 
     def close(self) -> None:
         """Leave the file without what was forgotten."""
         with suppress(JournalError):  # then the old file stands, and is as good
-            self.compact(least_bytes=_EMPTY_BYTES)
+            self.compact(least_bytes=0)
 
     def delete(self) -> None:
         """The annotation is gone: so is its journal."""
@@ -177,7 +190,8 @@ class Journal:
 
     def _rewrite(self) -> None:
         """A new file beside the old one, written to the disk, then renamed over it."""
-        content = MAGIC + _framed(_HEAD.pack(self._session.bytes, self._base))
+        before = min(self._bodies, default=self._next) - 1
+        content = MAGIC + _framed(_HEAD.pack(self._session.bytes, before))
         content += b"".join(_framed(_SEQUENCE.pack(e.sequence) + e.body) for e in self.waiting)
         beside = self.path.with_suffix(".new")
         with open(beside, "wb") as file:
@@ -203,7 +217,7 @@ def waiting_annotations(folder: Path) -> dict[str, int]:
 
 
 def _read(path: Path) -> tuple[uuid.UUID, int, dict[int, bytes], int] | None:
-    """Session, base, bodies by number, and the size up to the last whole record; None without a whole head."""
+    """Session, next number, bodies by number, and the size up to the last whole record; None without a whole head."""
     try:
         data = path.read_bytes()
     except FileNotFoundError:
@@ -213,20 +227,23 @@ def _read(path: Path) -> tuple[uuid.UUID, int, dict[int, bytes], int] | None:
     head, end = _unframed(data, len(MAGIC))
     if head is None or len(head) != _HEAD.size:
         return None
-    session, base = _HEAD.unpack(head)
+    session, before = _HEAD.unpack(head)
     bodies: dict[int, bytes] = {}
-    expected = base + 1
+    expected = before + 1
     while True:
         record, after = _unframed(data, end)
         if record is None or len(record) < _SEQUENCE.size:
             break
         sequence = _SEQUENCE.unpack_from(record)[0]
-        if sequence != expected and sequence not in bodies:
+        if sequence & _FORGOTTEN:
+            bodies = {number: body for number, body in bodies.items() if number > sequence ^ _FORGOTTEN}
+        elif sequence == expected or sequence in bodies:
+            bodies[sequence] = record[_SEQUENCE.size :]
+            expected = max(expected, sequence + 1)
+        else:
             break
-        bodies[sequence] = record[_SEQUENCE.size :]
-        expected = max(expected, sequence + 1)
         end = after
-    return uuid.UUID(bytes=session), base, bodies, end
+    return uuid.UUID(bytes=session), expected, bodies, end
 
 
 def _framed(payload: bytes) -> bytes:

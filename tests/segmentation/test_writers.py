@@ -6,12 +6,13 @@ import asyncio
 import errno
 import threading
 
+import pytest
 from calque.v1 import segmentation_pb2, volumes_pb2
 
 from services.core.errors import Reason, Unavailable
 from services.core.volume import Volume
 from services.store.log import Log
-from tests.served import SECONDS, Served, Tablet, begin, eventually, keep, refused, serve, stroke
+from tests.served import SECONDS, Served, Tablet, begin, event, eventually, keep, refused, serve, stroke
 
 Body = segmentation_pb2.EventBody
 OTHER = ("ABORTED", "OTHER_WRITER", 0)
@@ -57,6 +58,58 @@ async def test_a_take_over_is_told_and_the_first_writes_no_more(served: Served, 
                 assert again.sequence == 1
                 await again.draw(stroke(1, 3, [5], [5]))
                 assert [one.writer for one in await second.until(lambda t: t.all("writer"))] == [False]
+
+
+class Held:
+    """Events that the store makes durable only when it may."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch, *sequences: int) -> None:
+        self.coming = {sequence: threading.Event() for sequence in sequences}
+        self.may = {sequence: threading.Event() for sequence in sequences}
+        self._append = Log.append
+        monkeypatch.setattr(Log, "append", lambda log, session_id, sequence, *rest: self(log, session_id, sequence, *rest))
+
+    def __call__(self, log: Log, session_id: str, sequence: int, *rest: bytes) -> int:
+        if sequence in self.may:
+            self.coming[sequence].set()
+            assert self.may[sequence].wait(SECONDS)
+        return self._append(log, session_id, sequence, *rest)
+
+    async def came(self, sequence: int) -> None:
+        assert await asyncio.to_thread(self.coming[sequence].wait, SECONDS)
+
+
+async def test_a_returning_tablet_is_told_what_its_dead_stream_brought(
+    served: Served, phantom: Volume, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The old stream hands in events before, while and after the new one opens."""
+    annotation_id = await begin(served, phantom)
+    drawn = [stroke(1, 3, [k], [k]) for k in range(1, 7)]
+    async with Tablet(served.segmentation, annotation_id) as dead:
+        await dead.draw(drawn[0])
+        held, lock = Held(monkeypatch, 2, 3, 5), served.workspace(annotation_id)._log_lock
+        await dead.put(*drawn[1:5])
+        await held.came(2)
+        again = Tablet(served.segmentation, annotation_id, dead.session_id)
+        opening = asyncio.create_task(again.__aenter__())
+        await eventually(lambda: lock._waiters)  # it reads the log next
+        held.may[2].set()
+        await held.came(3)
+        await eventually(lambda: lock._waiters)  # it begins to write next
+        held.may[3].set()
+        await opening
+        await held.came(5)
+        await again.send(event=event(5, drawn[4]))  # it has it in its journal, and knows no better
+        held.may[5].set()
+        await again.until(lambda t: t.all("ack"))
+        again.sequence = 5
+        await again.draw(drawn[5])
+        known = {e.position: e.sequence for e in again.all("logged")} | {a.position: a.sequence for a in again.all("ack")}
+        await again.__aexit__()
+    entries = served.workspace(annotation_id).log.entries
+    kept = [entry for entry in entries if entry.sequence]
+    assert [Body.FromString(entry.body) for entry in kept] == drawn
+    assert known == {entry.position: entry.sequence for entry in entries}
 
 
 async def test_who_only_looks_never_writes(served: Served, phantom: Volume) -> None:

@@ -173,6 +173,47 @@ async def test_offline_strokes_are_saved_on_the_tablet_and_sent_later(tmp_path):
     assert logged(link, annotation_id) == [event.body for event in events]
 
 
+async def test_acknowledgements_that_come_together_are_noted_together(tmp_path, monkeypatch):
+    link, annotation_id = await server()
+    link.online = False
+    async with Tablet(link, annotation_id, tmp_path, hold=True) as tablet:
+        noted, forget = [], tablet.journal.forget
+        monkeypatch.setattr(tablet.journal, "forget", lambda sequence: (noted.append(sequence), forget(sequence)))
+        for k in range(200):
+            tablet.draw(x=k % 9)
+        await tablet.until(lambda: tablet.keeper.status.saved_on_tablet == 200)
+        link.online = True
+        tablet.keeper.retry_now()
+        await tablet.settled()
+        async with asyncio.timeout(20):
+            await tablet.keeper._scribe.idle()
+        assert noted[-1] == 200
+        assert len(noted) < 100
+        assert Journal(tmp_path, annotation_id).waiting == []  # on its disk, though it was never closed
+
+
+async def test_what_the_server_has_makes_room_on_a_full_disk(tmp_path, monkeypatch):
+    link, annotation_id = await server()
+    async with Tablet(link, annotation_id, tmp_path, hold=True) as tablet:
+        for k in range(50):
+            tablet.draw(x=k % 9)
+        await tablet.settled()
+        real, size = tablet.journal.append, tablet.journal.path.stat().st_size
+
+        def append(event: Event) -> None:
+            if tablet.journal.path.stat().st_size >= size:
+                raise JournalError("The tablet's disk is full.")
+            real(event)
+
+        monkeypatch.setattr(tablet.journal, "append", append)
+        tablet.draw(x=1)
+        await tablet.until(lambda: tablet.keeper.status.tablet_full)
+        tablet.pauses.gate.set()
+        await tablet.settled()
+        assert not tablet.keeper.status.tablet_full
+    assert len(logged(link, annotation_id)) == 51
+
+
 async def test_what_was_drawn_before_a_restart_of_the_tablet_is_sent_after_it(tmp_path):
     link, annotation_id = await server()
     link.online = False

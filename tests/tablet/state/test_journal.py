@@ -92,29 +92,78 @@ def test_every_event_is_synced_before_append_returns(tmp_path, monkeypatch):
 
 
 def test_acknowledged_events_are_forgotten_and_the_numbers_go_on(tmp_path):
-    journal = written(tmp_path, [b"one", b"two"])
+    journal = written(tmp_path, [b"one", b"two", b"three"])
     session, size = journal.session_id, journal.path.stat().st_size
-    journal.forget(1)
-    assert not journal.compact(least_bytes=0)  # one still waits
     journal.forget(2)
-    assert journal.waiting == []
+    assert journal.waiting == [(3, b"three")]
     assert journal.compact(least_bytes=0)
     assert journal.path.stat().st_size < size
-    journal.append(Event(3, b"three"))
+    journal.append(Event(4, b"four"))
     again = Journal(tmp_path, "a")
-    assert (again.session_id, again.next_sequence, again.waiting) == (session, 4, [(3, b"three")])
+    assert (again.session_id, again.next_sequence, again.waiting) == (session, 5, [(3, b"three"), (4, b"four")])
+    again.forget(4)
+    assert again.compact(least_bytes=0)
+    assert not again.compact(least_bytes=0)
+    third = Journal(tmp_path, "a")
+    assert (third.session_id, third.next_sequence, third.waiting) == (session, 5, [])
 
 
-def test_closing_forgets_for_good(tmp_path):
-    with written(tmp_path, [b"one"]) as journal:
-        journal.forget(1)
+def test_what_the_server_has_does_not_wait_after_a_kill(tmp_path):
+    journal = written(tmp_path, [b"one", b"two", b"three"])
+    journal.forget(2)  # never closed
     again = Journal(tmp_path, "a")
-    assert (again.waiting, again.next_sequence) == ([], 2)
+    assert (again.waiting, again.next_sequence) == ([(3, b"three")], 4)
+    assert waiting_annotations(tmp_path) == {"a": 1}
 
 
-def test_a_crash_before_forgetting_brings_the_events_back(tmp_path):
-    written(tmp_path, [b"one"]).forget(1)  # never closed
+def test_forgetting_waits_for_no_disk_and_a_crash_may_undo_it(tmp_path, monkeypatch):
+    journal = written(tmp_path, [b"one"])
+    content = journal.path.read_bytes()
+    monkeypatch.setattr(os, "fsync", lambda handle: pytest.fail("It waits for the disk."))
+    journal.forget(1)
+    journal.path.write_bytes(content)
     assert Journal(tmp_path, "a").waiting == [(1, b"one")]
+
+
+def test_the_file_does_not_grow_for_ever_though_something_always_waits(tmp_path):
+    journal, most = written(tmp_path, [bytes(1000)]), 0
+    for sequence in range(2, 1001):
+        journal.append(Event(sequence, bytes(1000)))
+        journal.forget(sequence - 1)
+        journal.compact()
+        most = max(most, journal.path.stat().st_size)
+    assert module.COMPACT_BYTES < most < module.COMPACT_BYTES + 5000
+    assert Journal(tmp_path, "a").waiting == [(1000, bytes(1000))]
+
+
+def test_a_long_journal_is_not_rewritten_at_each_acknowledgement(tmp_path):
+    journal = written(tmp_path, [bytes(1000)] * 1000)
+    rewritten = 0
+    for sequence in range(1, 1001):
+        journal.forget(sequence)
+        rewritten += journal.compact()
+    assert 1 <= rewritten <= 3
+    assert journal.path.stat().st_size < 2 * module.COMPACT_BYTES
+
+
+@given(st.lists(st.one_of(st.binary(max_size=20), st.integers(1, 8)), max_size=12), st.data())
+@settings(max_examples=60, deadline=None)
+def test_cut_at_any_byte_nothing_comes_back_that_was_forgotten_before_it(tmp_path_factory, steps, data):
+    """Bodies are written, numbers forgotten; each step leaves the file at a length at which it is known what waits."""
+    folder = tmp_path_factory.mktemp("journal")
+    journal = Journal(folder, "a")
+    known = {journal.path.stat().st_size: ([], 1)}
+    for step in steps:
+        if isinstance(step, int):
+            journal.forget(min(step, journal.next_sequence - 1))
+        else:
+            journal.append(Event(journal.next_sequence, step))
+        known[journal.path.stat().st_size] = (journal.waiting, journal.next_sequence)
+    content = journal.path.read_bytes()
+    cut = data.draw(st.integers(min(known), len(content)))
+    journal.path.write_bytes(content[:cut])
+    again = Journal(folder, "a")
+    assert (again.waiting, again.next_sequence) == known[max(length for length in known if length <= cut)]
 
 
 def test_another_body_takes_an_event_s_place(tmp_path):
@@ -185,6 +234,17 @@ def test_a_full_disk_refuses_the_event_and_keeps_the_others(tmp_path, monkeypatc
     disk.room = 1000
     journal.append(Event(2, b"two"))
     assert Journal(tmp_path, "a").waiting == [(1, b"one"), (2, b"two")]
+
+
+def test_a_full_disk_that_cannot_note_what_is_forgotten_loses_nothing(tmp_path, monkeypatch):
+    written(tmp_path, [b"one", b"two"]).close()
+    disk = FullDisk(monkeypatch, room=5)
+    journal = Journal(tmp_path, "a")
+    journal.forget(1)
+    assert journal.waiting == [(2, b"two")]
+    disk.room = 1000
+    journal.append(Event(3, b"three"))
+    assert Journal(tmp_path, "a").waiting == [(1, b"one"), (2, b"two"), (3, b"three")]  # the server knows the first
 
 
 def test_a_full_disk_lets_the_old_session_stand(tmp_path, monkeypatch):

@@ -15,6 +15,7 @@ settings.register_profile(
 settings.load_profile("calque")
 
 NO_DATA = "CALQUE_DATA names no folder of real volumes"
+NO_INDEX = "no package index is reachable"
 
 
 @pytest.fixture(scope="session")
@@ -34,6 +35,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
     """Say loudly what did not run."""
-    skipped = [r for r in terminalreporter.stats.get("skipped", []) if NO_DATA in str(r.longrepr)]
-    if skipped:
-        terminalreporter.write_sep("=", f"{len(skipped)} tests on real volumes did not run: {NO_DATA}", yellow=True)
+    for reason, what in ((NO_DATA, "tests on real volumes"), (NO_INDEX, "tests of what a tablet installs")):
+        skipped = [r for r in terminalreporter.stats.get("skipped", []) if reason in str(r.longrepr)]
+        if skipped:
+            terminalreporter.write_sep("=", f"{len(skipped)} {what} did not run: {reason}", yellow=True)

@@ -17,9 +17,10 @@ from pathlib import Path
 from typing import TextIO
 
 from tablet_client.link.port import Link
+from tablet_client.state.address import EXAMPLE, parse_address
 from tablet_client.state.places import data_folder, settings_folder
+from tablet_client.state.preferences import Preferences
 
-DEFAULT_SERVER = "127.0.0.1:50051"
 DEFAULT_SIZE = "1280x800"
 
 
@@ -28,48 +29,68 @@ def main(argv: Sequence[str] | None = None, link: Callable[[], Link] | None = No
 
     Args:
         argv: options (``--help`` lists them); None: those of the process.
-        link: makes the link, on the loop that it will run on; None: gRPC to the server of the options.
+        link: makes the link, on the loop that it will run on; None: gRPC to the server of the options, else to the one that
+            the user chose in the settings.
 
     Returns:
         0, or 1 after a failure that was printed.
     """
     options = _parser().parse_args(argv)
-    host, port = _address(options.server)
+    if options.server and parse_address(options.server) is None:
+        raise SystemExit(f"{options.server!r} is not an address such as {EXAMPLE}")
+    if options.certificate:
+        from tablet_client.link.connect import CertificateError, trusting
+
+        try:
+            trusting(options.certificate)
+        except CertificateError as error:
+            raise SystemExit(str(error)) from None
     answers = _own_stdout() if options.hand else None
     if options.hand:
         os.environ["LANGUAGE"] = "en"  # what the hand reads on the screen is compared with English words
     settle_kivy(options.size)
-    from tablet_client.link.grpc_link import GrpcLink
-
-    make_link = link or (lambda: GrpcLink(host, port))
     try:
-        asyncio.run(_run(make_link, Path(options.journal), answers))
+        asyncio.run(_run(link, options, answers))
     except KeyboardInterrupt:
         return 0
     return 0
 
 
-async def _run(make_link: Callable[[], Link], journal: Path, answers: TextIO | None) -> None:
+async def _run(link: Callable[[], Link] | None, options: argparse.Namespace, answers: TextIO | None) -> None:
+    from tablet_client.link.connect import connect
     from tablet_client.view.app import CalqueApp
+    from tablet_client.view.tasks import Tasks
 
-    app = CalqueApp(make_link(), journal)
+    def make_link(preferences: Preferences) -> Link:
+        if link is not None:
+            return link()
+        return connect(Preferences(options.server, options.certificate) if options.server else preferences)
+
+    app = CalqueApp(make_link, Path(options.journal), options.server)
     with suppress(NotImplementedError, RuntimeError, ValueError):  # not every system's loop takes signals
         asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, app.stop)
+    hands = Tasks(lambda fault: app.stop())  # apart from the application's, which end when it begins anew
     if answers is not None:
         from tablet_client.hand.conductor import Conductor
 
         def begin(_: CalqueApp) -> None:
-            app.tasks.start(Conductor(app, sys.stdin, answers).run())
+            hands.start(Conductor(app, sys.stdin, answers).run())
 
         app.bind(on_start=begin)
     await app.run_on_loop()
+    await hands.end()
 
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="calque tablet", description="Draw strokes on MRI, and see the segmentation come."
     )
-    parser.add_argument("--server", default=DEFAULT_SERVER, metavar="HOST:PORT", help="the services (default %(default)s)")
+    parser.add_argument(
+        "--server", default="", metavar="HOST:PORT", help="the services, for this run (default: as in the settings)"
+    )
+    parser.add_argument(
+        "--certificate", default="", metavar="PEM", help="who vouches for this server (default: no encryption)"
+    )
     parser.add_argument(
         "--journal",
         default=str(data_folder() / "journal"),
@@ -95,13 +116,6 @@ def window_size(text: str) -> tuple[int, int]:
     if not (wide.isdigit() and tall.isdigit() and int(wide) >= 640 and int(tall) >= 480):
         raise argparse.ArgumentTypeError(f"{text!r} is not a size of at least 640x480")
     return int(wide), int(tall)
-
-
-def _address(text: str) -> tuple[str, int]:
-    host, colon, port = text.rpartition(":")
-    if not colon or not host or not port.isdigit() or not 0 < int(port) < 65536:
-        raise SystemExit(f"{text!r} is not an address such as {DEFAULT_SERVER}")
-    return host.strip("[]"), int(port)
 
 
 def _own_stdout() -> TextIO:

@@ -123,7 +123,10 @@ def run(
 
 @app.command()
 def tablet(
-    server: Annotated[str, typer.Option(help="Address and port of the services.")] = "127.0.0.1:50051",
+    server: Annotated[str, typer.Option(help="Address and port of the services; none: as in the tablet's settings.")] = "",
+    certificate: Annotated[
+        Path | None, typer.Option(help="Certificates (PEM) that vouch for this server; none: no encryption.")
+    ] = None,
     journal: Annotated[Path | None, typer.Option(help="Folder for strokes that the server does not have yet.")] = None,
     size: Annotated[str, typer.Option(help="Size of the window.")] = "1280x800",
 ) -> None:
@@ -131,6 +134,7 @@ def tablet(
     from tablet_client.main import main as tablet_main
 
     arguments = ["--server", server, "--size", size]
+    arguments += ["--certificate", str(certificate)] if certificate else []
     sys.exit(tablet_main(arguments + (["--journal", str(journal)] if journal else [])))
 
 

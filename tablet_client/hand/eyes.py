@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import asdict
 from typing import Any
 
 from kivy.core.window import Window
@@ -68,6 +69,9 @@ def read(app: Any) -> dict[str, Any]:
         exporter = app.exporter
         seen.update(what=exporter.content, format=exporter.format, folder=exporter.folder)
         seen.update(file=exporter.stem + exporter.ending, trouble=exporter.trouble, doing=exporter.doing)
+    elif screen == "settings":
+        shown, preferences = app.settings, app.settings.preferences
+        seen.update(asdict(preferences), trouble=shown.trouble, answer=shown.answer, first=shown.first)
     else:
         viewer = app.viewer
         seen.update(

@@ -53,7 +53,7 @@ async def _run(voxels: NDArray[np.uint16], rounds: int) -> dict[str, Any]:
 
     link = FakeLink([fake_volume(voxels, "Frames", SPACING_MM)])
     with tempfile.TemporaryDirectory(prefix="calque-frames-") as folder:
-        app = CalqueApp(link, Path(folder))
+        app = CalqueApp(lambda preferences: link, Path(folder))
         running = asyncio.create_task(app.run_on_loop())
         started = asyncio.Event()
         app.bind(on_start=lambda _: started.set())

@@ -31,6 +31,7 @@ class Status:
         saved_on_tablet: of those, the ones that are in the journal.
         tablet_full: the journal takes no events: drawing must stop, visibly.
         error: why it is offline or refused.
+        journal_at_limit: it takes none, for the journals are as large as they may be.
     """
 
     connection: Connection
@@ -38,6 +39,7 @@ class Status:
     saved_on_tablet: int
     tablet_full: bool = False
     error: LinkError | None = None
+    journal_at_limit: bool = False
 
 
 class Listener:

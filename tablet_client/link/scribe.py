@@ -8,7 +8,7 @@ from collections.abc import Awaitable, Callable
 from contextlib import suppress
 
 from tablet_client.state.document import Event
-from tablet_client.state.journal import COMPACT_BYTES, Journal, JournalError
+from tablet_client.state.journal import COMPACT_BYTES, Journal, JournalError, JournalFull
 
 AGAIN_S = 2.0
 """Seconds between attempts while the disk takes nothing."""
@@ -23,13 +23,14 @@ class Scribe:
         pause: waits so many seconds.
 
     Attributes:
-        full: the disk did not take the last event that was tried.
+        full: the disk did not take the last event that was tried;
+        at_limit: so, for the journals are as large as they may be.
     """
 
     def __init__(
         self, journal: Journal, told: Callable[[Event | None], None], pause: Callable[[float], Awaitable[None]]
     ) -> None:
-        self.full = False
+        self.full = self.at_limit = False
         self._journal = journal
         self._told = told
         self._pause = pause
@@ -69,8 +70,8 @@ class Scribe:
             while self._busy:
                 try:
                     await self._step()
-                except JournalError:
-                    self.full = True
+                except JournalError as error:
+                    self.full, self.at_limit = True, isinstance(error, JournalFull)
                     self._told(None)
                     if self._closing:
                         return
@@ -119,7 +120,7 @@ class Scribe:
             self._journal.compact(least_bytes)
 
     def _written(self, event: Event) -> None:
-        self.full = False
+        self.full = self.at_limit = False
         if self._due and self._due[0] is event:  # else `flush` was faster
             self._due.popleft()
         self._told(event)

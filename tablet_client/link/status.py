@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ssl
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
@@ -52,6 +53,9 @@ def translated() -> Iterator[None]:
     except TimeoutError as error:
         text = "The server did not answer in time."
         raise LinkError("SERVICE_UNAVAILABLE", text, retry=True, status="DEADLINE_EXCEEDED") from error
+    except ssl.SSLError as error:
+        text = "The server could not prove who it is."
+        raise LinkError("SERVER_NOT_TRUSTED", text, retry=True, status="UNAVAILABLE") from error
     except (OSError, StreamTerminatedError, ProtocolError) as error:
         text = "The server cannot be reached."
         raise LinkError("SERVICE_UNAVAILABLE", text, retry=True, status="UNAVAILABLE") from error

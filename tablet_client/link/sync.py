@@ -93,8 +93,10 @@ class SessionKeeper:
     @property
     def status(self) -> Status:
         """As it is now."""
-        d = self._document
-        return Status(self._connection, d.waiting, d.saved_on_tablet, self._scribe.full, self._error)
+        d, scribe = self._document, self._scribe
+        return Status(
+            self._connection, d.waiting, d.saved_on_tablet, scribe.full, self._error, journal_at_limit=scribe.at_limit
+        )
 
     def submit(self, event: Event) -> None:
         """An event that the document made: journal it, then send it."""

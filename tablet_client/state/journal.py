@@ -29,6 +29,9 @@ from tablet_client.state.document import Event
 
 MAGIC = b"calque-journal-1"
 ENDING = ".journal"
+LIMIT_BYTES = 256_000_000
+"""Most that all journals of a folder may take together, unless told otherwise."""
+
 COMPACT_BYTES = 256 * 1024
 """A file is rewritten when more bytes than this, and more than half of it, are of what the server has."""
 
@@ -45,6 +48,10 @@ class JournalError(Exception):
     """The tablet's disk did not take an event: it is full or failing, and the event is not saved."""
 
 
+class JournalFull(JournalError):
+    """An event has no room within the journals' size, though the disk may have some."""
+
+
 class Journal:
     """The journal of this tablet's session on one annotation. Every writing call waits for the disk.
 
@@ -52,8 +59,10 @@ class Journal:
         folder: where journals lie; made when missing.
         annotation_id: of the annotation.
         new_session: makes a session's UUID.
+        limit_bytes: most that all journals of the folder may take together.
 
     Attributes:
+        limit_bytes: may be changed at any time.
         session_id: UUID of the session, the same after closing and opening again.
         next_sequence: number of the next event.
 
@@ -61,11 +70,19 @@ class Journal:
         JournalError: the folder cannot be written.
     """
 
-    def __init__(self, folder: Path, annotation_id: str, new_session: Callable[[], uuid.UUID] = uuid.uuid4) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        annotation_id: str,
+        new_session: Callable[[], uuid.UUID] = uuid.uuid4,
+        limit_bytes: int = LIMIT_BYTES,
+    ) -> None:
         self.path = folder / (quote(annotation_id, safe="") + ENDING)
+        self.limit_bytes = limit_bytes
         self._new_session = new_session
         self._bodies: dict[int, bytes] = {}
         self._next, self._size = 1, 0
+        self._others = 0  # bytes of the other journals, which only shrink while this one is open
         self._lock = threading.Lock()  # a thread appends; the loop flushes when the application is stopped
         try:
             folder.mkdir(parents=True, exist_ok=True)
@@ -75,6 +92,7 @@ class Journal:
                 self._rewrite()
             else:
                 self._session, self._next, self._bodies, self._size = found
+            self._others = sum(path.stat().st_size for path in folder.glob("*" + ENDING) if path != self.path)
         except OSError as error:
             raise JournalError(f"The journal cannot be opened: {error.strerror}.") from error
 
@@ -98,6 +116,7 @@ class Journal:
 
         Raises:
             JournalError: it is not; what was there before still is.
+            JournalFull: so, for it would be larger than `limit_bytes` with all journals.
             ValueError: the number is neither the next one nor of one that waits.
         """
         with self._lock:
@@ -106,12 +125,21 @@ class Journal:
     def _append(self, event: Event) -> None:
         if event.sequence != self._next and event.sequence not in self._bodies:
             raise ValueError(f"Event {event.sequence} is not the next one, {self._next}.")
+        record = _framed(_SEQUENCE.pack(event.sequence) + event.body)
+        self._make_room(len(record))
         try:
-            self._write(_framed(_SEQUENCE.pack(event.sequence) + event.body))
+            self._write(record)
         except OSError as error:
             raise JournalError(f"The tablet's disk did not take the stroke: {error.strerror}.") from error
         self._bodies[event.sequence] = event.body
         self._next = max(self._next, event.sequence + 1)
+
+    def _make_room(self, more_bytes: int) -> None:
+        """Rewrite the file without what was forgotten, where it would grow too large. Raises: JournalError."""
+        if self._others + self._size + more_bytes > self.limit_bytes and self._size > self._least_bytes:
+            self._replace()
+        if self._others + self._size + more_bytes > self.limit_bytes:
+            raise JournalFull(f"The journals have no room: they may take {self.limit_bytes} bytes.")
 
     def _write(self, record: bytes, durable: bool = True) -> None:
         with open(self.path, "r+b") as file:
@@ -143,11 +171,16 @@ class Journal:
             JournalError: the disk did not take it; the old file stands.
         """
         with self._lock:
-            waiting = sum(_RECORD_BYTES + len(body) for body in self._bodies.values())
-            if self._size - _EMPTY_BYTES - waiting <= max(least_bytes, waiting):
+            least = self._least_bytes
+            if self._size - least <= max(least_bytes, least - _EMPTY_BYTES):
                 return False
             self._replace()
             return True
+
+    @property
+    def _least_bytes(self) -> int:
+        """Size of a file that holds nothing but what waits."""
+        return _EMPTY_BYTES + sum(_RECORD_BYTES + len(body) for body in self._bodies.values())
 
     def restart(self) -> str:
         """Go on as a new session: what waits is numbered anew from 1. Returns: the new session's UUID.

@@ -26,14 +26,25 @@ def read_kept(path: Path, default: T, possible: Callable[[str, Any], bool]) -> T
         default: a dataclass with the values of fields that the file does not have.
         possible: says of a field's name whether a value can be its own.
     """
+    values = _values(path, default)
+    if values is None or not all(possible(name, value) for name, value in values.items()):
+        return None
+    return type(default)(**values)
+
+
+def mend_kept(path: Path, default: T, possible: Callable[[str, Any], bool]) -> T:
+    """The same, with the default's value wherever there is none, or none that can be."""
+    values = _values(path, default) or {}
+    return type(default)(**{name: value for name, value in values.items() if possible(name, value)})
+
+
+def _values(path: Path, default: Any) -> dict[str, Any] | None:
+    """What a file has of a dataclass's fields; None where it cannot be read."""
     try:
         found = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError):
+    except (OSError, ValueError, RecursionError):
         return None
-    if not isinstance(found, dict):
-        return None
-    values = {name: found[name] for name in asdict(default) if name in found}  # type: ignore[call-overload]
-    return type(default)(**values) if all(possible(name, value) for name, value in values.items()) else None
+    return {name: found[name] for name in asdict(default) if name in found} if isinstance(found, dict) else None
 
 
 def write_kept(path: Path, settings: Any) -> bool:

@@ -36,6 +36,16 @@ class Room:
         """Hold an array, also one that alone is over the cap. Returns: what had to go for it."""
         self._held[cache, key] = array
         self._bytes += array.nbytes
+        return self._shrink()
+
+    def resize(self, most_bytes: int) -> None:
+        """Another cap, from now on."""
+        self._most = most_bytes
+        for cache, key in self._shrink():
+            cache._went(key)
+
+    def _shrink(self) -> list[tuple[SliceCache, Key]]:
+        """Let go what is too much. Returns: what it was; its caches do not know yet."""
         gone = []
         while self._bytes > self._most and len(self._held) > 1:
             whose, old = self._held.popitem(last=False)

@@ -6,7 +6,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Coroutine
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 from calque.v1.volumes_pb2 import Volume
 from kivy.app import App
@@ -18,12 +18,15 @@ from kivy.uix.screenmanager import NoTransition, ScreenManager
 from kivy.utils import platform
 
 from tablet_client.android.provider import AndroidTouches
+from tablet_client.link.connect import CertificateError, LinkFactory, NoLink
+from tablet_client.link.listener import Connection
 from tablet_client.link.port import Link
 from tablet_client.state import words
 from tablet_client.state.geometry import Plane
-from tablet_client.state.preferences import Preferences, read_preferences, write_preferences
+from tablet_client.state.journal import waiting_annotations
+from tablet_client.state.preferences import Preferences, read_preferences
 from tablet_client.state.words import _
-from tablet_client.view import keys, theme
+from tablet_client.view import keys, sentences, theme
 from tablet_client.view.exporter import Exporter
 from tablet_client.view.exporting import Exporting
 from tablet_client.view.garbage import collecting_here
@@ -31,6 +34,8 @@ from tablet_client.view.importer import Importer
 from tablet_client.view.library import Library
 from tablet_client.view.librarycontrol import LibraryControl
 from tablet_client.view.resuming import Resuming
+from tablet_client.view.settings import Settings
+from tablet_client.view.settingscontrol import SettingsControl
 from tablet_client.view.tasks import Tasks
 from tablet_client.view.toast import Toast
 from tablet_client.view.viewer import Viewer
@@ -41,16 +46,19 @@ class CalqueApp(App):
     """The tablet's application. Run it with `run_on_loop`.
 
     Args:
-        link: the services; closed at the end.
-        folder: where journals lie.
+        connect: makes a link to the services that the preferences name; closed at the end.
+        folder: where journals and preferences lie.
+        given: address of the services in this run, where it is not of the preferences.
     """
 
     title = "Calque"
 
-    def __init__(self, link: Link, folder: Path) -> None:
+    def __init__(self, connect: LinkFactory, folder: Path, given: str = "") -> None:
         super().__init__()
-        self._link, self._folder = link, folder
-        words.use(read_preferences(folder).language)
+        self._connect_to, self._folder, self._given = connect, folder, given
+        self.preferences = read_preferences(folder)
+        words.use(self.preferences.language)
+        self._link = self._call(self.preferences)
 
     async def run_on_loop(self) -> None:
         """Run until the window is closed or `stop` is called; then hang up in order."""
@@ -68,18 +76,19 @@ class CalqueApp(App):
         self.library, self.importer, self.viewer = Library(name="library"), Importer(name="import"), Viewer(name="viewer")
         self.exporter = Exporter(name="export")
         self.screens = ScreenManager(transition=NoTransition())
-        for screen in (self.library, self.importer, self.viewer, self.exporter):
+        self.settings = Settings(name="settings", preferences=self.preferences, first=self._unknown)
+        for screen in (self.library, self.importer, self.viewer, self.exporter, self.settings):
             self.screens.add_widget(screen)
         self.toast = Toast()
         root = FloatLayout()
         root.add_widget(self.screens)
         root.add_widget(self.toast)
         self.library_control = LibraryControl(self._link, self.library, self.importer, self._imported)
-        self.viewer_control = ViewerControl(self._link, self.viewer, self._folder, self._say)
+        self.viewer_control = ViewerControl(self._link, self.viewer, self._folder, self._say, self.preferences)
         self.exporting = Exporting(self._link, self.exporter, self.viewer_control, self._folder, self._say, self._go)
+        self.settings_control = SettingsControl(self.settings, self._folder, self._not_now, self._prefer, self._say)
         self.resuming = Resuming(self.viewer, self.viewer_control, self._folder)
-        self.library.other_language = words.LANGUAGES[words.other()]
-        self._connect()
+        self._wire()
         return root
 
     def on_start(self) -> None:
@@ -87,6 +96,9 @@ class CalqueApp(App):
             EventLoop.add_input_provider(AndroidTouches(Metrics.dpi))
         self.tasks.start(self.library_control.run())
         self._resumed = self.tasks.start(self._resume())
+        if isinstance(self._link, NoLink):
+            self._go("settings")
+            self.settings.trouble = "" if self._unknown else _("The certificate cannot be read any more. Choose it again.")
 
     def on_pause(self) -> bool:
         """The tablet puts the application aside, and may end it without another word: strokes go to its disk first."""
@@ -96,12 +108,17 @@ class CalqueApp(App):
         self._look("keep")
         return True
 
-    def _connect(self) -> None:
+    def _wire(self) -> None:
         """Every event of a widget to what it does."""
         control, viewer = self.viewer_control, self.viewer
+        viewer.tools = self.preferences.tools
         self.library.bind(on_open=lambda _, volume_id: self._start(self._open(volume_id)))
         self.library.bind(on_import=lambda _: self._begin_import())
-        self.library.bind(on_language=lambda _: self._speak(words.other()))
+        for widget in (self.library, viewer.menu):
+            widget.bind(on_settings=lambda _: self._go("settings"))
+        self.library.bind(notice=lambda *_: self._tell_answer())
+        self._tell_answer()
+        self.settings.bind(on_back=lambda _: self._go("library" if control.work is None else "viewer"))
         self.importer.bind(on_cancel=lambda _: self.library_control.cancel())
         self.importer.bind(on_back=lambda _: self._go("library"))
         self.importer.bind(on_import=lambda _, path: self._start(self.library_control.import_path(path)))
@@ -172,18 +189,6 @@ class CalqueApp(App):
         if self.screens.current == "library" and await self.resuming.resume(self.library_control.volumes):
             self._go("viewer")
 
-    def _speak(self, language: str) -> None:
-        """Another language from now on: all screens are made anew, as nothing is open."""
-        write_preferences(self._folder, Preferences(language))
-        words.use(language)
-        before, shown = self.tasks, self.root  # type: ignore[has-type]
-        Window.unbind(on_key_down=self._key)
-        Window.remove_widget(shown)
-        self.root = self.build()
-        Window.add_widget(self.root)
-        self.tasks.start(self.library_control.run())
-        self.tasks.start(before.end())
-
     async def _leave(self) -> None:
         self._go("library")
         self.resuming.left()
@@ -194,6 +199,75 @@ class CalqueApp(App):
         self._go("library")
         told = " ".join([_("{name} was imported.").format(name=volume.name), *volume.warnings])
         self._say(told, "warning" if volume.warnings else "done")
+
+    # --- settings ----------------------------------------------------------------------------------------------------
+
+    def _call(self, preferences: Preferences) -> Link:
+        """A link to the preferred server; without one where its certificate is gone."""
+        try:
+            return self._connect_to(preferences)
+        except CertificateError:
+            return cast(Link, NoLink())
+
+    @property
+    def _unknown(self) -> bool:
+        """No server is known yet."""
+        return not self._given and not self.preferences.server
+
+    def _tell_answer(self) -> None:
+        """How the server answers, on the settings."""
+        if self._given:
+            self.settings.answer = _("This run stays with {server}, with which it was started.").format(server=self._given)
+        elif not isinstance(self._link, NoLink):
+            self.settings.answer = self.library.notice or _("The server answers.")
+
+    def _prefer(self, before: Preferences, now: Preferences) -> None:
+        """What was picked in the settings, at once."""
+        self.preferences = now
+        self.viewer.tools = now.tools
+        self.viewer_control.prefer(now)
+        if (now.server, now.certificate) != (before.server, before.certificate) and not self._given:
+            self._begin_anew(self._call(now))
+        elif now.language != before.language:
+            self._begin_anew(self._link)
+
+    def _not_now(self) -> str:
+        """Why the screens cannot be made anew now; empty: they can."""
+        work = self.viewer_control.work
+        if self.importer.busy or self.exporter.busy:
+            return _("Files are on their way. Change this when they have arrived.")
+        if work is not None and work.keeper.status.connection not in (Connection.CONNECTED, Connection.OTHER_WRITER):
+            return _("There is no connection: go back to the volumes first. What you drew is kept on this tablet.")
+        return ""
+
+    def _begin_anew(self, link: Link) -> None:
+        """All screens made anew, in another language or for another server, with the settings on top as they were."""
+        before = self.tasks, self.viewer_control, self._link
+        volumes, first = self.library_control.volumes, isinstance(self._link, NoLink)
+        scrolled = self.settings.ids.scroll.scroll_y
+        self._link = link
+        words.use(self.preferences.language)
+        Window.unbind(on_key_down=self._key)
+        Window.remove_widget(self.root)  # type: ignore[has-type]
+        self.root = self.build()
+        Window.add_widget(self.root)
+        self._go("library" if first else "settings")
+        self.settings.ids.scroll.scroll_y = scrolled
+        self._resumed = self.tasks.start(self._go_on(*before, volumes))
+
+    async def _go_on(self, tasks: Tasks, control: ViewerControl, link: Link, volumes: dict[str, Volume]) -> None:
+        """End what the old screens did; the same volume is opened again where the server is the same."""
+        await control.close()
+        await tasks.end()
+        if link is self._link:
+            self.library_control.volumes = volumes
+            await self.resuming.resume(volumes)
+        else:
+            self.resuming.left()
+            link.close()
+            if waiting := sum(waiting_annotations(self._folder).values()):
+                self._say(sentences.left_behind(waiting), "warning")
+        self.tasks.start(self.library_control.run())
 
     def _pen(self, what: str, *how: Any) -> None:
         """What the pen does, if something is open."""
@@ -274,6 +348,8 @@ class CalqueApp(App):
             self.importer.back()
         elif self.screens.current == "export":
             self._go("viewer")
+        elif self.screens.current == "settings":
+            self.settings.back()
         else:
             return False
         return True

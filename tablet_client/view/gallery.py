@@ -45,7 +45,7 @@ async def _pictures(folder: Path, voxels: NDArray[np.uint16]) -> None:
 
     link = FakeLink([])
     with tempfile.TemporaryDirectory() as journal:
-        app = CalqueApp(link, Path(journal))
+        app = CalqueApp(lambda preferences: link, Path(journal), "127.0.0.1:50051")
         running = asyncio.create_task(app.run_on_loop())
         await asyncio.sleep(0.5)
         hand = Hand(app)

@@ -69,16 +69,14 @@ class Library(Screen):
         cards: what the server has, newest first.
         notice: a sentence over the cards: what is wrong, or what happens; empty: nothing.
         search: the words that are searched.
-        other_language: what a tap changes to, in its own words.
     """
 
-    __events__ = ("on_open", "on_import", "on_language")
+    __events__ = ("on_open", "on_import", "on_settings")
 
     cards = ObjectProperty(())
     notice = StringProperty("")
     empty = StringProperty("")
     search = StringProperty("")
-    other_language = StringProperty("")
     columns = NumericProperty(4)
 
     def __init__(self, **kwargs: Any) -> None:
@@ -93,8 +91,8 @@ class Library(Screen):
     def on_import(self) -> None:
         """Import was pressed."""
 
-    def on_language(self) -> None:
-        """The other language was pressed."""
+    def on_settings(self) -> None:
+        """The settings were asked for."""
 
     def _widen(self, *unused: object) -> None:
         self.columns = max(1, int((self.width - dp(24)) / (_NARROWEST_CARD + dp(20))))

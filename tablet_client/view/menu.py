@@ -49,7 +49,7 @@ class Menu(FloatLayout):
         details: what the service measured and expects, a line each.
     """
 
-    __events__ = ("on_annotation", "on_new", "on_fit", "on_export", "on_clear", "on_take_over")
+    __events__ = ("on_annotation", "on_new", "on_fit", "on_export", "on_clear", "on_take_over", "on_settings")
 
     shown = BooleanProperty(False)
     reading = BooleanProperty(False)
@@ -105,6 +105,9 @@ class Menu(FloatLayout):
 
     def on_clear(self) -> None:
         """Remove all strokes (can be undone)."""
+
+    def on_settings(self) -> None:
+        """The settings were asked for."""
 
     def on_take_over(self) -> None:
         """Draw here although another tablet does."""

@@ -16,6 +16,7 @@ class RightColumn(BoxLayout):
 
     Attributes:
         upright: it is a sheet.
+        hand: "left" or "right", the side of the screen on which it stands otherwise.
         plane: "axial", "coronal" or "sagittal".
         three: the other two planes are shown beside it.
         threshold: 1 to 255; the mask is where the probability is at least this.
@@ -44,6 +45,7 @@ class RightColumn(BoxLayout):
     )
 
     upright = BooleanProperty(False)
+    hand = OptionProperty("right", options=["left", "right"])
     plane = OptionProperty("axial", options=["axial", "coronal", "sagittal"])
     three = BooleanProperty(False)
     threshold = NumericProperty(128)

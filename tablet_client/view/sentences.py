@@ -36,6 +36,8 @@ _SENTENCES = {
     "STORE_CORRUPT": N_("A file on the server is damaged. Please tell its administrator."),
     "MODEL_NOT_USABLE": N_("The server's model cannot be used. Please tell its administrator."),
     "SERVICE_UNAVAILABLE": N_("The server does not answer. Trying again …"),
+    "SERVER_NOT_TRUSTED": N_("The server cannot prove who it is. Check its address and its certificate in the settings."),
+    "NO_SERVER": N_("This tablet knows no server yet. Enter its address in the settings."),
     "INTERNAL": N_("The server made a mistake. Nothing that you drew is lost."),
     "NO_SOURCE_SERIES": N_("The slices of this volume are not images of a DICOM series. Choose NIfTI or TIFF."),
     "SEVERAL_SEGMENTS": N_("This segmentation has several segments. Choose one of them."),
@@ -52,6 +54,9 @@ HINT = N_("Draw a little of the object and a little of what is not.")
 READING = N_("Another tablet draws on this annotation. You can look, or choose “Draw here” in the menu.")
 NO_IMAGE = N_("This slice is not here yet: strokes need an image under them.")
 TABLET_FULL = N_("This tablet has no room left: strokes cannot be kept. Free some room to go on drawing.")
+JOURNAL_FULL = N_(
+    "The journal is full: the last stroke is not saved, all others are. Wait for the server, or enlarge it in the settings."
+)
 
 
 def sentence(error: LinkError) -> str:
@@ -63,6 +68,20 @@ def sentence(error: LinkError) -> str:
     if more and (language() == "en" or not ours):  # the server speaks English
         return error.message
     return _(ours) if ours else error.message or _("Something went wrong. Please try again.")
+
+
+def no_room(status: Status) -> str:
+    """Why no stroke can be kept."""
+    return _(JOURNAL_FULL if status.journal_at_limit else TABLET_FULL)
+
+
+def left_behind(waiting: int) -> str:
+    """Strokes wait for another server than the one of now."""
+    return ngettext(
+        "{n} stroke waits for the other server. It stays on this tablet until you come back to that server.",
+        "{n} strokes wait for the other server. They stay on this tablet until you come back to that server.",
+        waiting,
+    )
 
 
 def import_step(step: Step) -> str:
@@ -108,7 +127,9 @@ def safety(status: Status) -> tuple[str, str]:
     n = status.waiting
     strokes = ngettext("{n} stroke waits", "{n} strokes wait", n)
     if status.tablet_full:
-        return "full", _("Not saved: this tablet is full")
+        return "full", _("Not saved: the journal is full") if status.journal_at_limit else _(
+            "Not saved: this tablet is full"
+        )
     if n > status.saved_on_tablet:
         return "tablet", _("Saving …")
     if status.connection is Connection.CONNECTED:

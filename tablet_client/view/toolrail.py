@@ -16,6 +16,7 @@ class ToolRail(BoxLayout):
     Attributes:
         tool: "object", "background", "eraser", "lasso" or "contrast".
         brush_mm: width of the line, between `least_mm` and `most_mm`.
+        hand: "left" or "right", the side of the screen on which it stands.
         lasso_color: of the label that the lasso fills with.
         object_name, background_name: the words under the two pens, from the annotation's labels.
     """
@@ -23,6 +24,7 @@ class ToolRail(BoxLayout):
     __events__ = ("on_choose", "on_brush")
 
     tool = OptionProperty("object", options=["object", "background", "eraser", "lasso", "contrast"])
+    hand = OptionProperty("left", options=["left", "right"])
     brush_mm = NumericProperty(2.0)
     least_mm = NumericProperty(BRUSHES_MM[0])
     most_mm = NumericProperty(BRUSHES_MM[-1])

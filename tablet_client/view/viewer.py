@@ -6,7 +6,7 @@ from __future__ import annotations
 from typing import Any
 
 from kivy.metrics import dp
-from kivy.properties import BooleanProperty
+from kivy.properties import BooleanProperty, OptionProperty
 from kivy.uix.boxlayout import BoxLayout
 from kivy.uix.screenmanager import Screen
 
@@ -34,9 +34,11 @@ class Viewer(Screen):
         slices: the bar under the image.
         menu: under the three dots.
         three: the images beside the first are on the screen.
+        tools: "left" or "right", where the rail is; the column is on the other side.
     """
 
     three = BooleanProperty(False)
+    tools = OptionProperty("left", options=["left", "right"])
 
     def __init__(self, **kwargs: Any) -> None:
         super().__init__(**kwargs)
@@ -51,7 +53,7 @@ class Viewer(Screen):
         self._pair = BoxLayout(spacing=dp(1), size_hint=(1.0, 1.0))
         for image in self.beside:
             self._pair.add_widget(image)
-        self.bind(three=self._arrange, size=self._arrange)
+        self.bind(three=self._arrange, size=self._arrange, tools=self._arrange)
 
     def _arrange(self, *_: object) -> None:
         """The column and the other planes at the right of the image, or under it on an upright screen."""
@@ -59,12 +61,25 @@ class Viewer(Screen):
         if self.side.upright is not upright:
             self.side.upright = upright
             self.side.parent.remove_widget(self.side)
-            self.ids.parts.add_widget(self.side, index=1) if upright else self.ids.middle.add_widget(self.side)
+            if upright:
+                self.ids.parts.add_widget(self.side, index=1)
+        self._change_sides(upright)
         if self.three is not (self._pair.parent is not None):
             stage.add_widget(self._pair) if self.three else stage.remove_widget(self._pair)
         stage.orientation = "vertical" if upright else "horizontal"
         self._pair.orientation = "horizontal" if upright else "vertical"
         self._pair.size_hint = (1.0, _SHARE) if upright else (_SHARE, 1.0)
+
+    def _change_sides(self, upright: bool) -> None:
+        """The rail where the hand is that does not draw, the column across the image."""
+        parts = [self.rail, self.ids.stage] if upright else [self.rail, self.ids.stage, self.side]
+        order = parts if self.tools == "left" else parts[::-1]
+        self.rail.hand, self.side.hand = self.tools, "right" if self.tools == "left" else "left"
+        middle = self.ids.middle
+        if list(reversed(middle.children)) != order:
+            middle.clear_widgets()
+            for part in order:
+                middle.add_widget(part)
 
 
 theme.load_kv(__file__)

@@ -17,6 +17,7 @@ from tablet_client.state.document import Event
 from tablet_client.state.geometry import GeometryError, Plane, VolumeInfo
 from tablet_client.state.journal import JournalError
 from tablet_client.state.look import read_look
+from tablet_client.state.preferences import Preferences
 from tablet_client.state.tools import BACKGROUND_LABEL, Tool, Toolbox, Window
 from tablet_client.state.words import _
 from tablet_client.view import sentences
@@ -49,6 +50,7 @@ class ViewerControl(Listener):
         viewer: the screen.
         folder: where journals lie.
         say: shows a sentence.
+        preferences: how much the tablet may hold.
 
     Attributes:
         work, showing, looking, pen, choosing, guiding: of the open annotation, or None.
@@ -56,8 +58,9 @@ class ViewerControl(Listener):
         started: told when an annotation was opened.
     """
 
-    def __init__(self, link: Link, viewer: Viewer, folder: Path, say: Say) -> None:
+    def __init__(self, link: Link, viewer: Viewer, folder: Path, say: Say, preferences: Preferences) -> None:
         self._link, self._viewer, self._folder, self._say = link, viewer, folder, say
+        self._preferences = preferences
         self.work: Work | None = None
         self.showing: Showing | None = None
         self.looking: Looking | None = None
@@ -122,6 +125,12 @@ class ViewerControl(Listener):
         if work is not None:
             await work.end()
 
+    def prefer(self, preferences: Preferences) -> None:
+        """Hold as much as the user wants from now on."""
+        self._preferences = preferences
+        if self.work is not None:
+            self.work.prefer(preferences)
+
     async def menu(self) -> None:
         """Open the menu with the annotations as they are now, or as they were known when there is no server."""
         work = self.work
@@ -147,6 +156,7 @@ class ViewerControl(Listener):
             work = Work(
                 self._link, volume, annotation, self._folder, greys, self, self._greys_came, self._trouble, self.broken
             )
+            work.prefer(self._preferences)
         except JournalError:
             self._say(_(sentences.TABLET_FULL), "error")
             return False
@@ -264,7 +274,7 @@ class ViewerControl(Listener):
     def _may_draw(self) -> bool:
         status = self.work.keeper.status if self.work is not None else None
         if status is None or status.connection is Connection.OTHER_WRITER or status.tablet_full:
-            self._say(_(sentences.TABLET_FULL if status and status.tablet_full else sentences.READING), "error")
+            self._say(sentences.no_room(status) if status and status.tablet_full else _(sentences.READING), "error")
             return False
         return True
 
@@ -299,7 +309,7 @@ class ViewerControl(Listener):
         if self.showing is not None:
             self.showing.hint()
         if status.tablet_full:
-            self._say(_(sentences.TABLET_FULL), "error")
+            self._say(sentences.no_room(status), "error")
         elif status.connection is Connection.REFUSED and status.error is not None:
             self._say(sentences.sentence(status.error), "error")
 

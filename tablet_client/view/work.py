@@ -13,14 +13,12 @@ from tablet_client.link.sync import SessionKeeper, open_document
 from tablet_client.state.geometry import Plane, VolumeInfo
 from tablet_client.state.guide import Guide
 from tablet_client.state.journal import Journal
+from tablet_client.state.preferences import Preferences
 from tablet_client.state.probabilities import Probabilities
 from tablet_client.state.slicecache import Room, SliceCache
 from tablet_client.view.sliceband import SliceBand
 from tablet_client.view.sliceloader import SliceLoader
 from tablet_client.view.tasks import Tasks
-
-CACHE_BYTES = 256 << 20
-"""Most bytes of slices on the tablet, greys and probabilities of all planes together."""
 
 
 class Work:
@@ -53,7 +51,7 @@ class Work:
         broken: Callable[[BaseException], None],
     ) -> None:
         self.volume, self.annotation = volume, annotation
-        self.greys = SliceCache(Room(CACHE_BYTES)) if greys is None else greys
+        self.greys = SliceCache(Room(Preferences().cache_bytes)) if greys is None else greys
         self.probabilities = Probabilities(self.greys.room)
         self.guide = Guide(volume.planes)
         self.band = SliceBand(volume.planes)
@@ -64,6 +62,11 @@ class Work:
         )
         self.loader = SliceLoader(link, volume, self.greys, arrived, failed)
         self.tasks = Tasks(broken)
+
+    def prefer(self, preferences: Preferences) -> None:
+        """Hold as much as the user wants: slices in memory, strokes in the journal."""
+        self.greys.room.resize(preferences.cache_bytes)
+        self.journal.limit_bytes = preferences.journal_bytes
 
     def start(self) -> None:
         """Connect and fetch."""

@@ -133,7 +133,7 @@ async def running(kivy_settings: None, tmp_path_factory: pytest.TempPathFactory)
             fake_volume(phantom((4, 60, 50)), "Thick", (12.0, 0.8, 1.1), imported_ms=1),
         ]
     )
-    app = CalqueApp(link, tmp_path_factory.mktemp("journal"))
+    app = CalqueApp(lambda preferences: link, tmp_path_factory.mktemp("journal"))
     started = asyncio.Event()
     app.bind(on_start=lambda _: started.set())
     task = asyncio.create_task(app.run_on_loop())

@@ -20,7 +20,7 @@ CODE = ROOT / "tablet_client"
 TRANSLATED = {"_", "N_", "ngettext"}
 # What only developers, the hand or the server read.
 NOT_SHOWN = ("android/", "hand/", "link/", "main.py", "state/gestures.py", "view/gallery.py")
-ERRORS = {"RuntimeError", "ValueError", "GeometryError", "JournalError", "SystemExit", "TypeError"}
+ERRORS = {"RuntimeError", "ValueError", "GeometryError", "JournalError", "JournalFull", "SystemExit", "TypeError"}
 
 
 @pytest.fixture(autouse=True)

@@ -1,0 +1,50 @@
+"""From what the user prefers to a link: which server, and who vouches for it."""
+
+from __future__ import annotations
+
+import ssl
+from collections.abc import Callable
+from typing import Any, cast
+
+from tablet_client.link.grpc_link import GrpcLink
+from tablet_client.link.port import Link, LinkError
+from tablet_client.state.address import parse_address
+from tablet_client.state.preferences import Preferences
+
+LinkFactory = Callable[[Preferences], Link]
+"""Makes a link on the running loop; a `NoLink` where no server is known. Raises: CertificateError."""
+
+
+class CertificateError(Exception):
+    """A file holds no certificates that can be read."""
+
+
+class NoLink:
+    """Stands for a link as long as no server is known: whatever is asked of it fails with ``NO_SERVER``."""
+
+    def __getattr__(self, call: str) -> Any:
+        raise LinkError("NO_SERVER")
+
+    def close(self) -> None:
+        """There is nothing to hang up."""
+
+
+def connect(preferences: Preferences) -> Link:
+    """A link to the server of the preferences, encrypted where they name a certificate. Raises: CertificateError."""
+    address = parse_address(preferences.server)
+    if address is None:
+        return cast(Link, NoLink())
+    tls = trusting(preferences.certificate) if preferences.certificate else None
+    return GrpcLink(address.host, address.port, tls)
+
+
+def trusting(certificate: str) -> ssl.SSLContext:
+    """Trusts servers for whom the certificates of a file (PEM) vouch, and no other. Raises: CertificateError."""
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    context.minimum_version = ssl.TLSVersion.TLSv1_2
+    context.set_alpn_protocols(["h2"])
+    try:
+        context.load_verify_locations(cafile=certificate)
+    except (OSError, ValueError) as error:  # a path may hold what no path can
+        raise CertificateError(f"{certificate} holds no certificates that can be read.") from error
+    return context

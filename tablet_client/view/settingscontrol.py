@@ -1,0 +1,79 @@
+"""What is picked in the settings: checked, kept on the tablet, and applied at once."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+from tablet_client.link.connect import CertificateError, trusting
+from tablet_client.state.address import EXAMPLE, parse_address
+from tablet_client.state.preferences import CACHE_MB, JOURNAL_MB, Preferences, step, write_preferences
+from tablet_client.state.words import _
+from tablet_client.view.settings import Settings
+
+_LADDERS = {"journal_mb": JOURNAL_MB, "cache_mb": CACHE_MB}
+
+
+class SettingsControl:
+    """Takes what is picked on the screen.
+
+    Args:
+        screen: the settings.
+        folder: where they are kept.
+        not_now: why the screens cannot be made anew at this moment, as a sentence; empty: they can.
+        apply: told of the preferences as they were and as they are now.
+        say: shows a sentence.
+    """
+
+    def __init__(
+        self,
+        screen: Settings,
+        folder: Path,
+        not_now: Callable[[], str],
+        apply: Callable[[Preferences, Preferences], None],
+        say: Callable[[str, str], None],
+    ) -> None:
+        self._screen, self._folder, self._not_now, self._apply, self._say = screen, folder, not_now, apply, say
+        screen.bind(on_connect=lambda _, *what: self.connect(*what))
+        screen.bind(on_pick=lambda _, name, value: self.pick(name, value))
+        screen.bind(on_step=lambda _, name, steps: self.step(name, steps))
+
+    def connect(self, server: str, certificate: str) -> None:
+        """Use this server from now on, if its address and its certificate can be read."""
+        address = parse_address(server)
+        if address is None:
+            sentence = _("“{text}” is not an address such as {example}. Nothing was changed.")
+            self._screen.trouble = sentence.format(text=server.strip(), example=EXAMPLE)
+            return
+        path = str(Path(certificate.strip()).expanduser().absolute()) if certificate.strip() else ""
+        try:
+            if path:
+                trusting(path)
+        except CertificateError:
+            sentence = _("{path} holds no certificate (PEM) that can be read. Nothing was changed.")
+            self._screen.trouble = sentence.format(path=path)
+            return
+        self._screen.trouble = ""
+        self._take(replace(self._screen.preferences, server=server.strip(), certificate=path), anew=True)
+
+    def pick(self, name: str, value: str) -> None:
+        """Another side for the tools, or another language."""
+        self._take(replace(self._screen.preferences, **{name: value}), anew=name == "language")
+
+    def step(self, name: str, steps: int) -> None:
+        """So many sizes more of what the tablet may hold."""
+        size = step(_LADDERS[name], getattr(self._screen.preferences, name), steps)
+        self._take(replace(self._screen.preferences, **{name: size}), anew=False)
+
+    def _take(self, now: Preferences, anew: bool) -> None:
+        before = self._screen.preferences
+        if now == before:
+            return
+        if anew and (why := self._not_now()):
+            self._say(why, "error")
+            return
+        self._screen.preferences = now
+        if not write_preferences(self._folder, now):
+            self._say(_("The tablet's disk did not take the settings: they are gone when the application ends."), "error")
+        self._apply(before, now)

@@ -34,6 +34,21 @@ def middle(widget: Any) -> tuple[float, float]:
     return float(x), float(y)
 
 
+def settled() -> bool:
+    """Everything on the screen has its place: after the start, or a change of the window's size, controls have none yet."""
+    if any(tuple(root.size) != tuple(Window.size) for root in Window.children):
+        return False
+    return not any(_due(widget) for widget in _shown(Window))
+
+
+def _due(widget: Any) -> bool:
+    """A layout has its parts still to place, or a label its words to measure."""
+    events = (
+        getattr(widget, name, None) for name in ("_trigger_layout", "_trigger_texture", "_trigger_update_from_scroll")
+    )
+    return any(event is not None and event.is_triggered for event in events)
+
+
 def pressable(name: str) -> tuple[float, float]:
     """Where to press a control. Raises: NotThere when it is not on the screen or greyed out."""
     widget = find(name)

@@ -39,6 +39,7 @@ class Hand:
 
     async def tap(self, name: str) -> None:
         """Press a control."""
+        await self.ready()
         await self._touches.tap(eyes.pressable(name))
 
     async def type_into(self, name: str, text: str) -> None:
@@ -57,6 +58,11 @@ class Hand:
             said = f" The screen says: {self._app.toast.text}" if self._app.toast.text else ""
             raise NotThere(f"{what} did not happen within {patience:g} s.{said}") from None
         await frame()
+
+    async def ready(self) -> None:
+        """Until everything on the screen has its place."""
+        if not eyes.settled():
+            await self.until("The screen", eyes.settled)
 
     # --- library -----------------------------------------------------------------------------------------------------
 
@@ -148,6 +154,7 @@ class Hand:
 
     async def aim(self, plane: str, column: float, row: float) -> None:
         """Press a place of a plane beside the image, in its pixels: all images go there."""
+        await self.ready()
         beside = self._app.viewer.beside if self._app.viewer.three else ()
         for image in beside:
             if image.plane_name == plane:
@@ -161,6 +168,7 @@ class Hand:
         slices = self._app.viewer.slices
         if not 0 <= index < slices.count:
             raise NotThere(f"There is no slice {index}, only {int(slices.count)}.")
+        await self.ready()
         if abs(index - slices.index) > _WHEEL_AT_MOST:
             await self._touches.tap(eyes.find("slices").middle_of(index))
         if index != slices.index:
@@ -184,6 +192,7 @@ class Hand:
             raise NotThere("There is no image on the screen.")
         if not x or len(x) != len(y):
             raise NotThere("A stroke needs as many columns as rows, and at least one point.")
+        await self.ready()
         image = self._app.viewer.image
         path = [image.screen_of(column, row) for column, row in zip(x, y)]
         left, low = image.to_window(image.x, image.y)
@@ -193,6 +202,7 @@ class Hand:
 
     async def drag_image(self, right: float, up: float, kind: Touch = Touch.PEN) -> None:
         """Drag across the image by parts of its size: the pen with the contrast tool, a finger or a button of a mouse."""
+        await self.ready()
         image = self._app.viewer.image
         x, y = eyes.middle(image)
         way = [(x + right * image.width * k / 10, y + up * image.height * k / 10) for k in range(11)]
@@ -204,6 +214,7 @@ class Hand:
         async def look() -> None:
             await self.picture(file)
 
+        await self.ready()
         await self._touches.hold(self._app.viewer.image.screen_of(column, row), seconds, look)
 
     async def key(self, key: str) -> None:
@@ -215,11 +226,13 @@ class Hand:
 
     async def pinch(self, factor: float) -> None:
         """Zoom with two fingers around the middle."""
+        await self.ready()
         before = 120.0 if factor >= 1 else 120.0 / factor
         await self._touches.pinch(eyes.middle(self._app.viewer.image), before, before * factor)
 
     async def threshold(self, value: int) -> None:
         """Drag the slider's knob."""
+        await self.ready()
         slider = eyes.find("threshold")
         (x0, y0), (x1, y1) = slider.position_of(slider.value), slider.position_of(value)
         way = [(x0 + (x1 - x0) * k / 8, y0 + (y1 - y0) * k / 8) for k in range(9)]

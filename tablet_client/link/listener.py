@@ -41,6 +41,15 @@ class Status:
     error: LinkError | None = None
     journal_at_limit: bool = False
 
+    @property
+    def held_up(self) -> LinkError | None:
+        """Why what waits does not come to the server for now; None: it is on its way, or nothing waits."""
+        if not self.waiting:
+            return None
+        if self.connection is Connection.OTHER_WRITER:
+            return LinkError("OTHER_WRITER")
+        return self.error if self.connection in (Connection.OFFLINE, Connection.REFUSED) else None
+
 
 class Listener:
     """Told of what comes, on the loop. Override what is of interest."""

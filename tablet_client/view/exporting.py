@@ -129,8 +129,8 @@ class Exporting:
             self._running.cancel()
 
     async def _fetch(self, work: Work, content: Content, form: int) -> ExportedFile:
-        if content.computed and not await self._control.all_sent(work):
-            raise LinkError("SERVICE_UNAVAILABLE", retry=True, status="UNAVAILABLE")
+        if content.computed and (error := await self._control.all_sent(work)) is not None:
+            raise error
         number = content.mask.number if content.mask is not None else 0
         return await self._link.export(work.annotation.annotation_id, content.kind, form, number, self._watch)
 

@@ -27,7 +27,9 @@ _SENTENCES = {
     "DIGEST_MISMATCH": N_("Something was damaged on its way. It is sent again."),
     "STROKE_INVALID": N_("The server did not accept the last stroke. It was removed."),
     "LABEL_UNKNOWN": N_("This annotation no longer has that label. The last stroke was removed."),
-    "OTHER_WRITER": N_("Another tablet draws on this annotation now."),
+    "OTHER_WRITER": N_(
+        "Another tablet draws on this annotation now. Your strokes stay on this tablet; “Draw here” in the menu sends them."
+    ),
     "VOLUME_NOT_FOUND": N_("This volume is no longer on the server."),
     "ANNOTATION_NOT_FOUND": N_("This annotation is no longer on the server."),
     "NOT_SEGMENTED": N_("Draw a little of the object and a little of what is not."),
@@ -135,7 +137,7 @@ def safety(status: Status) -> tuple[str, str]:
     if status.connection is Connection.CONNECTED:
         return ("tablet", _("Saved on this tablet")) if n else ("saved", _("Saved on server"))
     if status.connection is Connection.OTHER_WRITER:
-        return "reading", _("Another tablet draws")
+        return "reading", _("Another tablet draws") + (f", {strokes}" if n else "")
     if status.connection is Connection.CONNECTING:
         return "tablet", _("Connecting …") + (f" {strokes}" if n else "")
     return "offline", _("Offline") + (f", {strokes}" if n else "")

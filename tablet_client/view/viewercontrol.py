@@ -139,7 +139,6 @@ class ViewerControl(Listener):
         with suppress(LinkError):
             self._annotations = await self._link.list_annotations(work.volume.volume_id)
         open_id = work.annotation.annotation_id
-        self._viewer.menu.reading = work.keeper.status.connection is Connection.OTHER_WRITER
         self._viewer.menu.show([entry(a, a.annotation_id == open_id) for a in self._annotations])
 
     async def _create(self, volume_id: str, name: str) -> Annotation:
@@ -160,7 +159,7 @@ class ViewerControl(Listener):
         except JournalError:
             self._say(_(sentences.TABLET_FULL), "error")
             return False
-        self.work, self.last_mask = work, None
+        self.work, self.last_mask, self._viewer.menu.reading = work, None, False
         self.pen = Pen(
             self._viewer.image, volume, work.document, self._toolbox, self._submit, self._may_begin, self.contrast
         )
@@ -236,8 +235,9 @@ class ViewerControl(Listener):
         self.saving = True
         self._buttons()
         try:
-            if not await self.all_sent(work):
-                self._say(_("There is no connection: the mask can be saved when the server answers again."), "error")
+            if (held_up := await self.all_sent(work)) is not None:
+                later = _("There is no connection: the mask can be saved when the server answers again.")
+                self._say(later if held_up.retry else sentences.sentence(held_up), "error")
                 return
             mask = await self._link.save_mask(work.annotation.annotation_id, threshold, self._saved_step)
             self.last_mask = mask
@@ -250,14 +250,14 @@ class ViewerControl(Listener):
             self._viewer.bar.progress = 0.0
             self._buttons()
 
-    async def all_sent(self, work: Work) -> bool:
-        """Wait until the server has every stroke. Returns: False when there is no connection."""
+    async def all_sent(self, work: Work) -> LinkError | None:
+        """Wait until the server has every stroke. Returns: why it does not get them for now, or None."""
         while work.document.waiting and work is self.work:
-            if work.keeper.status.connection is Connection.OFFLINE:
-                return False
+            if (error := work.keeper.status.held_up) is not None:
+                return error
             self._changed.clear()
             await self._changed.wait()
-        return True
+        return None
 
     @property
     def _drawing(self) -> bool:
@@ -308,10 +308,19 @@ class ViewerControl(Listener):
             bar.progress = 0.0  # whoever computes, tells it no longer
         if self.showing is not None:
             self.showing.hint()
+        if status.connection in (Connection.CONNECTED, Connection.OTHER_WRITER):
+            self._reading(status.connection is Connection.OTHER_WRITER)
         if status.tablet_full:
             self._say(sentences.no_room(status), "error")
         elif status.connection is Connection.REFUSED and status.error is not None:
             self._say(sentences.sentence(status.error), "error")
+
+    def _reading(self, reading: bool) -> None:
+        """Another tablet draws, or no longer; one who drew until now is told at once."""
+        menu = self._viewer.menu
+        if reading and not menu.reading and not self._viewer.image.hint:  # else the hint says it
+            self._say(_(sentences.READING), "warning")
+        menu.reading = reading
 
     def ink_changed(self) -> None:
         if self.showing is not None and self.work is not None:

@@ -299,23 +299,6 @@ async def test_the_library_says_that_the_server_does_not_answer_and_tries_again(
     await studio.hand.until("The cards", lambda: library.notice == "")
 
 
-async def test_another_tablets_annotation_can_be_looked_at_and_taken_over(studio: Any) -> None:
-    control, bar = studio.app.viewer_control, studio.app.viewer.bar
-    annotation = control.work.annotation.annotation_id
-    opening = segmentation_pb2.AnnotateOpen(annotation_id=annotation, session_id="other", take_over=True)
-    async with studio.link.annotate(opening):
-        await studio.hand.until("The other tablet", lambda: bar.safety_text == "Another tablet draws")
-        await studio.hand.stroke([10.0, 14.0], [9.0, 12.0])
-        assert not studio.app.viewer.image.picture.labels.any()
-        assert "Draw here" in studio.app.toast.text
-        await studio.hand.tap("more")
-        await studio.hand.until("The menu", lambda: studio.app.viewer.menu.shown)
-        await studio.hand.tap("take_over")
-        await studio.hand.until("Taking over", lambda: bar.safety_text == "Saved on server")
-    await studio.hand.stroke([10.0, 14.0], [9.0, 12.0])
-    assert studio.app.viewer.image.picture.labels.any()
-
-
 async def test_import_tells_what_is_wrong_and_shows_what_came(studio: Any, tmp_path: Any) -> None:
     from tablet_client.hand.eyes import NotThere
 

@@ -37,6 +37,7 @@ def test_the_server_says_more_of_a_file() -> None:
         (Connection.OFFLINE, 3, 3, ("offline", "Offline, 3 strokes wait")),
         (Connection.REFUSED, 3, 3, ("offline", "Offline, 3 strokes wait")),
         (Connection.OTHER_WRITER, 0, 0, ("reading", "Another tablet draws")),
+        (Connection.OTHER_WRITER, 2, 2, ("reading", "Another tablet draws, 2 strokes wait")),
     ],
 )
 def test_safety(connection: Connection, waiting: int, saved: int, said: tuple[str, str]) -> None:

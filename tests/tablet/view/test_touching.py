@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from tablet_client.state.gestures import Touch
+from tests.tablet.conftest import SIZE
 from tests.tablet.view.test_app import both_labels
 
 pytestmark = [pytest.mark.screen, pytest.mark.asyncio(loop_scope="session")]
@@ -114,3 +115,30 @@ async def test_a_pen_held_still_shows_the_image_alone_and_draws_nothing(studio: 
     assert (image.picture.labels == before).all()
     await hand.hold(25.0, 25.0, str(tmp_path / "bare.png"))
     assert (tmp_path / "bare.png").exists()
+
+
+async def test_the_hand_waits_until_the_screen_is_laid_out(studio: Any) -> None:
+    """Of another size, or just put on the screen, controls have no places yet."""
+    from kivy.core.window import Window
+
+    rail = studio.app.viewer.rail
+    try:
+        for size, tool in (((1024, 768), "background"), ((800, 1280), "eraser"), ((1280, 800), "lasso")):
+            Window.size = size
+            await studio.hand.tap(f"tool_{tool}")
+            assert rail.tool == tool
+            assert tuple(studio.app.viewer.size) == size
+            studio.app.screens.current = "library"
+            studio.app.screens.current = "viewer"
+            await studio.hand.tap("tool_object")
+            assert rail.tool == "object"
+        Window.size = (1024, 768)
+        await studio.hand.stroke(*LINE)
+        assert studio.app.viewer.image.picture.labels[9, 15] == 1
+        Window.size = (800, 1280)
+        await studio.hand.slice(9)
+        Window.size = SIZE
+        await studio.hand.threshold(200)
+    finally:
+        Window.size = SIZE
+        await studio.hand.until("The size", lambda: tuple(studio.app.viewer.size) == SIZE)

@@ -32,9 +32,9 @@ tablet-kills: setup ## kill the tablet while it is drawn on: make tablet-kills T
 	@sh deploy/setup/display.sh
 	@$(BIN)/python -m tests.tablet_kills $(or $(TRIALS),200) $(or $(SEED),0)
 
-tablet-app: setup ## the folder for Android or iOS: make tablet-app SYSTEM=ios SERVER=host:50051
+tablet-app: setup ## the folder for Android or iOS: make tablet-app SYSTEM=ios
 	@uv="$$(sh deploy/setup/uv.sh)" && UV="$$uv" $(BIN)/python deploy/tablet/assemble.py \
-		out/tablet-$(or $(SYSTEM),android) $(or $(SYSTEM),android) $(if $(SERVER),--server '$(subst ','\'',$(SERVER))')
+		out/tablet-$(or $(SYSTEM),android) $(or $(SYSTEM),android)
 
 lint: setup ## generated code, ruff and mypy
 	@echo "Contract …" && $(BIN)/python proto/generate.py --check

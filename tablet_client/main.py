@@ -16,9 +16,12 @@ from contextlib import suppress
 from pathlib import Path
 from typing import TextIO
 
+from tablet_client import android
+from tablet_client.android.bridge import language
 from tablet_client.link.port import Link
 from tablet_client.state.address import EXAMPLE, parse_address
-from tablet_client.state.places import data_folder, settings_folder
+from tablet_client.state.picker import Picker
+from tablet_client.state.places import data_folder, passing_folder, settings_folder
 from tablet_client.state.preferences import Preferences
 
 DEFAULT_SIZE = "1280x800"
@@ -48,6 +51,8 @@ def main(argv: Sequence[str] | None = None, link: Callable[[], Link] | None = No
     answers = _own_stdout() if options.hand else None
     if options.hand:
         os.environ["LANGUAGE"] = "en"  # what the hand reads on the screen is compared with English words
+    if android.here():
+        os.environ.setdefault("LANGUAGE", language())
     settle_kivy(options.size)
     try:
         asyncio.run(_run(link, options, answers))
@@ -66,7 +71,7 @@ async def _run(link: Callable[[], Link] | None, options: argparse.Namespace, ans
             return link()
         return connect(Preferences(options.server, options.certificate) if options.server else preferences)
 
-    app = CalqueApp(make_link, Path(options.journal), options.server)
+    app = CalqueApp(make_link, Path(options.journal), options.server, _picker())
     with suppress(NotImplementedError, RuntimeError, ValueError):  # not every system's loop takes signals
         asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, app.stop)
     hands = Tasks(lambda fault: app.stop())  # apart from the application's, which end when it begins anew
@@ -79,6 +84,15 @@ async def _run(link: Callable[[], Link] | None, options: argparse.Namespace, ans
         app.bind(on_start=begin)
     await app.run_on_loop()
     await hands.end()
+
+
+def _picker() -> Picker | None:
+    """The system's picker, where it is the only way to the user's files."""
+    if not android.here():
+        return None
+    from tablet_client.android.picker import SystemPicker
+
+    return SystemPicker(passing_folder())
 
 
 def _parser() -> argparse.ArgumentParser:

@@ -70,12 +70,12 @@ MAIN = '''"""The tablet's application on a device."""
 
 from tablet_client.main import main
 
-main({arguments})
+main([])
 '''
 
 
-def assemble(folder: Path, system: System, uv: str, server: str = "") -> None:
-    """Fill an empty folder; ``server`` is the address that the application starts with.
+def assemble(folder: Path, system: System, uv: str) -> None:
+    """Fill an empty folder.
 
     Raises:
         CalledProcessError: uv, which printed why.
@@ -88,7 +88,7 @@ def assemble(folder: Path, system: System, uv: str, server: str = "") -> None:
     trim(app)
     for source, name in OURS.items():
         shutil.copytree(source, app / name, ignore=LEFT_OUT)
-    (app / "main.py").write_text(MAIN.format(arguments=["--server", server] if server else []))
+    (app / "main.py").write_text(MAIN)
     for name in ("icon.png", *system.files):
         shutil.copy(HERE / name, folder)
     shutil.copy(ROOT / "LICENSE", app)
@@ -158,10 +158,9 @@ if __name__ == "__main__":
     parser = argparse.ArgumentParser(description="Assemble the tablet's application.")
     parser.add_argument("folder", type=Path, help="made anew")
     parser.add_argument("system", choices=SYSTEMS)
-    parser.add_argument("--server", default="", metavar="HOST:PORT", help="address that the application starts with")
     options = parser.parse_args()
     shutil.rmtree(options.folder, ignore_errors=True)
-    assemble(options.folder, SYSTEMS[options.system], os.environ.get("UV", "uv"), options.server)
+    assemble(options.folder, SYSTEMS[options.system], os.environ.get("UV", "uv"))
     print(
         f"{options.folder / 'app'} is the application for {options.system}; deploy/tablet/README.md says what comes next."
     )

@@ -44,6 +44,13 @@ def listen(take: Callable[[Motion], None]) -> list[Any]:
     return [touching, hovering]
 
 
+def language() -> str:
+    """The user's language, such as "fr"; the environment, which tells it elsewhere, does not here."""
+    from jnius import autoclass
+
+    return str(autoclass("java.util.Locale").getDefault().getLanguage())
+
+
 def record(event: Any) -> Motion:
     """Everything of a MotionEvent that counts; Android uses the object again as soon as the listener returns."""
     past = range(event.getHistorySize())

@@ -24,6 +24,7 @@ from tablet_client.link.port import Link
 from tablet_client.state import words
 from tablet_client.state.geometry import Plane
 from tablet_client.state.journal import waiting_annotations
+from tablet_client.state.picker import Picker
 from tablet_client.state.preferences import Preferences, read_preferences
 from tablet_client.state.words import _
 from tablet_client.view import keys, sentences, theme
@@ -33,6 +34,7 @@ from tablet_client.view.garbage import collecting_here
 from tablet_client.view.importer import Importer
 from tablet_client.view.library import Library
 from tablet_client.view.librarycontrol import LibraryControl
+from tablet_client.view.picking import Picking
 from tablet_client.view.resuming import Resuming
 from tablet_client.view.settings import Settings
 from tablet_client.view.settingscontrol import SettingsControl
@@ -49,13 +51,14 @@ class CalqueApp(App):
         connect: makes a link to the services that the preferences name; closed at the end.
         folder: where journals and preferences lie.
         given: address of the services in this run, where it is not of the preferences.
+        picker: the system's, where files are reached through it alone.
     """
 
     title = "Calque"
 
-    def __init__(self, connect: LinkFactory, folder: Path, given: str = "") -> None:
+    def __init__(self, connect: LinkFactory, folder: Path, given: str = "", picker: Picker | None = None) -> None:
         super().__init__()
-        self._connect_to, self._folder, self._given = connect, folder, given
+        self._connect_to, self._folder, self._given, self._picker = connect, folder, given, picker
         self.preferences = read_preferences(folder)
         words.use(self.preferences.language)
         self._link = self._call(self.preferences)
@@ -84,6 +87,8 @@ class CalqueApp(App):
         root.add_widget(self.screens)
         root.add_widget(self.toast)
         self.library_control = LibraryControl(self._link, self.library, self.importer, self._imported)
+        if self._picker is not None:
+            self.picking = Picking(self._picker, self.importer, self.library_control, self._start)
         self.viewer_control = ViewerControl(self._link, self.viewer, self._folder, self._say, self.preferences)
         self.exporting = Exporting(self._link, self.exporter, self.viewer_control, self._folder, self._say, self._go)
         self.settings_control = SettingsControl(self.settings, self._folder, self._not_now, self._prefer, self._say)

@@ -14,6 +14,7 @@ from kivy.uix.screenmanager import Screen
 from tablet_client.state.offers import Asked, Row, Step
 from tablet_client.state.words import _
 from tablet_client.view import controls, importpreview, theme  # noqa: F401  (importpreview: used in the kv)
+from tablet_client.view.picktiles import PickTiles
 
 _MOST_ROWS = 300  # a folder of one file a slice is imported whole; nobody scrolls through more
 
@@ -55,9 +56,10 @@ class Importer(Screen):
         previews: of that import, the slices that are there already.
         trouble: a sentence when it went wrong.
         steps: what has to be chosen of the path before it is imported; the last one's rows are listed in place of files.
+        by_picker: files are chosen with the system's picker, not from a list of ours.
     """
 
-    __events__ = ("on_back", "on_import", "on_choose", "on_cancel")
+    __events__ = ("on_back", "on_import", "on_choose", "on_cancel", "on_pick")
 
     folder = StringProperty("")
     path = StringProperty("")
@@ -69,14 +71,23 @@ class Importer(Screen):
     trouble = StringProperty("")
     empty = StringProperty("")
     steps = ObjectProperty((), force_dispatch=True)
+    by_picker = BooleanProperty(False)
 
     def __init__(self, **kwargs: Any) -> None:
         super().__init__(**kwargs)
         self.bind(folder=self._list, steps=self._list)
 
     def on_pre_enter(self) -> None:
-        if not self.folder:
+        if not self.folder and not self.by_picker:
             self.go(str(Path.home()))
+
+    def on_by_picker(self, *_: object) -> None:
+        for part in (self.ids.places, self.ids.start):
+            part.parent.remove_widget(part)
+        self._list()
+
+    def on_pick(self, what: str) -> None:
+        """Open the system's picker of "files", or of a "folder"."""
 
     def on_back(self) -> None:
         """Back to the library."""
@@ -130,6 +141,10 @@ class Importer(Screen):
         self.empty = ""
         if self.steps:
             self._list_step(self.steps[-1])
+        elif self.by_picker:
+            tiles = PickTiles()
+            tiles.bind(on_pick=lambda _, what: self.dispatch("on_pick", what))
+            self.ids.rows.add_widget(tiles)
         else:
             self._list_folder()
 

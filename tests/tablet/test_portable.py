@@ -158,5 +158,5 @@ def test_a_loop_that_takes_no_signals_runs_the_application(
     module.CalqueApp = Application  # type: ignore[attr-defined]
     monkeypatch.setitem(sys.modules, "tablet_client.view.app", module)
     with asyncio.Runner(loop_factory=Loop) as runner:
-        runner.run(main._run(lambda: None, tmp_path, None))  # type: ignore[arg-type, return-value]
+        runner.run(main._run(None, main._parser().parse_args(["--journal", str(tmp_path)]), None))
     assert Application.ran

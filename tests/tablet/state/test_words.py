@@ -19,7 +19,17 @@ ROOT = Path(__file__).resolve().parents[3]
 CODE = ROOT / "tablet_client"
 TRANSLATED = {"_", "N_", "ngettext"}
 # What only developers, the hand or the server read.
-NOT_SHOWN = ("android/", "hand/", "link/", "main.py", "state/gestures.py", "view/gallery.py")
+NOT_SHOWN = (
+    "android/bridge.py",
+    "android/documents.py",
+    "android/motion.py",
+    "android/provider.py",
+    "hand/",
+    "link/",
+    "main.py",
+    "state/gestures.py",
+    "view/gallery.py",
+)
 ERRORS = {"RuntimeError", "ValueError", "GeometryError", "JournalError", "JournalFull", "SystemExit", "TypeError"}
 
 

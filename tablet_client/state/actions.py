@@ -118,18 +118,17 @@ class History:
         """Take the log's next action.
 
         Returns:
-            What must now be painted on top, or None when the ink must be made anew from `done`.
+            The action that is done now, on top of the others; None when one was taken back, or nothing changed.
         """
         if action.kind is Kind.NOTHING:
-            return NOTHING
+            return None
         if action.kind is Kind.UNDO:
-            if not self.done:
-                return NOTHING
-            self._undone.append(self.done.pop())
+            if self.done:
+                self._undone.append(self.done.pop())
             return None
         if action.kind is Kind.REDO:
             if not self._undone:
-                return NOTHING
+                return None
             self.done.append(self._undone.pop())
             return self.done[-1]
         self.done.append(action)

@@ -16,7 +16,8 @@ import numpy as np
 from calque.v1 import segmentation_pb2
 from numpy.typing import NDArray
 
-from tablet_client.state.actions import Action, History, Kind, decode
+from tablet_client.state.actions import Action, Kind, decode
+from tablet_client.state.drawn import Drawn
 from tablet_client.state.geometry import Plane, PlaneInfo
 from tablet_client.state.ink import Ink
 from tablet_client.state.path import Box, RunningPath
@@ -74,7 +75,7 @@ class Document:
         self.next_sequence = next_sequence
         self._now_ms = now_ms
         self._ink = Ink(self.planes)
-        self._history = History()
+        self._drawn = Drawn(self._ink)
         self._log: list[Action] = []
         self._own: list[_Own] = []
         self._early: dict[int, tuple[Action, int]] = {}
@@ -123,13 +124,15 @@ class Document:
         """The pen is lifted. Returns: the event, for journal and server. Raises: RuntimeError when it was not down."""
         path = self._require_running()
         self._running = None
+        path.lift()  # the action inks it anew, and keeps what lies under the whole line
         return self._act(path.body(), path.action())
 
     def cancel(self) -> None:
         """The path was no stroke after all (a second finger came down): it leaves no trace."""
         if self._running is not None:
+            self._running.lift()
             self._running = None
-            self._change_order()
+            self._version += 1
 
     def undo(self) -> Event:
         """Take back the last action of the annotation."""
@@ -150,12 +153,12 @@ class Document:
     @property
     def can_undo(self) -> bool:
         """There is something to take back."""
-        return self._replayed()._history.can_undo
+        return self._replayed()._drawn.can_undo
 
     @property
     def can_redo(self) -> bool:
         """There is something to do again."""
-        return self._replayed()._history.can_redo
+        return self._replayed()._drawn.can_redo
 
     # --- ink ---------------------------------------------------------------------------------------------------------
 
@@ -328,11 +331,8 @@ class Document:
         return action.kind is not Kind.NOTHING
 
     def _push(self, action: Action) -> None:
-        top = self._replayed()._history.push(action)
-        if top is None:
-            self._repaint()
-        else:
-            self._paint(top)
+        self._replayed()._drawn.push(action)
+        self._version += 1
 
     def _change_order(self) -> None:
         """The order of what was drawn is another one; the replay waits until someone looks, for changes come in showers."""
@@ -340,26 +340,11 @@ class Document:
         self._version += 1
 
     def _replayed(self) -> Document:
-        """This document, its history and ink up to date with the log and what waits."""
+        """This document, its ink up to date with the log and what waits."""
         if self._stale:
             self._stale = False
-            self._history = History()
-            for action in [*self._log, *(own.action for own in self._own)]:
-                self._history.push(action)
-            self._repaint()
+            self._drawn.replay([*self._log, *(own.action for own in self._own)])
+            if self._running is not None:
+                self._running.redraw(self._ink)
+            self._version += 1
         return self
-
-    def _repaint(self) -> None:
-        self._ink.clear()
-        for action in self._history.done:
-            self._paint(action)
-        if self._running is not None:
-            self._running.redraw(self._ink)
-        self._version += 1
-
-    def _paint(self, action: Action) -> None:
-        if action.kind is Kind.CLEAR:
-            self._ink.clear()
-        elif action.patch is not None:
-            self._ink.paint(action.patch, action.label)
-        self._version += 1

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,6 +13,17 @@ from tablet_client.state.geometry import Plane, PlaneInfo
 Patch = dict[int, NDArray[np.int64]]
 """Voxels: for each acquisition slice the flat indices ``(n,)`` of its pixels, row × columns + column."""
 
+_Under = dict[int, NDArray[np.uint8]]
+"""Labels of a patch's voxels, ``(n,)`` for each acquisition slice."""
+
+
+class _Seen(NamedTuple):
+    """What a slice holds: its labels, and which of its rows and columns have any."""
+
+    labels: frozenset[int]
+    rows: NDArray[np.bool_]
+    columns: NDArray[np.bool_]
+
 
 class Ink:
     """A sparse label volume: uint8, 0 where nothing was drawn."""
@@ -20,6 +32,7 @@ class Ink:
         self._planes = dict(planes)
         _, self._rows, self._columns = next(iter(self._planes.values())).voxel_shape
         self._slices: dict[int, NDArray[np.uint8]] = {}
+        self._seen: dict[int, _Seen] = {}  # of slices that were not painted since they were looked through
 
     def patch(self, plane: Plane, index: int, columns: NDArray[np.int64], rows: NDArray[np.int64]) -> Patch:
         """The voxels of pixels ``(n,)`` of a plane's slice."""
@@ -33,19 +46,33 @@ class Ink:
         touched, starts = np.unique(s[order], return_index=True)
         return {int(k): part for k, part in zip(touched, np.split(flat[order], starts[1:]))}
 
-    def paint(self, patch: Patch, label: int) -> None:
-        """Give voxels a label; 0 erases."""
+    def paint(self, patch: Patch, label: int) -> Callable[[], None]:
+        """Give voxels a label; 0 erases. Returns: gives back what lay under it, when all later ink was taken back."""
+        under: _Under = {}
         for index, flat in patch.items():
             held = self._slices.get(index)
             if held is None:
                 if label == 0:
                     continue
                 held = self._slices[index] = np.zeros((self._rows, self._columns), dtype=np.uint8)
+            under[index] = held.reshape(-1)[flat]
             held.reshape(-1)[flat] = label
+            self._seen.pop(index, None)
+        return lambda: self._put_back(patch, under)
 
-    def clear(self) -> None:
-        """Remove all labels."""
-        self._slices.clear()
+    def _put_back(self, patch: Patch, under: _Under) -> None:
+        for index, labels in under.items():
+            self._slices[index].reshape(-1)[patch[index]] = labels
+            self._seen.pop(index, None)
+
+    def clear(self) -> Callable[[], None]:
+        """Remove all labels. Returns: gives them back, when all later ink was taken back."""
+        before, self._slices, self._seen = self._slices, {}, {}
+
+        def put_back() -> None:
+            self._slices, self._seen = before, {}
+
+        return put_back
 
     def image(self, plane: Plane, index: int) -> NDArray[np.uint8]:
         """Labels of a plane's slice: a new array ``(rows, columns)`` uint8."""
@@ -78,19 +105,26 @@ class Ink:
         info = self._planes[plane]
         axis = info.slice_axis
         found = np.zeros(info.slices, dtype=bool)
-        for slice_, held in self._slices.items():
+        for slice_ in self._slices:
+            seen = self._look(slice_)
             if axis == 0:
-                found[slice_] = held.any()
+                found[slice_] = bool(seen.labels)
             else:
-                found |= held.any(axis=2 - axis)
+                found |= seen.rows if axis == 1 else seen.columns
         return found[::-1] if info.pixel_to_voxel[axis, 2] < 0 else found
 
     def labels(self) -> frozenset[int]:
         """The labels that some voxel has."""
-        found: set[int] = set()
-        for held in self._slices.values():
-            found.update(np.unique(held[held != 0]).tolist())
-        return frozenset(found)
+        return frozenset().union(*(self._look(slice_).labels for slice_ in self._slices))
+
+    def _look(self, slice_: int) -> _Seen:
+        """What a slice holds; only one that was painted is looked through anew."""
+        seen = self._seen.get(slice_)
+        if seen is None:
+            held = self._slices[slice_]
+            labels = frozenset(np.flatnonzero(np.bincount(held.reshape(-1), minlength=1)).tolist()) - {0}
+            seen = self._seen[slice_] = _Seen(labels, np.asarray(held.any(axis=1)), np.asarray(held.any(axis=0)))
+        return seen
 
 
 def _turned(held: NDArray[np.uint8], info: PlaneInfo) -> NDArray[np.uint8]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
@@ -37,6 +38,7 @@ class RunningPath:
         erases: it is the eraser's.
         x, y: columns and rows of its points.
         patches: voxels of its first point while it is the only one, then of each segment: together those of the line.
+        under: gives back what lay under each patch that was inked.
     """
 
     plane: PlaneInfo
@@ -47,6 +49,7 @@ class RunningPath:
     x: list[float] = field(default_factory=list)
     y: list[float] = field(default_factory=list)
     patches: list[Patch] = field(default_factory=list)
+    under: list[Callable[[], None]] = field(default_factory=list)
 
     def __post_init__(self) -> None:
         # Rounded as it will be on the wire, so that ink drawn now is the ink that is replayed later.
@@ -80,16 +83,20 @@ class RunningPath:
             return _box(np.array(x, dtype=np.int64), np.array(y, dtype=np.int64))
         columns, rows = pixels(self.plane, x, y, self.width_mm)
         patch = ink.patch(self.plane.plane, self.index, columns, rows)
-        ink.paint(patch, self.label)
+        self.under.append(ink.paint(patch, self.label))
         if len(self.x) == 2:
             self.patches.clear()  # the segment holds its first point
         self.patches.append(patch)
         return _box(columns, rows)
 
     def redraw(self, ink: Ink) -> None:
-        """Ink the whole line."""
-        for patch in self.patches:
-            ink.paint(patch, self.label)
+        """Ink the whole line, on ink that does not hold it."""
+        self.under = [ink.paint(patch, self.label) for patch in self.patches]
+
+    def lift(self) -> None:
+        """Take the line's ink back."""
+        while self.under:
+            self.under.pop()()
 
     def action(self) -> Action | None:
         """What the finished line does, without computing it anew; None for an outline."""

@@ -230,7 +230,7 @@ class Fate(threading.Thread):
         if self._how is End.STARTING:
             self._pass(0.3, 3.5)
         elif self._how is End.SERVED:
-            self._pass(0.2, 5.0)
+            self._pass(0.2, 7.0)
         else:
             self._pass(0.2, 2.0)
             self._services.go()

@@ -95,7 +95,7 @@ def test_five_hundred_strokes_are_undone_one_by_one_each_at_once(monkeypatch: py
         own.append(counted.painted)
     counted.painted = counted.given_back = counted.looked = 0
     while places:
-        index = places.pop()
+        place = places.pop()
         counted.given_back = counted.looked = 0
         tracemalloc.start()
         document.undo()
@@ -103,7 +103,7 @@ def test_five_hundred_strokes_are_undone_one_by_one_each_at_once(monkeypatch: py
         tracemalloc.stop()
         assert most < SLICE_BYTES / 2  # of one slice, not of the volume's 52 million voxels
         assert counted.given_back == own.pop()
-        assert seen(document, [*places[-3:], index]) == before.pop()
+        assert seen(document, [*places[-3:], place]) == before.pop()
         assert counted.looked <= 1
     assert counted.painted == 0  # nothing was drawn anew
     assert document.labels() == frozenset()

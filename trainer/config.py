@@ -15,7 +15,8 @@ from typing import Any, get_args, get_type_hints
 from services.core.errors import InvalidInput
 from trainer.corrupt import KINDS
 
-MODELS = ("naive",)
+MODELS = ("naive", "final", "deeper")
+PRECISIONS = ("", "float32", "bfloat16")
 
 
 @dataclass(frozen=True)
@@ -32,9 +33,15 @@ class Config:
         learning_rate: of RMSprop (not in the paper; the optimiser's own default).
         split: parts of the volumes for training, validation and test.
         step: distance of neighbouring patches of a slice, in pixels (not in the paper).
+        most_patches: of the training volumes, at most so many are used, drawn by the seed; 0: all.
         content: least part of a patch's pixels that must lie above the window's lower end; emptier ones are left out (not
             in the paper).
         max_steps: most steps in an epoch; 0: all (for trials on a small machine).
+        hidden_weight: how much the error of a hidden pixel weighs beside one that is seen; 1: the paper's plain mean.
+        adversarial: weight of what a critic of filled patches adds to the loss (context encoders: 0.001; not in the paper).
+        patience: epochs without a better validation error after which training ends; 0: all epochs.
+        save_steps: steps between checkpoints; one is also made after each epoch.
+        precision: of the computation, one of `PRECISIONS`; empty: bfloat16 on a graphics card, else float32.
         seed: of the split, the order, the corruption and the initial weights.
 
     Raises:
@@ -50,23 +57,36 @@ class Config:
     learning_rate: float = 0.001
     split: tuple[float, float, float] = (0.7, 0.2, 0.1)
     step: int = 25
+    most_patches: int = 0
     content: float = 0.25
     max_steps: int = 0
+    hidden_weight: float = 1.0
+    adversarial: float = 0.0
+    patience: int = 0
+    save_steps: int = 500
+    precision: str = ""
     seed: int = 0
 
     def __post_init__(self) -> None:
         checks = {
             f"model is one of {', '.join(MODELS)}": self.model in MODELS,
             f"corruption is one of {', '.join(KINDS)}": self.corruption in KINDS,
-            "patch is from 16 to 512": 16 <= self.patch <= 512,
+            "patch is from 8 to 512": 8 <= self.patch <= 512,
             "fraction is above 0 and at most 0.9": 0 < self.fraction <= 0.9,
-            "batch, epochs and step are at least 1": min(self.batch, self.epochs, self.step) >= 1,
+            "batch, epochs, step and save_steps are at least 1": min(self.batch, self.epochs, self.step, self.save_steps)
+            >= 1,
             "learning_rate is above 0 and at most 1": 0 < self.learning_rate <= 1,
             "split is three parts that add to 1": min(self.split) >= 0
             and self.split[0] > 0
             and abs(sum(self.split) - 1) < 1e-6,
             "content is from 0 to 1": 0 <= self.content <= 1,
-            "max_steps and seed are not negative": min(self.max_steps, self.seed) >= 0,
+            "hidden_weight is from 1 to 1000": 1 <= self.hidden_weight <= 1000,
+            "adversarial is from 0 to 1": 0 <= self.adversarial <= 1,
+            "precision is float32, bfloat16 or empty": self.precision in PRECISIONS,
+            "most_patches, max_steps, patience and seed are not negative": min(
+                self.most_patches, self.max_steps, self.patience, self.seed
+            )
+            >= 0,
         }
         broken = [rule for rule, holds in checks.items() if not holds]
         if broken:

@@ -7,7 +7,7 @@ Volumes stay as they are stored; a patch is cut out, scaled and corrupted only w
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -41,6 +41,13 @@ class Patches:
     def __len__(self) -> int:
         return len(self.places)
 
+    def some(self, most: int, seed: int) -> Patches:
+        """At most so many of them, drawn by the seed and in their order; 0: all."""
+        if not 0 < most < len(self):
+            return self
+        chosen = np.sort(np.random.default_rng([seed, most]).permutation(len(self))[:most])
+        return replace(self, places=self.places[chosen])
+
     def __getitem__(self, number: int) -> Patch:
         """Patch ``number``: ``(side, side)`` float32, 0–1."""
         which, index, row, column = (int(place) for place in self.places[number])
@@ -48,29 +55,6 @@ class Patches:
         stored = volume.voxels[index, row : row + side, column : column + side].astype(np.float64)
         intensity = (stored * volume.slope[index] + volume.intercept[index]).astype(np.float32)
         return to_window(intensity, self.windows[which]) / np.float32(255.0)
-
-
-def split_volumes(count: int, parts: tuple[float, float, float], seed: int) -> tuple[list[int], list[int], list[int]]:
-    """Divide volumes into training, validation and test. A volume is in one of them with all its patches.
-
-    The parts are rounded so that three volumes or more leave none of the parts empty that is wanted at all; of two, one
-    validates, and a single one only trains.
-
-    Args:
-        count: number of volumes.
-        parts: fractions for training, validation and test, adding to 1.
-        seed: of the order.
-
-    Returns:
-        Numbers of the volumes of each part.
-    """
-    order = [int(number) for number in np.random.default_rng(seed).permutation(count)]
-    spare = count - 1  # one always trains
-    validation = min(spare, max(round(parts[1] * count), 1)) if parts[1] else 0
-    test = min(spare - validation, max(round(parts[2] * count), 1)) if parts[2] else 0
-    if parts[2] and not test and validation > 1:
-        validation, test = validation - 1, 1
-    return order[validation + test :], order[:validation], order[validation : validation + test]
 
 
 def find_patches(volumes: Sequence[Volume], config: Config) -> Patches:
@@ -106,43 +90,53 @@ def _starts(length: int, side: int, step: int) -> NDArray[np.int64]:
     return np.unique(np.append(np.arange(0, length - side + 1, step, dtype=np.int64), length - side))
 
 
-def stream(patches: Patches, config: Config, epoch: int | None) -> Iterator[tuple[Patch, Patch, Mask]]:
+def stream(patches: Patches, config: Config, epoch: int | None, skip: int = 0) -> Iterator[tuple[Patch, Patch, Mask]]:
     """Corrupted patch, true patch and where it was corrupted, ``(side, side)`` each.
 
     Args:
         patches: where they are.
         config: its corruption, fraction and seed.
         epoch: decides order and corruption; None: in the patches' order, with the corruption of their place in it.
+        skip: so many are left out at the beginning.
     """
     numbers = np.arange(len(patches))
     if epoch is not None:
         numbers = np.random.default_rng([config.seed, epoch]).permutation(numbers)
-    for number in numbers:
+    for number in numbers[skip:]:
         truth = patches[int(number)]
         seed = (config.seed, 0 if epoch is None else epoch + 1, int(number))
         hidden_patch, hidden = corrupt(truth, config.corruption, config.fraction, seed)
         yield hidden_patch, truth, hidden
 
 
-def dataset(patches: Patches, config: Config, epoch: int | None) -> Any:
-    """The stream as a ``tf.data.Dataset`` of whole batches (for training) or of all (``epoch`` None).
-
-    Returns:
-        Elements ``(corrupted, truth, hidden)``, ``(batch, side, side, 1)``, float32, float32 and bool.
-
-    Raises:
-        InvalidInput: there are fewer patches than a batch to train on.
-    """
-    if epoch is not None and len(patches) < config.batch:
+def steps_of(patches: Patches, config: Config) -> int:
+    """Whole batches of an epoch of training. Raises: InvalidInput, there are fewer patches than a batch."""
+    steps = len(patches) // config.batch
+    if not steps:
         raise InvalidInput(
             f"There are {len(patches)} patches to train on, fewer than a batch of {config.batch}; "
             "give more volumes, a smaller batch or a smaller step."
         )
+    return min(steps, config.max_steps or steps)
+
+
+def dataset(patches: Patches, config: Config, epoch: int | None, done: int = 0) -> Any:
+    """The stream as a ``tf.data.Dataset`` of whole batches (for training) or of all (``epoch`` None).
+
+    Args:
+        patches, config, epoch: as in `stream`.
+        done: so many batches are left out at the beginning.
+
+    Returns:
+        Elements ``(corrupted, truth, hidden)``, ``(batch, side, side, 1)``, float32, float32 and bool.
+    """
     tf, _ = load()
     plane = (patches.side, patches.side)
     signature = tuple(tf.TensorSpec(plane, dtype) for dtype in (tf.float32, tf.float32, tf.bool))
-    patches_ = tf.data.Dataset.from_generator(lambda: stream(patches, config, epoch), output_signature=signature)
+    patches_ = tf.data.Dataset.from_generator(
+        lambda: stream(patches, config, epoch, done * config.batch), output_signature=signature
+    )
     batches = patches_.batch(config.batch, drop_remainder=epoch is not None)
     if config.max_steps:
-        batches = batches.take(config.max_steps)
+        batches = batches.take(config.max_steps - done)
     return batches.map(lambda *planes: tuple(plane[..., tf.newaxis] for plane in planes)).prefetch(2)

@@ -7,10 +7,19 @@ pixels do not give the paper's 7, so our reading pools after the first three blo
 
 ``naive``
     16 filters in the last block of the encoder, and so at the bottleneck.
+``final``
+    512 of them: 7×7×512 for a patch of 50.
+``deeper``
+    As ``final``, then one convolution as wide as its grid to 1×1×1024, from which a transposed one begins the decoder.
+
+The critic, which is not in the paper, tells true patches from filled ones (Pathak and others, "Context encoders: feature
+learning by inpainting", 2016): convolutions that halve the patch until few pixels are left.
 """
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
@@ -19,7 +28,9 @@ from trainer.backend import load
 STRIDE = 8  # three poolings of two
 _POOLED = (32, 64, 128)
 _UNPOOLED = 256
-_BOTTLENECK = {"naive": 16}
+_LAST = {"naive": 16, "final": 512, "deeper": 512}
+_POINT = {"deeper": 1024}  # filters of a bottleneck that has one place for a patch
+_CRITIC = (32, 64, 128)
 
 
 @dataclass(frozen=True)
@@ -27,7 +38,7 @@ class Networks:
     """What is built together and shares its weights.
 
     Attributes:
-        model: Keras model, corrupted patches ``(n, patch, patch, 1)`` → filled in patches of that shape, 0–1.
+        model: Keras model, corrupted patches ``(n, patch, patch, 1)`` → filled in patches of that shape, float32, 0–1.
         encoder: Keras model, ``(n, rows, columns, 1)`` of any size → ``(n, ceil(rows / 8), ceil(columns / 8), channels)``.
     """
 
@@ -35,52 +46,88 @@ class Networks:
     encoder: Any
 
 
-def build(name: str, patch: int) -> Networks:
+def build(name: str, patch: int, precision: str = "float32") -> Networks:
     """A network with fresh weights.
 
     Args:
         name: which, see this module's head.
         patch: side of a patch, in pixels.
+        precision: of its computation, ``float32`` or ``bfloat16``; weights and answers are float32 with both.
     """
     _, keras = load()
-    encoder = _encoder(keras, name)
-    corrupted = keras.Input((patch, patch, 1), name="corrupted")
-    return Networks(
-        keras.Model(corrupted, _decode(keras, encoder(corrupted), name, patch), name=f"{name}_inpainting"), encoder
-    )
+    with _computing(keras, precision):
+        grid = -(-patch // STRIDE)
+        encoder = _encoder(keras, name, grid)
+        corrupted = keras.Input((patch, patch, 1), name="corrupted")
+        latent = encoder(corrupted)
+        if name in _POINT:  # of the grid's places, the one whose convolution sees all of the patch and nothing else
+            sides = (grid - 1) // 2, grid // 2
+            latent = keras.layers.Cropping2D((sides, sides))(latent)
+            latent = _block(keras, keras.layers.Conv2DTranspose(_LAST[name], grid), latent)
+        return Networks(keras.Model(corrupted, _decode(keras, latent, name, patch), name=f"{name}_inpainting"), encoder)
 
 
-def _encoder(keras: Any, name: str) -> Any:
+def build_critic(patch: int, precision: str = "float32") -> Any:
+    """Keras model, patches ``(n, patch, patch, 1)`` → ``(n, 1)`` float32, the higher the truer they look."""
+    _, keras = load()
+    with _computing(keras, precision):
+        patches = keras.Input((patch, patch, 1), name="patches")
+        x = patches
+        for filters in _CRITIC:
+            x = keras.layers.Conv2D(filters, 4, strides=2, padding="same")(x)
+            x = keras.layers.LeakyReLU(0.2)(x)
+        x = keras.layers.Dense(1, dtype="float32")(keras.layers.Flatten()(x))
+        return keras.Model(patches, x, name="critic")
+
+
+@contextmanager
+def _computing(keras: Any, precision: str) -> Iterator[None]:
+    """Layers made here compute in this precision."""
+    before = keras.config.dtype_policy()
+    keras.config.set_dtype_policy("mixed_bfloat16" if precision == "bfloat16" else "float32")
+    try:
+        yield
+    finally:
+        keras.config.set_dtype_policy(before)
+
+
+def _encoder(keras: Any, name: str, grid: int) -> Any:
     image = keras.Input((None, None, 1), name="slice")
     x = image
     for filters in _POOLED:
-        x = _block(keras, x, filters)
+        x = _double_block(keras, x, filters)
         x = keras.layers.MaxPooling2D(2, padding="same")(x)
-    x = _block(keras, x, _UNPOOLED)
-    return keras.Model(image, _block(keras, x, _BOTTLENECK[name]), name=name)
+    x = _double_block(keras, x, _UNPOOLED)
+    x = _double_block(keras, x, _LAST[name])
+    if name in _POINT:
+        x = _block(keras, keras.layers.Conv2D(_POINT[name], grid, padding="same", use_bias=False), x)
+    return keras.Model(image, keras.layers.Activation("linear", dtype="float32")(x), name=name)
 
 
 def _decode(keras: Any, latent: Any, name: str, patch: int) -> Any:
-    x = _block(keras, latent, _BOTTLENECK[name])
-    x = _block(keras, x, _UNPOOLED)
+    x = _double_block(keras, latent, _LAST[name])
+    x = _double_block(keras, x, _UNPOOLED)
     sizes = [patch]
     for _ in _POOLED:
         sizes.append(-(-sizes[-1] // 2))
     for filters, coarse, fine in zip(reversed(_POOLED), reversed(sizes[1:]), reversed(sizes[:-1])):
         x = keras.layers.UpSampling2D(2)(x)
         x = keras.layers.Cropping2D(((0, 2 * coarse - fine), (0, 2 * coarse - fine)))(x)
-        x = _block(keras, x, filters)
+        x = _double_block(keras, x, filters)
     # Intensities lie in 0–1, and so does a sigmoid.
-    return keras.layers.Conv2D(1, 1, activation="sigmoid", name="filled")(x)
+    return keras.layers.Conv2D(1, 1, activation="sigmoid", dtype="float32", name="filled")(x)
 
 
-def _block(keras: Any, x: Any, filters: int) -> Any:
-    """Two 3×3 convolutions, each followed by batch normalisation (whose offset serves as bias) and ReLU.
+def _double_block(keras: Any, x: Any, filters: int) -> Any:
+    """Two 3×3 convolutions, each followed by batch normalisation (whose offset serves as bias) and ReLU."""
+    for _ in range(2):
+        x = _block(keras, keras.layers.Conv2D(filters, 3, padding="same", use_bias=False), x)
+    return x
+
+
+def _block(keras: Any, convolution: Any, x: Any) -> Any:
+    """A convolution with normalisation and ReLU.
 
     Normalisation is over the whole batch, however many replicas share it, so that their number changes nothing.
     """
-    for _ in range(2):
-        x = keras.layers.Conv2D(filters, 3, padding="same", use_bias=False)(x)
-        x = keras.layers.BatchNormalization(synchronized=True)(x)
-        x = keras.layers.ReLU()(x)
-    return x
+    return keras.layers.ReLU()(keras.layers.BatchNormalization(synchronized=True)(convolution(x)))

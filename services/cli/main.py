@@ -286,9 +286,12 @@ def robot(
 def train(
     run: Annotated[Path, typer.Argument(help="Folder of the run, made new: configuration, curve, encoder.onnx.")],
     volumes: Annotated[list[Path] | None, typer.Argument(help="Volumes to learn from; none: the sample MRI.")] = None,
-    config: Annotated[Path | None, typer.Option(help="TOML or JSON file; what it leaves out keeps the default.")] = None,
+    manifest: Annotated[Path | None, typer.Option(help="TOML file of volumes with the patient of each.")] = None,
+    store: Annotated[Path | None, typer.Option(help="Learn from all volumes of this folder of a store.")] = None,
+    config: Annotated[Path | None, typer.Option(help="TOML or JSON file of the training configuration.")] = None,
+    resume: Annotated[bool, typer.Option("--resume", help="Go on with the run in the folder.")] = False,
 ) -> None:
     """Train an encoder on patches of volumes, without labels, and export it to ONNX."""
     from services.cli.train import train_encoder
 
-    train_encoder(run, volumes or [], config)
+    train_encoder(run, volumes or [], manifest=manifest, store=store, config=config, resume=resume)

@@ -2,23 +2,127 @@
 
 from __future__ import annotations
 
+import tomllib
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from typing import TYPE_CHECKING
 
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from rich.console import Console
+from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
+
+from services.core.errors import InvalidInput
 from services.formats.read import read_volume
 from services.formats.sample import sample_volume
 from services.formats.source import source_files
 
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
-def train_encoder(run: Path, paths: list[Path], config: Path | None) -> None:
+    from trainer.config import Config
+    from trainer.loop import Pace
+    from trainer.scans import Scan
+
+
+class _Volume(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    image: Path
+    patient: str = Field(min_length=1)
+    name: str = ""
+
+
+class _Manifest(BaseModel):
+    model_config = ConfigDict(extra="forbid")
+
+    volume: list[_Volume] = Field(min_length=1)
+
+
+def train_encoder(
+    run: Path, paths: list[Path], *, manifest: Path | None, store: Path | None, config: Path | None, resume: bool
+) -> None:
     """Train as the configuration says and leave ``encoder.onnx`` in the run folder. Raises: CalqueError."""
     from services.serving.logs import configure
     from trainer.config import Config, load_config
     from trainer.export import export_encoder
+    from trainer.runfolder import config_of
     from trainer.train import train_and_evaluate
 
     configure("people")
-    settings = load_config(config) if config else Config(split=(1.0, 0.0, 0.0)) if len(paths) < 3 else Config()
-    volumes = [read_volume(source_files(path)) for path in paths or [sample_volume()]]
-    done = train_and_evaluate(settings, volumes, run)
+    scans = _scans(paths, manifest, store)
+    if config is None and resume:
+        settings = config_of(run)
+    elif config is None:
+        patients = {scan.patient for scan in scans}
+        settings = Config(split=(1.0, 0.0, 0.0)) if len(patients) < 3 else Config()
+    else:
+        settings = load_config(config)
+    with _progress(settings) as told:
+        done = train_and_evaluate(settings, scans, run, resume=resume, told=told)
     digest = export_encoder(done.networks.encoder, run / "encoder.onnx")
     print(f"The encoder is {run / 'encoder.onnx'}, SHA-256 {digest}.")
+
+
+def _scans(paths: list[Path], manifest: Path | None, store: Path | None) -> list[Scan]:
+    from services.store.directory import DirectoryStore
+    from trainer.scans import Scan, scans_of_store
+
+    if sum(given is not None for given in (manifest, store, paths or None)) > 1:
+        raise InvalidInput("Say volumes, a manifest or a store, one of them.")
+    if store is not None:
+        found = list(scans_of_store(DirectoryStore(store)))
+        if not found:
+            raise InvalidInput("The store holds no volumes.")
+        return found
+    if manifest is not None:
+        listed = _read(manifest)
+    else:
+        listed = [_Volume(image=path, patient=str(path.absolute())) for path in paths or [sample_volume()]]
+    scans = []
+    for number, one in enumerate(listed, 1):
+        volume = read_volume(source_files(one.image))
+        patient = volume.source.patient_id if manifest is None and volume.source else ""
+        scans.append(Scan(volume, one.name or f"volume {number}", patient or one.patient))
+    return scans
+
+
+def _read(path: Path) -> list[_Volume]:
+    """The volumes of a TOML file; relative paths start at its folder. Raises: InvalidInput."""
+    try:
+        with open(path, "rb") as file:
+            volumes = _Manifest.model_validate(tomllib.load(file)).volume
+    except OSError as error:
+        raise InvalidInput(f"The manifest {path.name} cannot be opened.") from error
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise InvalidInput(f"The manifest {path.name} is not TOML: {error}.") from error
+    except ValidationError as error:
+        first = error.errors()[0]
+        place = " ".join(str(part + 1) if isinstance(part, int) else part for part in first["loc"])
+        raise InvalidInput(f"The manifest {path.name} is not usable at “{place}”: {first['msg']}.") from error
+    return [volume.model_copy(update={"image": path.parent / volume.image}) for volume in volumes]
+
+
+@contextmanager
+def _progress(settings: Config) -> Iterator[Callable[[int, Pace], None]]:
+    """A bar for people: epoch, loss, patches a second, time left."""
+    columns = (
+        TextColumn("epoch {task.fields[epoch]} of {task.fields[epochs]}"),
+        BarColumn(),
+        TextColumn("loss {task.fields[loss]}, {task.fields[pace]} patches/s, left"),
+        TimeRemainingColumn(),
+    )
+    with Progress(*columns, console=Console(stderr=True), transient=True) as progress:
+        task = progress.add_task("", total=None, epoch=1, epochs=settings.epochs, loss="–", pace="–")
+
+        def told(epoch: int, pace: Pace) -> None:
+            progress.update(
+                task,
+                total=settings.epochs * pace.steps,
+                completed=(epoch - 1) * pace.steps + pace.step,
+                epoch=epoch,
+                loss=f"{pace.mean_loss:.5f}",
+                pace=f"{pace.patches_per_s:.0f}",
+            )
+
+        yield told

@@ -7,45 +7,12 @@ import pytest
 
 from services.core.volume import Volume, intensity_window
 from trainer.config import Config
-from trainer.data import find_patches, split_volumes, stream
+from trainer.data import find_patches, steps_of, stream
 
 
 def volume(voxels: np.ndarray) -> Volume:
     slices = len(voxels)
     return Volume(voxels, np.eye(4), np.full(slices, 0.5), np.arange(slices, dtype=np.float64))
-
-
-@pytest.mark.parametrize("count", [1, 2, 3, 4, 5, 10, 37, 100])
-def test_each_volume_is_in_exactly_one_part(count):
-    parts = split_volumes(count, (0.7, 0.2, 0.1), seed=5)
-    assert sorted(number for part in parts for number in part) == list(range(count))
-    assert parts[0]
-    if count >= 3:
-        assert all(parts)
-
-
-def test_the_parts_have_their_size_and_the_seed_decides():
-    parts = split_volumes(100, (0.7, 0.2, 0.1), seed=1)
-    assert [len(part) for part in parts] == [70, 20, 10]
-    assert parts == split_volumes(100, (0.7, 0.2, 0.1), seed=1)
-    assert parts != split_volumes(100, (0.7, 0.2, 0.1), seed=2)
-    assert [len(part) for part in split_volumes(5, (1.0, 0.0, 0.0), seed=0)] == [5, 0, 0]
-
-
-def test_patches_come_only_from_their_own_volumes():
-    config = Config(patch=16, step=16, content=0.0)
-    # Each volume has levels of its own, so that a patch tells where it is from.
-    volumes = [
-        volume(np.full((2, 32, 32), 10 * k, np.uint8) + np.arange(k, k + 2, dtype=np.uint8)[:, None, None])
-        for k in range(1, 7)
-    ]
-    parts = split_volumes(len(volumes), config.split, config.seed)
-    seen = []
-    for part in parts:
-        patches = find_patches([volumes[number] for number in part], config)
-        assert {id(v) for v in patches.volumes} == {id(volumes[number]) for number in part}
-        seen += [id(patches.volumes[which]) for which in np.unique(patches.places[:, 0])]
-    assert len(seen) == len(set(seen)) == len(volumes)
 
 
 def test_a_patch_is_the_window_scaled_to_1_whatever_the_rescale():
@@ -94,3 +61,36 @@ def test_an_epoch_holds_every_patch_once_in_an_order_and_a_corruption_of_its_own
     assert [t for t, _ in epochs[0]] != [t for t, _ in epochs[2]]
     assert not {h for _, h in epochs[0]} & {h for _, h in epochs[2]}
     assert still == [patches[number].tobytes() for number in range(len(patches))]
+
+
+def test_a_stream_goes_on_where_it_was():
+    config = Config(patch=16, step=8, content=0.0)
+    source = volume(np.random.default_rng(0).integers(1, 200, (2, 32, 32)).astype(np.uint8))
+    patches = find_patches([source], config)
+    whole, rest = list(stream(patches, config, 3)), list(stream(patches, config, 3, 5))
+    assert len(rest) == len(whole) - 5 > 0
+    for (a, b, c), (x, y, z) in zip(whole[5:], rest):
+        assert (a == x).all()
+        assert (b == y).all()
+        assert (c == z).all()
+
+
+def test_some_patches_are_drawn_by_the_seed():
+    config = Config(patch=16, step=4, content=0.0)
+    patches = find_patches([volume(np.random.default_rng(0).integers(1, 200, (3, 64, 64)).astype(np.uint8))], config)
+    some = patches.some(50, 1)
+    assert len(some) == 50 < len(patches)
+    assert some.places.tolist() == patches.some(50, 1).places.tolist() != patches.some(50, 2).places.tolist()
+    assert {tuple(place) for place in some.places} <= {tuple(place) for place in patches.places}
+    assert patches.some(0, 1) is patches.some(10**6, 1) is patches
+    assert steps_of(some, Config(patch=16, batch=16)) == 3
+    assert steps_of(some, Config(patch=16, batch=16, max_steps=2)) == 2
+
+
+@pytest.mark.parametrize("side", [8, 11, 32, 50, 64])
+def test_patches_of_every_size_of_the_paper(side):
+    config = Config(patch=side, step=side, content=0.0)
+    source = volume(np.random.default_rng(0).integers(1, 200, (1, 70, 70)).astype(np.uint8))
+    shown = list(stream(find_patches([source], config), config, 0))
+    assert {truth.shape for _, truth, _ in shown} == {(side, side)}
+    assert all(hidden.any() and not hidden.all() for _, _, hidden in shown)

@@ -1,0 +1,85 @@
+"""No patient is in two parts of a split."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from services.core.volume import Volume, grey_map, intensity_window
+from services.store.catalogue import Catalogue
+from services.store.directory import DirectoryStore
+from trainer.config import Config
+from trainer.data import find_patches
+from trainer.scans import Parts, Scan, scans_of_store, split
+
+
+def volume(level: int = 1) -> Volume:
+    voxels = np.full((2, 32, 32), level, np.uint8) + np.arange(2, dtype=np.uint8)[:, None, None]
+    return Volume(voxels, np.eye(4), np.ones(2), np.zeros(2))
+
+
+def scans(patients: list[int]) -> list[Scan]:
+    return [Scan(volume(number + 1), f"scan {number}", f"patient {patient}") for number, patient in enumerate(patients)]
+
+
+def patients_of(parts: Parts) -> list[set[str]]:
+    return [{scan.patient for scan in part} for part in (parts.training, parts.validation, parts.test)]
+
+
+@given(st.lists(st.integers(0, 20), min_size=1, max_size=40), st.integers(0, 9))
+def test_each_scan_is_in_one_part_and_each_patient_too(patients: list[int], seed: int) -> None:
+    every = scans(patients)
+    parts = split(every, (0.7, 0.2, 0.1), seed)
+    assert sorted((*parts.training, *parts.validation, *parts.test), key=every.index) == every
+    training, validation, test = patients_of(parts)
+    assert not training & validation
+    assert not training & test
+    assert not validation & test
+    assert training
+    if len(set(patients)) >= 3:
+        assert validation
+        assert test
+
+
+def test_the_parts_have_their_size_and_the_seed_decides() -> None:
+    every = scans(list(range(100)))
+    parts = split(every, (0.7, 0.2, 0.1), 1)
+    assert [len(part) for part in patients_of(parts)] == [70, 20, 10]
+    assert parts == split(every, (0.7, 0.2, 0.1), 1)
+    assert parts != split(every, (0.7, 0.2, 0.1), 2)
+    assert [len(part) for part in patients_of(split(every[:5], (1.0, 0.0, 0.0), 0))] == [5, 0, 0]
+
+
+def test_patches_of_two_parts_share_no_slice() -> None:
+    parts = split(scans([0, 0, 1, 1, 2, 2, 3]), (0.7, 0.2, 0.1), 3)
+    config = Config(patch=16, step=16, content=0.0)
+    seen = [
+        {id(one) for one in find_patches([scan.volume for scan in part], config).volumes}
+        for part in (parts.training, parts.validation, parts.test)
+    ]
+    assert sum(map(len, seen)) == len(set.union(*seen)) == 7
+
+
+def test_what_is_told_of_the_data_names_no_patient() -> None:
+    told = split(scans([7, 7, 8, 9]), (0.5, 0.25, 0.25), 0).described()
+    assert len(told) == 4
+    assert {one["patient"] for one in told} == {"1", "2", "3"}
+    assert len({one["sha256"] for one in told}) == 4
+
+
+@pytest.fixture
+def store(tmp_path):
+    return DirectoryStore(tmp_path / "store")
+
+
+def test_volumes_of_a_store_are_scans(store) -> None:
+    catalogue = Catalogue(store)
+    for level in (3, 40):
+        one = volume(level)
+        catalogue.add(one, name="A name", imported_ms=0, window=intensity_window(one), grey=grey_map(one), thumbnail=b"")
+    found = list(scans_of_store(store))
+    assert sorted(int(scan.volume.voxels.min()) for scan in found) == [3, 40]
+    assert len({scan.patient for scan in found}) == 2
+    assert all("A name" not in scan.name for scan in found)

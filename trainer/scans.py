@@ -1,0 +1,85 @@
+"""Volumes to train on, with whose they are: what is learned from a patient is never judged on the same patient."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from services.core.volume import Volume
+from services.store.catalogue import Catalogue
+from services.store.port import Store
+
+
+@dataclass(frozen=True, eq=False)
+class Scan:
+    """A volume of a patient.
+
+    Attributes:
+        volume: its voxels.
+        name: for people and reports.
+        patient: whose it is; volumes of one patient are in one part of a split.
+    """
+
+    volume: Volume
+    name: str
+    patient: str
+
+    @property
+    def digest(self) -> str:
+        """SHA-256 of the voxels, hexadecimal."""
+        little = self.volume.voxels.dtype.newbyteorder("<")
+        return hashlib.sha256(np.ascontiguousarray(self.volume.voxels, dtype=little).tobytes()).hexdigest()
+
+
+@dataclass(frozen=True)
+class Parts:
+    """Scans for training, validation and test."""
+
+    training: tuple[Scan, ...]
+    validation: tuple[Scan, ...]
+    test: tuple[Scan, ...]
+
+    def described(self) -> list[dict[str, str]]:
+        """Each volume for ``data.json``; patients by a number, as a name may be a person's."""
+        numbers = {patient: str(number) for number, patient in enumerate(sorted({scan.patient for scan in self._all()}), 1)}
+        return [
+            {"name": scan.name, "patient": numbers[scan.patient], "part": part, "sha256": scan.digest}
+            for part in ("training", "validation", "test")
+            for scan in getattr(self, part)
+        ]
+
+    def _all(self) -> tuple[Scan, ...]:
+        return (*self.training, *self.validation, *self.test)
+
+
+def split(scans: Sequence[Scan], parts: tuple[float, float, float], seed: int) -> Parts:
+    """Divide scans by patient.
+
+    The parts are rounded so that three patients or more leave none of the parts empty that is wanted at all; of two, one
+    validates, and a single one only trains.
+
+    Args:
+        scans: to divide.
+        parts: fractions of the patients for training, validation and test, adding to 1.
+        seed: of the order.
+    """
+    patients = sorted({scan.patient for scan in scans})
+    order = [patients[number] for number in np.random.default_rng(seed).permutation(len(patients))]
+    spare = len(order) - 1  # one always trains
+    validation = min(spare, max(round(parts[1] * len(order)), 1)) if parts[1] else 0
+    test = min(spare - validation, max(round(parts[2] * len(order)), 1)) if parts[2] else 0
+    if parts[2] and not test and validation > 1:
+        validation, test = validation - 1, 1
+    chosen = (order[validation + test :], order[:validation], order[validation : validation + test])
+    return Parts(*(tuple(scan for scan in scans if scan.patient in some) for some in chosen))
+
+
+def scans_of_store(store: Store) -> Iterable[Scan]:
+    """All volumes of a store; those without a pseudonym are each of a patient of their own. Raises: CalqueError."""
+    catalogue = Catalogue(store)
+    for record in catalogue.list():
+        patient = record.source.patient_id if record.source and record.source.patient_id else record.volume_id
+        yield Scan(catalogue.load(record), record.volume_id, patient)

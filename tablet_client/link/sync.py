@@ -36,6 +36,13 @@ _EVENT_REFUSED = {"STROKE_INVALID", "LABEL_UNKNOWN", "MASK_NOT_FOUND"}
 _NOT_ALLOWED = {"NOT_FOUND", "UNAUTHENTICATED", "PERMISSION_DENIED", "UNIMPLEMENTED"}
 
 
+def _after(error: LinkError) -> Connection:
+    """How it stands when this has ended a connection."""
+    if error.reason == "OTHER_WRITER":
+        return Connection.OTHER_WRITER
+    return Connection.REFUSED if error.status in _NOT_ALLOWED else Connection.OFFLINE
+
+
 class _Restart(Exception):
     """The server's numbers and ours cannot be brought together: go on as a new session."""
 
@@ -174,9 +181,10 @@ class SessionKeeper:
                     continue
                 if self._nudged.is_set():
                     continue
-                refused = error.status in _NOT_ALLOWED
-                self._set(Connection.REFUSED if refused else Connection.OFFLINE, error)
-                await self._rest(None if refused else PAUSES_S[min(self._failures, len(PAUSES_S) - 1)])
+                connection = _after(error)
+                self._set(connection, error)
+                forever = connection is Connection.REFUSED
+                await self._rest(None if forever else PAUSES_S[min(self._failures, len(PAUSES_S) - 1)])
                 self._failures += 1
 
     async def _connect(self) -> None:

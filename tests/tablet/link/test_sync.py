@@ -327,43 +327,6 @@ async def test_a_refused_stroke_goes_and_the_ones_after_it_arrive(tmp_path):
     assert segmentation_pb2.EventBody.FromString(bodies[1]).WhichOneof("action") is None
 
 
-async def test_a_second_tablet_looks_on_and_takes_over(tmp_path):
-    link, annotation_id = await server()
-    async with Tablet(link, annotation_id, tmp_path / "one") as one:
-        one.draw(x=1)
-        await one.settled()
-        async with Tablet(link, annotation_id, tmp_path / "two") as two:
-            await two.until(lambda: two.document.have_entries == 2)
-            assert two.connection is Connection.OTHER_WRITER
-            assert two.document.labels() == {1}
-            mine = two.draw(label=2, x=8)
-            await two.until(lambda: two.keeper.status.saved_on_tablet == 1)
-            assert len(logged(link, annotation_id)) == 1
-            two.keeper.take_over()
-            await two.settled()
-            assert two.pauses.asked == []
-            await one.until(lambda: one.connection is Connection.OTHER_WRITER)
-            await one.until(lambda: one.document.have_entries == 4)
-            assert one.document.labels() == {1, 2}
-    assert logged(link, annotation_id)[1] == mine.body
-
-
-async def test_a_tablet_that_lost_the_pen_keeps_its_strokes(tmp_path):
-    link, annotation_id = await server()
-    async with Tablet(link, annotation_id, tmp_path / "one") as one:
-        await one.settled()
-        async with Tablet(link, annotation_id, tmp_path / "two") as two:
-            await two.until(lambda: two.connection is Connection.OTHER_WRITER)
-            two.keeper.take_over()
-            await two.settled()
-            await one.until(lambda: one.connection is Connection.OTHER_WRITER)
-            event = one.draw(x=1)
-            await one.until(lambda: one.keeper.status.saved_on_tablet == 1)
-        link.hang_up()  # the other one is gone; the next connection writes again
-        await one.settled()
-    assert logged(link, annotation_id) == [event.body]
-
-
 async def test_numbers_that_cannot_be_brought_together_begin_a_new_session(tmp_path):
     link, annotation_id = await server()
     async with Tablet(link, annotation_id, tmp_path) as tablet:

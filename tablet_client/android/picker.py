@@ -34,7 +34,6 @@ class SystemPicker:
 
     def __init__(self, folder: Path, documents: Documents | None = None) -> None:
         self._folder, self._documents = folder, documents or Documents()
-        self._copies: Path | None = None
         shutil.rmtree(folder, ignore_errors=True)
 
     async def files(self, told: Told) -> Path | None:
@@ -49,11 +48,10 @@ class SystemPicker:
         """See `Picker`."""
         return await self._copied(FOLDER, self._documents.inside, told)
 
-    async def forget(self) -> None:
+    async def forget(self, copies: Path) -> None:
         """See `Picker`."""
-        copies, self._copies = self._copies, None
-        if copies is not None:
-            await asyncio.to_thread(shutil.rmtree, copies, ignore_errors=True)
+        ours = self._folder / copies.relative_to(self._folder).parts[0]
+        await asyncio.to_thread(shutil.rmtree, ours, ignore_errors=True)
 
     async def save(self, name: str, mime: str, path: Path) -> bool:
         """See `Picker`."""
@@ -81,9 +79,7 @@ class SystemPicker:
         addresses = await self._ask(question)
         if not addresses:
             return None
-        await self.forget()
         target, stop = self._folder / uuid.uuid4().hex, threading.Event()
-        self._copies = target
         told(0, 0)
         try:
             await asyncio.to_thread(self._copy, addresses, listed, target, _on_loop(told), stop)
@@ -150,7 +146,9 @@ def _on_loop(call: Callable[..., None]) -> Callable[..., None]:
 
 
 def _pour(source: BinaryIO, sink: BinaryIO, stop: threading.Event) -> None:
-    while piece := source.read(_PIECE):
+    piece = b" "
+    while piece:
+        piece = source.read(_PIECE)
         if stop.is_set():
             raise _Stopped
         sink.write(piece)

@@ -27,8 +27,8 @@ class Picker(Protocol):
         Raises: PickerError; then no copy is left."""
         ...
 
-    async def forget(self) -> None:
-        """Delete the copies."""
+    async def forget(self, copies: Path) -> None:
+        """Delete what `files` or `folder` returned."""
         ...
 
     async def save(self, name: str, mime: str, path: Path) -> bool:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 
 import platformdirs
@@ -17,6 +18,11 @@ def data_folder() -> Path:
 def settings_folder() -> Path:
     """Kivy's own settings."""
     return Path(platformdirs.user_config_dir(_NAME, appauthor=False))
+
+
+def users_folder() -> Path:
+    """Where the user's own files are looked for first; on iOS an application sees those alone that lie in its documents."""
+    return Path(platformdirs.user_documents_dir()) if sys.platform == "ios" else Path.home()
 
 
 def passing_folder() -> Path:

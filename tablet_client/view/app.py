@@ -90,8 +90,12 @@ class CalqueApp(App):
         if self._picker is not None:
             self.picking = Picking(self._picker, self.importer, self.library_control, self._start)
         self.viewer_control = ViewerControl(self._link, self.viewer, self._folder, self._say, self.preferences)
-        self.exporting = Exporting(self._link, self.exporter, self.viewer_control, self._folder, self._say, self._go)
-        self.settings_control = SettingsControl(self.settings, self._folder, self._not_now, self._prefer, self._say)
+        self.exporting = Exporting(
+            self._link, self.exporter, self.viewer_control, self._folder, self._say, self._go, self._picker
+        )
+        self.settings_control = SettingsControl(
+            self.settings, self._folder, self._not_now, self._prefer, self._say, self._start, self._picker
+        )
         self.resuming = Resuming(self.viewer, self.viewer_control, self._folder)
         self._wire()
         return root

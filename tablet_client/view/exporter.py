@@ -45,6 +45,7 @@ class Exporter(Screen):
         folder: where it will lie.
         busy: an export runs; then ``progress`` (0 to 1) and ``doing`` say how far it is.
         trouble: a sentence when it went wrong.
+        by_picker: the system asks for the folder, in place of our list.
     """
 
     __events__ = ("on_back", "on_pick_content", "on_pick_format", "on_export", "on_cancel")
@@ -61,11 +62,15 @@ class Exporter(Screen):
     doing = StringProperty("")
     trouble = StringProperty("")
     upright = BooleanProperty(False)
+    by_picker = BooleanProperty(False)
 
     def __init__(self, **kwargs: Any) -> None:
         super().__init__(**kwargs)
         self.bind(contents=self._list_picks, content=self._mark, formats=self._list_picks, format=self._mark)
         self.bind(folder=self._list_folder, size=self._turn)
+
+    def on_by_picker(self, *_: object) -> None:
+        self.ids.place.clear_widgets()
 
     def on_pre_enter(self) -> None:
         self._list_folder()  # others may have written in it
@@ -120,6 +125,8 @@ class Exporter(Screen):
                 row.chosen = row.tap_name == f"export_{chosen}"
 
     def _list_folder(self, *_: object) -> None:
+        if self.by_picker:
+            return
         rows = self.ids.folders
         rows.clear_widgets()
         self.ids.scroll.scroll_y = 1

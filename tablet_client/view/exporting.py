@@ -24,11 +24,15 @@ from tablet_client.state.exporting import (
     suggested_name,
     write_habits,
 )
+from tablet_client.state.picker import Picker, PickerError
+from tablet_client.state.places import passing_folder
 from tablet_client.state.words import _
 from tablet_client.view import sentences
 from tablet_client.view.exporter import Exporter, Pick
 from tablet_client.view.viewercontrol import Say, ViewerControl
 from tablet_client.view.work import Work
+
+_ANY_KIND = "application/octet-stream"  # of a kind that it knows, Android may change the name's ending
 
 
 class Exporting:
@@ -41,16 +45,25 @@ class Exporting:
         folder: where habits are kept.
         say: shows a sentence.
         go: to another screen, by its name.
+        picker: the system's, where files are reached through it alone.
 
     Attributes:
         last: where the last export lies.
     """
 
     def __init__(
-        self, link: Link, screen: Exporter, control: ViewerControl, folder: Path, say: Say, go: Callable[[str], None]
+        self,
+        link: Link,
+        screen: Exporter,
+        control: ViewerControl,
+        folder: Path,
+        say: Say,
+        go: Callable[[str], None],
+        picker: Picker | None = None,
     ) -> None:
         self._link, self._screen, self._control = link, screen, control
-        self._folder, self._say, self._go = folder, say, go
+        self._folder, self._say, self._go, self._picker = folder, say, go, picker
+        screen.by_picker = picker is not None
         self._work: Work | None = None
         self._contents: dict[str, Content] = {}
         self._running: asyncio.Task[ExportedFile] | None = None
@@ -103,7 +116,7 @@ class Exporting:
             self._running = asyncio.ensure_future(self._fetch(work, content, form.number))
             file = await self._running
             self._running = None  # what is here is kept, too late to stop
-            self.last = await asyncio.to_thread(keep_file, folder, stem, form.ending, file.data)
+            kept = await self._keep(folder, stem, form.ending, file.data)
         except asyncio.CancelledError:
             if not self._cancelled:
                 raise
@@ -112,11 +125,18 @@ class Exporting:
         except LinkError as error:
             self._failed(sentences.export_failed(error))
             return
+        except PickerError as error:
+            self._failed(str(error))
+            return
         except OSError as error:
             self._failed(_disk_failed(error))
             return
         finally:
             screen.busy, screen.doing, screen.progress, self._running = False, "", 0.0, None
+        if kept is None:
+            screen.trouble = _("No place was chosen. Nothing was exported.")
+            return
+        self.last = kept
         write_habits(self._folder, Habits(str(folder), form.name))
         if screen.manager.current == screen.name:
             self._go("viewer")
@@ -127,6 +147,16 @@ class Exporting:
         if self._running is not None:
             self._cancelled = True
             self._running.cancel()
+
+    async def _keep(self, folder: Path, stem: str, ending: str, data: bytes) -> Path | None:
+        """Where the file lies, by the picker its name alone; None where no place was chosen for it."""
+        if self._picker is None:
+            return await asyncio.to_thread(keep_file, folder, stem, ending, data)
+        passing = await asyncio.to_thread(keep_file, passing_folder(), stem, ending, data)
+        try:
+            return Path(passing.name) if await self._picker.save(passing.name, _ANY_KIND, passing) else None
+        finally:
+            passing.unlink(missing_ok=True)
 
     async def _fetch(self, work: Work, content: Content, form: int) -> ExportedFile:
         if content.computed and (error := await self._control.all_sent(work)) is not None:

@@ -12,6 +12,7 @@ from kivy.uix.label import Label
 from kivy.uix.screenmanager import Screen
 
 from tablet_client.state.offers import Asked, Row, Step
+from tablet_client.state.places import users_folder
 from tablet_client.state.words import _
 from tablet_client.view import controls, importpreview, theme  # noqa: F401  (importpreview: used in the kv)
 from tablet_client.view.picktiles import PickTiles
@@ -79,7 +80,7 @@ class Importer(Screen):
 
     def on_pre_enter(self) -> None:
         if not self.folder and not self.by_picker:
-            self.go(str(Path.home()))
+            self.go(str(users_folder()))
 
     def on_by_picker(self, *_: object) -> None:
         for part in (self.ids.places, self.ids.start):

@@ -28,6 +28,7 @@ class Picking:
     ) -> None:
         self._picker, self._screen, self._control, self._start = picker, screen, control, start
         self._asking: asyncio.Future[Path | None] | None = None
+        self._copies: Path | None = None
         screen.by_picker = True
         screen.bind(on_pick=lambda _, what: start(self.pick(what)), on_cancel=lambda _: self.cancel())
         screen.bind(busy=self._settle, steps=self._settle)
@@ -52,7 +53,7 @@ class Picking:
         finally:
             self._asking = None
         if path is not None:
-            screen.path = str(path)
+            self._copies, screen.path = path, str(path)
             await self._control.import_path(str(path))
 
     def cancel(self) -> None:
@@ -72,5 +73,6 @@ class Picking:
 
     def _settle(self, *_: object) -> None:
         """The copies are needed no longer than something is imported of them or chosen from."""
-        if not self._screen.busy and not self._screen.steps:
-            self._start(self._picker.forget())
+        if self._copies is not None and not self._screen.busy and not self._screen.steps:
+            self._start(self._picker.forget(self._copies))
+            self._copies = None

@@ -10,6 +10,7 @@ from kivy.uix.boxlayout import BoxLayout
 from kivy.uix.label import Label
 from kivy.uix.screenmanager import Screen
 
+from tablet_client.state.places import users_folder
 from tablet_client.state.preferences import CACHE_MB, JOURNAL_MB, Preferences
 from tablet_client.view import controls, filechoice, theme  # noqa: F401  (their rules are used in the kv)
 
@@ -50,14 +51,16 @@ class Settings(Screen):
         first: no server is known yet.
         trouble: what is wrong with the server or the certificate that was entered.
         answer: how the server answers now, where none is wrong.
+        by_picker: files are chosen with the system's picker, not from a list of ours.
     """
 
-    __events__ = ("on_back", "on_connect", "on_pick", "on_step")
+    __events__ = ("on_back", "on_choose", "on_connect", "on_pick", "on_step")
 
     preferences = ObjectProperty(Preferences(), rebind=True)
     first = BooleanProperty(False)
     trouble = StringProperty("")
     answer = StringProperty("")
+    by_picker = BooleanProperty(False)
     journal_sizes, cache_sizes = JOURNAL_MB, CACHE_MB
 
     def on_pre_enter(self) -> None:
@@ -75,8 +78,11 @@ class Settings(Screen):
     def choose(self) -> None:
         """Choose the certificate among the tablet's files."""
         self.ids.server.focus = self.ids.certificate.focus = False
-        named = Path(self.ids.certificate.text).expanduser() if self.ids.certificate.text else Path.home()
-        self.ids.files.show(named.parent if named.parent.is_dir() and named.is_file() else Path.home(), CERTIFICATES)
+        if self.by_picker:
+            self.dispatch("on_choose")
+            return
+        named = Path(self.ids.certificate.text).expanduser() if self.ids.certificate.text else users_folder()
+        self.ids.files.show(named.parent if named.parent.is_dir() and named.is_file() else users_folder(), CERTIFICATES)
 
     def back(self) -> None:
         """The files away, or back to where the user came from."""
@@ -87,6 +93,9 @@ class Settings(Screen):
 
     def on_back(self) -> None:
         """Back to where the user came from."""
+
+    def on_choose(self) -> None:
+        """Open the system's picker for the certificate."""
 
     def on_connect(self, server: str, certificate: str) -> None:
         """This server is to be used, for which this certificate vouches."""

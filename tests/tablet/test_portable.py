@@ -124,6 +124,14 @@ def test_each_system_has_its_places(system: type, data: str, passing: str, monke
     assert places.passing_folder() == Path("/home/doctor", passing)
 
 
+def test_on_ios_the_applications_documents_are_looked_at_first(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HOME", "/var/mobile/calque")
+    assert places.users_folder() == Path("/var/mobile/calque")
+    monkeypatch.setattr(platformdirs, "PlatformDirs", IOS)
+    monkeypatch.setattr(sys, "platform", "ios")
+    assert places.users_folder() == Path("/var/mobile/calque/Documents")
+
+
 def test_windows_has_its_place(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("LOCALAPPDATA", "/users/doctor/AppData/Local")
     monkeypatch.setattr(platformdirs, "PlatformDirs", windows.Windows)

@@ -72,7 +72,7 @@ async def test_files_are_asked_for_and_copied(tablet: Tablet, picker: SystemPick
     assert intent.categories == ["android.intent.category.OPENABLE"]
     assert tablet.left.is_set()
     assert all(cursor.closed for cursor in tablet.cursors)
-    await picker.forget()
+    await picker.forget(copies)
     assert list((tmp_path / "passing").iterdir()) == []
 
 
@@ -86,6 +86,9 @@ async def test_one_file_is_itself_and_may_be_a_pipe(tablet: Tablet, picker: Syst
     tablet.files[address] = pipe
     copy = await answered(tablet, picker.files(nobody), address)
     assert (copy.name, copy.read_bytes()) == ("brain.nii.gz", b"from a cloud")
+    other = await answered(tablet, picker.files(nobody), *documents(tablet, tmp_path / "drive", other=b"1"))
+    await picker.forget(copy)
+    assert [path.name for path in (tmp_path / "passing").rglob("*") if path.is_file()] == [other.name]
 
 
 async def test_a_folder_is_copied_with_what_is_inside_at_any_depth(
@@ -171,7 +174,8 @@ async def test_a_full_tablet_is_told_and_left_as_it_was(
     assert list((tmp_path / "passing").iterdir()) == []
 
 
-async def test_copying_can_be_stopped(tablet: Tablet, picker: SystemPicker, tmp_path: Path) -> None:
+@pytest.mark.parametrize("more", [b"more", b""])
+async def test_copying_can_be_stopped(more: bytes, tablet: Tablet, picker: SystemPicker, tmp_path: Path) -> None:
     reading, writing = os.pipe()
     (address,) = documents(tablet, tmp_path / "drive", a=b"")
     begun = threading.Event()
@@ -188,7 +192,7 @@ async def test_copying_can_be_stopped(tablet: Tablet, picker: SystemPicker, tmp_
     task.cancel()
     with pytest.raises(asyncio.CancelledError):
         await task
-    os.write(writing, b"more")
+    os.write(writing, more)
     os.close(writing)
     await asyncio.to_thread(tablet.left.wait, 10)
     assert tablet.left.is_set()

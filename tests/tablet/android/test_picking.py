@@ -162,3 +162,74 @@ async def test_the_tiles_stand_in_the_window_and_replace_the_list(desk: Desk, si
         Window.size = before
         for _ in range(4):
             await frame()
+
+
+async def export(desk: Desk) -> Any:
+    """Open a volume, draw, and ask for the strokes as a file."""
+    hand, app = desk.studio.hand, desk.studio.app
+    await hand.back()
+    await desk.studio.begin()
+    await hand.stroke([10.0, 14.0], [9.0, 12.0])
+    await hand.tap("more")
+    await hand.until("The menu", lambda: app.viewer.menu.shown)
+    await hand.tap("export")
+    await hand.until("The export", lambda: app.screens.current == "export")
+    await hand.tap("export_annotation")
+    await hand.tap("export_start")
+    await hand.until("The picker", lambda: bool(desk.tablet.asked))
+    return app.exporter
+
+
+async def test_an_export_goes_where_the_user_says(desk: Desk, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from tablet_client.hand import eyes
+    from tablet_client.view import exporting
+
+    monkeypatch.setattr(exporting, "passing_folder", lambda: desk.passing)
+    exporter = await export(desk)
+    assert "export_folder" not in eyes.names()
+    (intent,) = desk.tablet.asked
+    name = exporter.stem + exporter.ending
+    assert intent.extras == {"android.intent.extra.TITLE": name}
+    assert desk.copies() == [name]
+    desk.tablet.files["content://new"] = tmp_path / "theirs"
+    desk.tablet.answer("content://new")
+    await desk.studio.hand.until("The viewer", lambda: desk.studio.app.screens.current == "viewer")
+    assert desk.studio.app.toast.text == f"Exported to {name}"
+    assert set(np.unique(np.load(tmp_path / "theirs")).tolist()) == {0, 1}
+    assert desk.copies() == []
+    await desk.studio.hand.back()
+
+
+async def test_an_export_without_a_place_leaves_nothing(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
+    from tablet_client.view import exporting
+
+    monkeypatch.setattr(exporting, "passing_folder", lambda: desk.passing)
+    exporter = await export(desk)
+    desk.tablet.answer(result=0)
+    await desk.studio.hand.until("The sentence", lambda: exporter.trouble == "No place was chosen. Nothing was exported.")
+    assert (desk.copies(), exporter.busy) == ([], False)
+    await desk.studio.hand.tap("back")
+    await desk.studio.hand.back()
+
+
+async def test_the_certificate_is_chosen_by_the_picker_and_a_copy_kept(desk: Desk, tmp_path: Path) -> None:
+    hand, app = desk.studio.hand, desk.studio.app
+    await hand.tap("back")
+    await hand.tap("settings")
+    (tmp_path / "hospital.pem").write_bytes(b"a certificate")
+    desk.tablet.files["content://pem"], desk.tablet.names["content://pem"] = tmp_path / "hospital.pem", "hospital.pem"
+    await hand.tap("certificate_choose")
+    await hand.until("The picker", lambda: bool(desk.tablet.asked))
+    desk.tablet.answer("content://pem")
+    field = app.settings.ids.certificate
+    await hand.until("The certificate", lambda: field.text != "")
+    kept = Path(field.text)
+    assert kept.parent == app._folder
+    assert [path.read_bytes() for path in app._folder.iterdir() if path == kept] == [b"a certificate"]
+    assert desk.copies() == []
+    assert not app.settings.ids.files.shown
+    await hand.tap("certificate_choose")
+    await hand.until("The picker", lambda: len(desk.tablet.asked) == 2)
+    desk.tablet.answer("content://gone")
+    await hand.until("The sentence", lambda: app.settings.trouble == "This file cannot be read. Nothing was changed.")
+    await hand.tap("settings_back")

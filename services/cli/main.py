@@ -295,3 +295,46 @@ def train(
     from services.cli.train import train_encoder
 
     train_encoder(run, volumes or [], manifest=manifest, store=store, config=config, resume=resume)
+
+
+models = typer.Typer(no_args_is_help=True, help="Encoders in a store: which there are, and which one counts.")
+app.add_typer(models, name="models")
+Store = Annotated[Path | None, typer.Option(help="Folder of the store; none: that of CALQUE_STORE, or the default.")]
+
+
+@models.command("add")
+def models_add(
+    run: Annotated[Path, typer.Argument(help="Folder of a finished training run.")],
+    weights: Annotated[Literal["float32", "float16"], typer.Option(help="Precision of the weights to keep.")] = "float32",
+    store: Store = None,
+) -> None:
+    """Keep the encoder of a run; it counts if it was measured not to be worse than the one that counts now."""
+    from services.cli.models import add_model
+
+    add_model(store, run, weights)
+
+
+@models.command("list")
+def models_list(store: Store = None) -> None:
+    """List the models with their figures; an arrow marks the one that counts."""
+    from services.cli.models import list_models
+
+    list_models(store)
+
+
+@models.command("promote")
+def models_promote(
+    digest: Annotated[str, typer.Argument(help="SHA-256 of the model, or its beginning.")], store: Store = None
+) -> None:
+    """Have a model count from now on, whatever was measured."""
+    from services.cli.models import promote_model
+
+    promote_model(store, digest)
+
+
+@models.command("roll-back")
+def models_roll_back(store: Store = None) -> None:
+    """Have the model count again that did before."""
+    from services.cli.models import roll_back
+
+    roll_back(store)

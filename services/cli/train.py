@@ -42,8 +42,9 @@ class _Manifest(BaseModel):
 def train_encoder(
     run: Path, paths: list[Path], *, manifest: Path | None, store: Path | None, config: Path | None, resume: bool
 ) -> None:
-    """Train as the configuration says and leave ``encoder.onnx`` in the run folder. Raises: CalqueError."""
+    """Train as the configuration says and leave the encoder in the run folder. Raises: CalqueError."""
     from services.serving.logs import configure
+    from trainer.card import ENCODERS
     from trainer.config import Config, load_config
     from trainer.export import export_encoder
     from trainer.runfolder import config_of
@@ -60,8 +61,9 @@ def train_encoder(
         settings = load_config(config)
     with _progress(settings) as told:
         done = train_and_evaluate(settings, scans, run, resume=resume, told=told)
-    digest = export_encoder(done.networks.encoder, run / "encoder.onnx")
-    print(f"The encoder is {run / 'encoder.onnx'}, SHA-256 {digest}.")
+    for weights, name in ENCODERS.items():
+        digest = export_encoder(done.networks.encoder, run / name, weights)
+        print(f"The encoder with weights in {weights} is {run / name}, SHA-256 {digest}.")
 
 
 def _scans(paths: list[Path], manifest: Path | None, store: Path | None) -> list[Scan]:

@@ -4,21 +4,21 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
 import grpc
-import structlog
 from calque import wire
 from calque.v1 import embedding_pb2, embedding_pb2_grpc
 
-from services.core.errors import CalqueError, ChoiceNeeded, InvalidInput, Reason, TooLarge
+from services.core.errors import ChoiceNeeded, InvalidInput, Reason, TooLarge
 from services.embedding.encoder import Encoder
+from services.embedding.held import Held
 from services.serving.server import MESSAGE_LIMIT_BYTES
-
-log = structlog.get_logger()
+from services.store.models import Models
+from services.store.port import Store
 
 # The first layers keep tens of float32 maps of the slice's own size: a gigabyte or two at this size.
 LARGEST_SLICE_PIXELS = 2048 * 2048
@@ -27,45 +27,50 @@ LARGEST_ANSWER_BYTES = MESSAGE_LIMIT_BYTES - (64 << 10)
 
 
 class EmbeddingServicer(embedding_pb2_grpc.EmbeddingServicer):
-    """Answers with one encoder, or says of every call why there is none.
+    """Answers with one encoder at a time, or says of every call why there is none.
 
     One thread runs the network for all streams, which uses the cores itself; the event loop never waits for it.
 
     Args:
-        encoder: the model; None: no call can be answered.
-        why_not: a sentence that says why there is none.
+        held: the encoder that answers now.
+        look_s: seconds between looks for another one.
     """
 
     name = embedding_pb2.DESCRIPTOR.services_by_name["Embedding"].full_name
 
-    def __init__(self, encoder: Encoder | None, why_not: str = "No model is configured for embedding.") -> None:
-        self._encoder = encoder
-        self._why_not = why_not
+    def __init__(self, held: Held, look_s: float = 10.0) -> None:
+        self._held, self._look_s = held, look_s
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="embedding")
+        self._watching: asyncio.Task[None] | None = None
 
     @classmethod
-    def from_file(cls, model: Path | None, digest: str = "", threads: int = 0) -> EmbeddingServicer:
-        """A servicer with the configured model. One that is not usable is logged and told to callers, and stops nothing."""
-        if model is None:
-            log.info("embedding without a model")
-            return cls(None)
-        try:
-            encoder = Encoder.load(model, digest=digest, threads=threads)
-        except CalqueError as error:
-            log.error("model not usable", why=str(error))
-            return cls(None, str(error))
-        log.info("model loaded", name=encoder.name, sha256=encoder.digest, provider=encoder.provider)
-        return cls(encoder)
+    def configured(cls, store: Store, model: Path | None, digest: str = "", threads: int = 0) -> EmbeddingServicer:
+        """A servicer with the configured model, or without one with the model that counts in the store."""
+        if model is not None:
+            return cls(Held.of_file(model, digest, threads))
+        held = Held(models=Models(store), threads=threads)
+        held.look()
+        return cls(held)
 
     @property
     def serving(self) -> bool:
         """Whether there is a model; what health reports."""
-        return self._encoder is not None
+        return self._held.encoder is not None
 
     @property
     def runs_on(self) -> str:
         """The execution provider that the model's session really has."""
-        return self._encoder.provider if self._encoder else ""
+        return self._held.encoder.provider if self._held.encoder else ""
+
+    async def begin(self, changed: Callable[[], Awaitable[None]]) -> None:
+        """Look for another model now and then, and tell when it answers."""
+        self._watching = asyncio.create_task(self._watch(changed))
+
+    async def _watch(self, changed: Callable[[], Awaitable[None]]) -> None:
+        while True:
+            if await asyncio.to_thread(self._held.look):
+                await changed()
+            await asyncio.sleep(self._look_s)
 
     def register(self, server: grpc.aio.Server) -> None:
         """Add the service to a server."""
@@ -73,6 +78,9 @@ class EmbeddingServicer(embedding_pb2_grpc.EmbeddingServicer):
 
     async def close(self) -> None:
         """Let the thread end after the slice that it works on."""
+        if self._watching is not None:
+            self._watching.cancel()
+            await asyncio.gather(self._watching, return_exceptions=True)
         await asyncio.to_thread(self._thread.shutdown, wait=True, cancel_futures=True)
 
     async def Embed(  # noqa: N802 - the contract's name
@@ -82,13 +90,13 @@ class EmbeddingServicer(embedding_pb2_grpc.EmbeddingServicer):
         loop = asyncio.get_running_loop()
         # Refused is the first request, not the call before it: a client that is still sending would not hear why.
         async for request in request_iterator:
-            yield await loop.run_in_executor(self._thread, embed, self._usable(), request)
+            yield await loop.run_in_executor(self._thread, embed, self._held.usable, request)
 
     async def GetModel(  # noqa: N802 - the contract's name
         self, request: embedding_pb2.GetModelRequest, context: Any
     ) -> embedding_pb2.GetModelResponse:
         """See the contract."""
-        encoder = self._usable()
+        encoder = self._held.usable
         return embedding_pb2.GetModelResponse(
             name=encoder.name,
             digest=encoder.digest,
@@ -97,11 +105,6 @@ class EmbeddingServicer(embedding_pb2_grpc.EmbeddingServicer):
             provider=encoder.provider,
             size_bytes=encoder.size_bytes,
         )
-
-    def _usable(self) -> Encoder:
-        if self._encoder is None:
-            raise ChoiceNeeded(self._why_not, Reason.MODEL_NOT_USABLE)
-        return self._encoder
 
 
 def embed(encoder: Encoder, request: embedding_pb2.EmbedRequest) -> embedding_pb2.EmbedResponse:

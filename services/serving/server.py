@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Protocol
+from collections.abc import Awaitable, Callable, Sequence
+from functools import partial
+from typing import Protocol, runtime_checkable
 
 import grpc
 from grpc_health.v1 import health, health_pb2, health_pb2_grpc
@@ -50,6 +51,15 @@ class Servicer(Protocol):
         ...
 
 
+@runtime_checkable
+class Changing(Protocol):
+    """A servicer that may come to serve, or to run on something else, while it is served."""
+
+    async def begin(self, changed: Callable[[], Awaitable[None]]) -> None:
+        """Begin to watch for it, until closed; ``changed`` is to be called when it happened."""
+        ...
+
+
 class Server:
     """A gRPC server on ``listen`` (``host:port``). Raises: Unavailable when the address cannot be had."""
 
@@ -73,12 +83,17 @@ class Server:
         provider's name gets NOT_FOUND.
         """
         await self._server.start()
-        states = health_pb2.HealthCheckResponse
-        await self._health.set("", states.SERVING)
+        await self._health.set("", health_pb2.HealthCheckResponse.SERVING)
         for servicer in self._servicers:
-            await self._health.set(servicer.name, states.SERVING if servicer.serving else states.NOT_SERVING)
-            if servicer.runs_on:
-                await self._health.set(f"{servicer.name}/{servicer.runs_on}", states.SERVING)
+            await self._tell(servicer)
+            if isinstance(servicer, Changing):
+                await servicer.begin(partial(self._tell, servicer))
+
+    async def _tell(self, servicer: Servicer) -> None:
+        states = health_pb2.HealthCheckResponse
+        await self._health.set(servicer.name, states.SERVING if servicer.serving else states.NOT_SERVING)
+        if servicer.runs_on:
+            await self._health.set(f"{servicer.name}/{servicer.runs_on}", states.SERVING)
 
     async def stop(self, grace_s: float = 2.0) -> None:
         """Report NOT_SERVING, let running calls end for a while, then close everything."""

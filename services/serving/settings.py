@@ -36,7 +36,9 @@ class Settings(BaseSettings):
     compute_threads: int = Field(0, ge=0, description="Threads that compute; 0: one for each core.")
     workspaces: int = Field(4, ge=1, description="Annotations whose features are kept when nobody works on them.")
     features_memory_bytes: int = Field(2 << 30, ge=0, description="Most memory for features, of all volumes together.")
-    model: Path | None = Field(None, description="ONNX file of the encoder that the embedding service serves.")
+    model: Path | None = Field(
+        None, description="ONNX file of the encoder to serve; none: the one that counts in the store."
+    )
     model_sha256: str = Field("", description="Digest that the encoder's file must have; empty: any.")
 
     @property

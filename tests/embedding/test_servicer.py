@@ -14,8 +14,10 @@ from grpc_health.v1 import health_pb2, health_pb2_grpc
 from grpc_status import rpc_status
 
 from services.embedding.encoder import Encoder
+from services.embedding.held import Held
 from services.embedding.servicer import EmbeddingServicer
 from services.serving.server import MESSAGE_LIMIT_BYTES, Server
+from services.store.directory import DirectoryStore
 
 
 @asynccontextmanager
@@ -57,7 +59,7 @@ async def answers(channel: grpc.aio.Channel, *requests: embedding_pb2.EmbedReque
 
 async def test_every_slice_is_answered_once_in_order_with_its_features(encoder, naive_features):
     slices = [image(seed, 5 + seed, 40 - 3 * seed) for seed in range(8)]
-    async with serve(EmbeddingServicer(encoder)) as channel:
+    async with serve(EmbeddingServicer(Held(encoder))) as channel:
         got = await answers(channel, *(request(s, 100 - k) for k, s in enumerate(slices)))
 
     assert [answer.request_id for answer in got] == [100 - k for k in range(8)]
@@ -70,7 +72,7 @@ async def test_every_slice_is_answered_once_in_order_with_its_features(encoder, 
 
 
 async def test_a_dialogue_is_answered_before_the_stream_ends(encoder):
-    async with serve(EmbeddingServicer(encoder)) as channel:
+    async with serve(EmbeddingServicer(Held(encoder))) as channel:
         call = embedding_pb2_grpc.EmbeddingStub(channel).Embed(timeout=20)
         for number in (7, 8):
             await call.write(request(image(number), number, model_digest=encoder.digest))
@@ -80,7 +82,7 @@ async def test_a_dialogue_is_answered_before_the_stream_ends(encoder):
 
 
 async def test_get_model_says_what_answers_and_where_it_runs(encoder, small_model):
-    async with serve(EmbeddingServicer(encoder)) as channel:
+    async with serve(EmbeddingServicer(Held(encoder))) as channel:
         model = await embedding_pb2_grpc.EmbeddingStub(channel).GetModel(embedding_pb2.GetModelRequest(), timeout=20)
         health = await health_pb2_grpc.HealthStub(channel).Check(
             health_pb2.HealthCheckRequest(service=EmbeddingServicer.name), timeout=20
@@ -98,7 +100,7 @@ async def test_get_model_says_what_answers_and_where_it_runs(encoder, small_mode
 
 
 async def test_health_tells_which_provider_really_runs(encoder):
-    async with serve(EmbeddingServicer(encoder)) as channel:
+    async with serve(EmbeddingServicer(Held(encoder))) as channel:
         check = health_pb2_grpc.HealthStub(channel).Check
         real = health_pb2.HealthCheckRequest(service=f"{EmbeddingServicer.name}/CPUExecutionProvider")
         assert (await check(real, timeout=20)).status == health_pb2.HealthCheckResponse.SERVING
@@ -111,7 +113,7 @@ async def test_health_tells_which_provider_really_runs(encoder):
 @pytest.mark.parametrize("file", [None, "missing.onnx", "damaged.onnx"])
 async def test_without_a_usable_model_the_service_runs_and_says_so(tmp_path, file):
     (tmp_path / "damaged.onnx").write_bytes(b"not a model")
-    servicer = EmbeddingServicer.from_file(tmp_path / file if file else None)
+    servicer = EmbeddingServicer.configured(DirectoryStore(tmp_path / "store"), tmp_path / file if file else None)
     async with serve(servicer) as channel:
         health = await health_pb2_grpc.HealthStub(channel).Check(
             health_pb2.HealthCheckRequest(service=EmbeddingServicer.name), timeout=20
@@ -129,8 +131,8 @@ async def test_without_a_usable_model_the_service_runs_and_says_so(tmp_path, fil
 async def test_the_configured_model_is_loaded_from_its_file(small_model, tmp_path):
     file = tmp_path / "encoder.onnx"
     file.write_bytes(small_model().SerializeToString())
-    assert not EmbeddingServicer.from_file(file, digest="0" * 64).serving
-    async with serve(EmbeddingServicer.from_file(file)) as channel:
+    assert not EmbeddingServicer(Held.of_file(file, digest="0" * 64)).serving
+    async with serve(EmbeddingServicer(Held.of_file(file))) as channel:
         assert len(await answers(channel, request(image(0)))) == 1
 
 
@@ -146,7 +148,7 @@ async def test_the_configured_model_is_loaded_from_its_file(small_model, tmp_pat
     ],
 )
 async def test_a_wrong_slice_ends_the_stream_after_the_answers_before_it(encoder, wrong, code, reason):
-    async with serve(EmbeddingServicer(encoder)) as channel:
+    async with serve(EmbeddingServicer(Held(encoder))) as channel:
         call = embedding_pb2_grpc.EmbeddingStub(channel).Embed(
             iter([request(image(0), 1), request(image(1), 2, **wrong), request(image(2), 3)]), timeout=20
         )
@@ -163,7 +165,7 @@ async def test_a_wrong_slice_ends_the_stream_after_the_answers_before_it(encoder
 async def test_a_slice_whose_answer_does_not_fit_a_message_is_refused_and_the_next_smaller_one_is_not(small_model):
     wide = Encoder.load(small_model(weights=np.random.default_rng(0).random((1, 512)), stride=8).SerializeToString())
     fits = image(0, 8 * 88, 8 * 92)  # 8,290,304 bytes of features, that zlib hardly shrinks
-    async with serve(EmbeddingServicer(wide)) as channel:
+    async with serve(EmbeddingServicer(Held(wide))) as channel:
         (answer,) = await answers(channel, request(fits))
         with pytest.raises(grpc.aio.AioRpcError) as refused:
             await answers(channel, request(image(0, 8 * 90, 8 * 92)))
@@ -174,7 +176,7 @@ async def test_a_slice_whose_answer_does_not_fit_a_message_is_refused_and_the_ne
 
 async def test_a_slice_that_the_model_answers_without_numbers_is_refused(small_model):
     encoder = Encoder.load(small_model(weights=np.array([[100_000.0]])).SerializeToString())
-    async with serve(EmbeddingServicer(encoder)) as channel:
+    async with serve(EmbeddingServicer(Held(encoder))) as channel:
         with pytest.raises(grpc.aio.AioRpcError) as refused:
             await answers(channel, request(np.full((8, 8), 255, np.uint8)))
     assert refusal(refused.value) == (grpc.StatusCode.FAILED_PRECONDITION, "MODEL_NOT_USABLE")

@@ -18,13 +18,14 @@ from calque.v1 import embedding_pb2, embedding_pb2_grpc
 from services.core.errors import ChoiceNeeded, Conflict, InvalidInput, Reason
 from services.core.volume import Volume, intensity_window, to_window
 from services.embedding.encoder import Encoder
+from services.embedding.held import Held
 from services.embedding.servicer import EmbeddingServicer
 from services.serving.server import Server
 from trainer.backend import load
 from trainer.config import Config, load_config
 from trainer.data import dataset, find_patches
 from trainer.evaluate import evaluate, psnr_db
-from trainer.export import EXPORT_BOUND, export_encoder, largest_difference
+from trainer.export import EXPORT_BOUND, HALF_BOUND, export_encoder, largest_difference
 from trainer.loop import Loop
 from trainer.models import build
 from trainer.runfolder import CURVE
@@ -116,6 +117,16 @@ def test_the_exported_file_keeps_the_model_contract(trained, exported):
     assert [p.name for p in file.parent.iterdir()] == ["naive.onnx"]
 
 
+def test_weights_in_float16_make_half_the_file_and_nearly_the_same_answers(trained, exported, tmp_path):
+    digest = export_encoder(trained.encoder, tmp_path / "half.onnx", "float16")
+    data = (tmp_path / "half.onnx").read_bytes()
+    whole = exported[0].stat().st_size
+    assert 0.5 * whole < len(data) < 0.52 * whole + 10_000
+    assert 0 < largest_difference(trained.encoder, data) <= HALF_BOUND
+    encoder = Encoder.load(tmp_path / "half.onnx", digest=digest)
+    assert (encoder.name, encoder.stride, encoder.channels) == ("naive", 8, 16)
+
+
 def test_the_same_weights_give_the_same_file(trained, exported, tmp_path):
     assert export_encoder(trained.encoder, tmp_path / "again.onnx") == exported[1]
 
@@ -152,7 +163,7 @@ async def test_the_service_answers_with_what_keras_says(trained, exported, sampl
         )
         for k, s in enumerate(slices)
     ]
-    servicer = EmbeddingServicer.from_file(file, digest)
+    servicer = EmbeddingServicer(Held.of_file(file, digest))
     server = Server([servicer], listen="127.0.0.1:0")
     await server.start()
     try:

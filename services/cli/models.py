@@ -1,0 +1,77 @@
+"""``calque models``: which encoders a store has, and which one counts."""
+
+from __future__ import annotations
+
+import time
+from datetime import UTC, datetime
+from pathlib import Path
+
+from rich.box import SIMPLE
+from rich.console import Console
+from rich.table import Table
+
+from services.cli.serve import load_settings
+from services.core.errors import Unavailable
+from services.store.directory import DirectoryStore
+from services.store.models import Head, Models
+
+_SHORT = 12  # digits of a digest that people see
+
+
+def add_model(store: Path | None, run: Path, weights: str) -> None:
+    """Keep the encoder of a training run. Raises: CalqueError."""
+    from trainer.card import register
+
+    digest, _, why = register(_models(store), run, _now_ms(), weights)
+    print(f"{digest[:_SHORT]}: {why}")
+
+
+def list_models(store: Path | None) -> None:
+    """Print a line a model. Raises: CalqueError."""
+    models = _models(store)
+    head = models.head()
+    table = Table("", "model", "SHA-256", "test PSNR", "hidden pixels", "counts since", box=SIMPLE)
+    for digest in models.digests():
+        card = models.card(digest)
+        test = (card.get("scores") or {}).get("test") or {}
+        counts = head is not None and digest == head.digest
+        table.add_row(
+            "→" if counts else "",
+            str(card.get("name", "")),
+            digest[:_SHORT],
+            *(f"{test[name]:.2f} dB" if name in test else "–" for name in ("psnr_db", "psnr_hidden_db")),
+            _when(head) if head is not None and counts else "",
+        )
+    Console(highlight=False).print(table if table.row_count else "The store has no models.")
+
+
+def promote_model(store: Path | None, digest: str) -> None:
+    """Have a model count. Raises: CalqueError."""
+    from trainer.card import find
+
+    models = _models(store)
+    _tell(models.promote(find(models, digest), why="promoted by hand", set_ms=_now_ms()))
+
+
+def roll_back(store: Path | None) -> None:
+    """Have the earlier model count again. Raises: CalqueError."""
+    _tell(_models(store).roll_back(set_ms=_now_ms()))
+
+
+def _models(store: Path | None) -> Models:
+    folder = store or load_settings().store
+    if not folder.is_dir():
+        raise Unavailable(f"There is no store at {folder}; name it with --store or CALQUE_STORE.")
+    return Models(DirectoryStore(folder))
+
+
+def _tell(head: Head) -> None:
+    print(f"{head.digest[:_SHORT]} counts from now on (head {head.number}: {head.why}).")
+
+
+def _when(head: Head) -> str:
+    return datetime.fromtimestamp(head.set_ms / 1000, UTC).strftime("%Y-%m-%d %H:%M UTC")
+
+
+def _now_ms() -> int:
+    return time.time_ns() // 1_000_000

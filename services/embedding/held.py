@@ -1,0 +1,82 @@
+"""The encoder that answers now: a configured file for good, or the model that counts in the store, which may change."""
+
+from __future__ import annotations
+
+import threading
+from pathlib import Path
+
+import structlog
+
+from services.core.errors import CalqueError, ChoiceNeeded, Reason
+from services.embedding.encoder import Encoder
+from services.store.models import Models
+
+log = structlog.get_logger()
+
+NONE = "No model is configured for embedding, and the store has none that counts."
+
+
+class Held:
+    """One encoder, or a sentence that says why there is none. Safe to use from several threads.
+
+    Args:
+        encoder: to begin with.
+        why_not: said where there is none.
+        models: of the store, where the encoder comes from there.
+        threads: of one run; 0 leaves the number to ONNX Runtime.
+    """
+
+    def __init__(
+        self, encoder: Encoder | None = None, why_not: str = NONE, models: Models | None = None, threads: int = 0
+    ) -> None:
+        self.encoder = encoder
+        self._why_not = why_not
+        self._models, self._threads = models, threads
+        self._seen = 0  # number of the head that was looked at last
+        self._looking = threading.Lock()
+
+    @classmethod
+    def of_file(cls, model: Path, digest: str = "", threads: int = 0) -> Held:
+        """A configured model. One that is not usable is logged and told to callers, and stops nothing."""
+        try:
+            encoder = Encoder.load(model, digest=digest, threads=threads)
+        except CalqueError as error:
+            log.error("model not usable", why=str(error))
+            return cls(None, str(error))
+        _told(encoder)
+        return cls(encoder)
+
+    @property
+    def usable(self) -> Encoder:
+        """The encoder. Raises: ChoiceNeeded, there is none."""
+        if self.encoder is None:
+            raise ChoiceNeeded(self._why_not, Reason.MODEL_NOT_USABLE)
+        return self.encoder
+
+    def look(self) -> bool:
+        """Take the model that counts in the store, where it is another one, once it has answered a trial.
+
+        Until then, and where it is not usable, the one that was there goes on. Returns: whether another one answers now.
+        """
+        if self._models is None:
+            return False
+        with self._looking:
+            try:
+                head = self._models.head()
+                if head is None or head.number == self._seen:
+                    return False
+                self._seen = head.number
+                if self.encoder is not None and self.encoder.digest == head.digest:
+                    return False
+                encoder = Encoder.load(self._models.read(head.digest), digest=head.digest, threads=self._threads)
+            except CalqueError as error:
+                log.error("the model that counts is not usable", why=str(error), goes_on=self.encoder is not None)
+                self._why_not = str(error)
+                return False
+            self.encoder = encoder
+            _told(encoder)
+            return True
+
+
+def _told(encoder: Encoder) -> None:
+    log.info("model loaded", name=encoder.name, sha256=encoder.digest, provider=encoder.provider)

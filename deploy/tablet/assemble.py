@@ -43,7 +43,7 @@ class System:
     files: tuple[str, ...] = ()
 
 
-# As python-for-android 2026.05.09 and kivy-ios' master of April 2026 have them.
+# As python-for-android 2026.5.9 and kivy-ios 2025.5.17 have them; a test asks them.
 SYSTEMS = {
     "android": System(
         python="3.14",
@@ -139,6 +139,7 @@ def clean() -> dict[str, str]:
 def trim(app: Path) -> None:
     """Remove what nobody reads on a device."""
     shutil.rmtree(app / "bin", ignore_errors=True)
+    (app / ".lock").unlink(missing_ok=True)  # uv's
     for package, kept in KEPT.items():
         for path in sorted((app / package).rglob("*"), reverse=True):
             if path.is_dir() and not any(path.iterdir()):

@@ -153,7 +153,7 @@ class FakeLink:
             annotation_id=f"annotation-{len(self._annotations) + 1}",
             volume_id=volume_id,
             name=name or "Annotation",
-            created_ms=len(self._annotations),
+            created_ms=1_794_000_000_000 + len(self._annotations),
             labels=labels
             or [
                 common_pb2.Label(value=OBJECT_LABEL, name="Object", colour=0xD08A4E),

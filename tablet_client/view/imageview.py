@@ -161,6 +161,15 @@ class ImageView(FloatLayout):
         }
         return places[side]
 
+    def hint_at(self, wide: float, tall: float, words: tuple[float, float], view: Viewport | None) -> float:
+        """The lower edge of a hint of that size: low, but above the words under the pen and the letter where it would lie
+        on them."""
+        low = float(self.y + dp(36))
+        if words[0] and self.center_x - wide / 2 < self.x + dp(24) + words[0]:
+            low = max(low, self.y + dp(24) + words[1])
+        letter = self.letter_at("bottom", view)[1]
+        return letter + dp(20) if low < letter + dp(20) and letter - dp(20) < low + tall else low
+
     def on_touch_down(self, touch: Any) -> bool:
         if self.view is None or not self.collide_point(*touch.pos):
             return False

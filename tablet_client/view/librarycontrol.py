@@ -68,10 +68,11 @@ class LibraryControl:
             except LinkError as error:
                 self._library.notice = sentence(error)
                 pause = _RETRY_S
-            try:
-                await asyncio.wait_for(self._now.wait(), pause)
-            except TimeoutError:
-                continue
+            with suppress(TimeoutError):
+                async with asyncio.timeout(
+                    pause
+                ):  # wait_for of Python 3.11 would miss a cancellation right after `refresh`
+                    await self._now.wait()
 
     async def _list(self) -> None:
         """Cards at once, how far the work on each is as it becomes known."""

@@ -182,7 +182,7 @@ class Showing:
         ml = probabilities.object_ml(int(side.threshold), self._work.volume.voxel_ml) if self.segmentable else None
         side.volume_text = sentences.millilitres(ml)
         computing = self.segmentable and probabilities.counts_generation > 0 and not probabilities.complete
-        side.volume_note = "computing …" if computing else "volume"
+        side.volume_note = _("computing …") if computing else _("volume")
 
     def threshold(self, threshold: int) -> None:
         """Another threshold: a uniform and two look-ups, nothing that anyone must be asked for."""

@@ -14,10 +14,10 @@ pytestmark = [pytest.mark.screen, pytest.mark.asyncio(loop_scope="session")]
 
 async def begun(studio: Any, tmp_path: Any, pause_at: int) -> None:
     """An import of twelve slices that stays where it is."""
-    from tablet_client.view.gallery import _jpeg
+    from tablet_client.hand.props import picture_of
 
     np.save(tmp_path / "new.npy", phantom((12, 30, 40)) + 1)
-    studio.link.pause_at, studio.link.picture = pause_at, _jpeg
+    studio.link.pause_at, studio.link.picture = pause_at, picture_of
     await studio.hand.tap("back")
     await studio.hand.tap("import")
     await studio.hand.type_into("import_path", str(tmp_path / "new.npy"))

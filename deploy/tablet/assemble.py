@@ -64,8 +64,8 @@ SYSTEMS = {
 # Of a package with more than the client reads, what stays: the icon font's comes with thousands of pictures.
 KEPT = {"fontawesomefree": ("__init__.py", "static/fontawesomefree/webfonts/fa-solid-900.ttf")}
 OURS = {ROOT / "tablet_client": "tablet_client", ROOT / "proto" / "calque": "calque"}
-# The scripted hand and grpcio's stubs have no use on a device; of the words only what is read.
-LEFT_OUT = shutil.ignore_patterns("__pycache__", "hand", "*_pb2_grpc.py", "*.pyi", "*.proto", "*.po")
+# The scripted hand, its gallery and grpcio's stubs have no use on a device; of the words only what is read.
+LEFT_OUT = shutil.ignore_patterns("__pycache__", "hand", "gallery.py", "*_pb2_grpc.py", "*.pyi", "*.proto", "*.po")
 MAIN = '''"""The tablet's application on a device."""
 
 from tablet_client.main import main

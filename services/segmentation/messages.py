@@ -9,6 +9,7 @@ from services.core.errors import InvalidInput
 from services.core.geometry import PlaneGeometry
 from services.segmentation.settings import Learning, Settings, Switches
 from services.store.annotations import AnnotationRecord, LabelRecord, MaskRecord
+from services.store.log import Summary
 
 PRESETS: dict[int, str] = {
     segmentation_pb2.PRESET_UNSPECIFIED: "paper",
@@ -25,9 +26,10 @@ CLASSIFIERS: dict[int, str] = {
 }
 NAME_LIMIT = 64
 LABEL_LIMIT = 15
+NOTHING = Summary()
 
 
-def annotation_message(record: AnnotationRecord, log_length: int, masks: int) -> segmentation_pb2.Annotation:
+def annotation_message(record: AnnotationRecord, log: Summary = NOTHING, masks: int = 0) -> segmentation_pb2.Annotation:
     """An annotation as the contract has it."""
     return segmentation_pb2.Annotation(
         annotation_id=record.annotation_id,
@@ -35,8 +37,11 @@ def annotation_message(record: AnnotationRecord, log_length: int, masks: int) ->
         name=record.name,
         created_ms=record.created_ms,
         labels=[common_pb2.Label(value=label.value, name=label.name, colour=label.colour) for label in record.labels],
-        log_length=log_length,
+        log_length=log.length,
         masks=masks,
+        events=log.events,
+        changed_ms=log.changed_ms,
+        changed_by=log.changed_by,
     )
 
 
@@ -104,6 +109,11 @@ def label_records(labels: list[common_pb2.Label]) -> tuple[LabelRecord, ...]:
     if any(record.colour > 0xFFFFFF for record in records):
         raise InvalidInput("A colour is 0xRRGGBB.")
     return records
+
+
+def check_author(name: str) -> str:
+    """Whoever works with a tablet, as it is kept; may be empty. Raises: InvalidInput."""
+    return check_name(name) if name.strip() else ""
 
 
 def check_name(name: str) -> str:

@@ -91,7 +91,7 @@ class SegmentationServicer(segmentation_pb2_grpc.SegmentationServicer):
             self._annotations.create, volume.volume_id, name=name, labels=labels, created_ms=_now_ms()
         )
         log.info("annotation begun", annotation=record.annotation_id)
-        return segmentation_pb2.CreateAnnotationResponse(annotation=annotation_message(record, 0, 0))
+        return segmentation_pb2.CreateAnnotationResponse(annotation=annotation_message(record))
 
     async def ListAnnotations(  # noqa: N802
         self, request: segmentation_pb2.ListAnnotationsRequest, context: Context
@@ -107,7 +107,7 @@ class SegmentationServicer(segmentation_pb2_grpc.SegmentationServicer):
         known = await asyncio.to_thread(self._annotations.get, request.annotation_id)
         name = check_name(request.name) if request.name else known.name
         given = {label.value: label for label in request.labels}
-        kept = [label for label in annotation_message(known, 0, 0).labels if label.value not in given]
+        kept = [label for label in annotation_message(known).labels if label.value not in given]
         labels = label_records(sorted([*kept, *given.values()], key=lambda label: label.value))
         record = await asyncio.to_thread(self._annotations.rename, request.annotation_id, name=name, labels=labels)
         self._workspaces.rename(record)
@@ -222,8 +222,8 @@ class SegmentationServicer(segmentation_pb2_grpc.SegmentationServicer):
         return record, self._catalogue.get(record.volume_id)
 
     def _message(self, record: AnnotationRecord) -> segmentation_pb2.Annotation:
-        length = self._annotations.log_length(record.annotation_id)
-        return annotation_message(record, length, self._annotations.mask_count(record.annotation_id))
+        entries = self._annotations.log_summary(record.annotation_id)
+        return annotation_message(record, entries, self._annotations.mask_count(record.annotation_id))
 
 
 def _now_ms() -> int:

@@ -19,7 +19,7 @@ from services.core.errors import CalqueError, Conflict, InvalidInput
 from services.core.geometry import Plane
 from services.segmentation.audience import View
 from services.segmentation.events import slice_exists
-from services.segmentation.messages import advice_message, annotation_message, settings_of
+from services.segmentation.messages import advice_message, annotation_message, check_author, settings_of
 from services.segmentation.workspace import Workspace
 from services.serving import metrics
 from services.serving.status import error_info
@@ -60,13 +60,14 @@ class Session:
         log = self._workspace.log
         self._workspace.audience.add(self)
         if not self._opening.read_only:
-            await self._workspace.begin(self, self.session_id, take_over=self._opening.take_over)
+            author = check_author(self._opening.author)
+            await self._workspace.begin(self, self.session_id, author, take_over=self._opening.take_over)
         self._writer = log.writer == self.session_id and not self._opening.read_only
         annotation = self._workspace.annotation
         self._outbox.append(
             Response(
                 opened=segmentation_pb2.AnnotateOpened(
-                    annotation=annotation_message(annotation, log.length, self._masks),
+                    annotation=annotation_message(annotation, log.summary, self._masks),
                     writer=self._writer,
                     next_sequence=log.next_sequence(self.session_id),
                     log_length=log.length,

@@ -55,14 +55,15 @@ class Workspace:
         self._store = store  # threads that acknowledgements wait for, which do nothing else
         self._log_lock = asyncio.Lock()
 
-    async def begin(self, who: Listener, session_id: str, *, take_over: bool) -> None:
-        """Make a session the writer, unless another one writes now and ``take_over`` is not said."""
+    async def begin(self, who: Listener, session_id: str, author: str = "", *, take_over: bool) -> None:
+        """Make a session, at whose tablet ``author`` works, the writer, unless another one writes now and ``take_over`` is
+        not said."""
 
         async def begin() -> None:
             async with self._log_lock:
                 if self._writing and self._writing[1] != session_id and not take_over:
                     return
-                await self._in_store(self.log.begin, session_id)
+                await self._in_store(self.log.begin, session_id, author, _now_ms())
                 if who in self.audience:  # else it left meanwhile
                     self._writing = (who, session_id)
             self.audience.changed()
@@ -99,7 +100,7 @@ class Workspace:
 
         async def append() -> int:
             async with self._log_lock:
-                position: int = await self._in_store(self.log.append, session_id, sequence, body, sha256)
+                position: int = await self._in_store(self.log.append, session_id, sequence, body, sha256, _now_ms())
             if self.schedule.settings.live:
                 self.schedule.segment(arrived)
             metrics.ACKNOWLEDGEMENT_SECONDS.observe(time.monotonic() - arrived)
@@ -126,3 +127,8 @@ class Workspace:
     async def _in_store(self, work: Callable[..., Any], *arguments: object) -> Any:
         """One call of the log, in a thread. Callers shield it: cut short, it would go on beside the next one."""
         return await asyncio.get_running_loop().run_in_executor(self._store, work, *arguments)
+
+
+def _now_ms() -> int:
+    """Milliseconds since 1970, UTC."""
+    return time.time_ns() // 1_000_000

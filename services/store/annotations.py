@@ -23,7 +23,7 @@ import structlog
 from numpy.typing import NDArray
 
 from services.core.errors import Corrupt, NotFound, Reason
-from services.store.log import Log
+from services.store.log import Log, Summary, summary
 from services.store.port import Store, is_identifier
 
 log = structlog.get_logger()
@@ -130,9 +130,14 @@ class Annotations:
         self.get(annotation_id)
         return Log(self._store, f"{_folder(annotation_id)}/log")
 
-    def log_length(self, annotation_id: str) -> int:
-        """Entries of the log, without reading them."""
-        return sum(1 for _ in self._store.list(f"{_folder(annotation_id)}/log"))
+    def log_summary(self, annotation_id: str) -> Summary:
+        """What the log holds, without reading it all. Of a damaged one no more than its length is known."""
+        prefix = f"{_folder(annotation_id)}/log"
+        try:
+            return summary(self._store, prefix)
+        except (Corrupt, NotFound):
+            length = sum(1 for _ in self._store.list(prefix))
+            return Summary(length, events=length)
 
     def put_blob(self, annotation_id: str, content: NDArray[np.bool_]) -> str:
         """Keep a mask's content, shape ``(slices, rows, columns)``. Returns its SHA-256, hexadecimal."""

@@ -68,6 +68,10 @@ class FakeSession:
         a = self._annotation
         a.log.append((self._opening.session_id, sequence, body))
         a.message.log_length = len(a.log)
+        if sequence:
+            a.message.events += 1
+            a.message.changed_ms = segmentation_pb2.EventBody.FromString(body).drawn_ms
+            a.message.changed_by = self._opening.author
         for other in a.sessions:
             if other is not self:
                 other._out_logged(len(a.log))

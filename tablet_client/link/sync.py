@@ -58,6 +58,9 @@ class SessionKeeper:
         probabilities: takes what the server computes.
         listener: told of what comes.
         pause: waits so many seconds; tests hand in their own.
+
+    Attributes:
+        author: who works with this tablet; told with the next connection.
     """
 
     def __init__(
@@ -91,6 +94,7 @@ class SessionKeeper:
         self._agreed = False  # on the next number, in this connection
         self._sent = 0
         self._failures = 0  # since something got through
+        self.author = ""
         self._views = Views(probabilities)
         self._settings: segmentation_pb2.AnnotateSettings | None = None
         self._settings_due = self._segment_due = False
@@ -194,6 +198,7 @@ class SessionKeeper:
             session_id=self._document.session_id,
             take_over=self._take_over,
             have_entries=self._document.have_entries,
+            author=self.author,
         )
         sending: asyncio.Task[None] | None = None
         try:

@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import re
+import sys
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, tzinfo
 from enum import Enum
 
 from calque.v1 import common_pb2, segmentation_pb2, volumes_pb2
+
+SORTS = ("date", "name", "state")
+"""Orders of the cards: what changed last first, by name, or what is in work first."""
 
 
 class Work(Enum):
@@ -19,6 +24,9 @@ class Work(Enum):
     DONE = "done"
 
 
+_URGENCY = (Work.IN_WORK, Work.NEW, Work.DONE, Work.UNKNOWN)
+
+
 @dataclass(frozen=True)
 class Card:
     """A volume as the library shows it.
@@ -28,9 +36,11 @@ class Card:
         modality: DICOM code, or empty.
         size_mm: "230 × 230 × 180 mm", columns, rows and slices of the acquisition plane; empty when unknown.
         date: day of the import, "2026-11-30", in the tablet's time zone.
-        imported_ms: for the order, newest first.
+        imported_ms: milliseconds since 1970, UTC.
         thumbnail: JPEG.
         work: how far the work is.
+        changed_ms: when something was drawn last, as imported_ms; 0: never, or not known.
+        who: who drew it; empty: nobody said.
         warnings: how many sentences stay with the volume.
     """
 
@@ -42,6 +52,8 @@ class Card:
     imported_ms: int
     thumbnail: bytes
     work: Work = Work.UNKNOWN
+    changed_ms: int = 0
+    who: str = ""
     warnings: int = 0
 
 
@@ -51,6 +63,7 @@ def card(
     zone: tzinfo | None = None,
 ) -> Card:
     """A volume's card; ``annotations`` None where they are not known, ``zone`` None for the tablet's own."""
+    last = max(annotations or (), key=lambda annotation: annotation.changed_ms, default=segmentation_pb2.Annotation())
     return Card(
         volume_id=volume.volume_id,
         name=volume.name,
@@ -60,24 +73,43 @@ def card(
         imported_ms=volume.imported_ms,
         thumbnail=volume.thumbnail,
         work=work_of(annotations),
+        changed_ms=last.changed_ms,
+        who=last.changed_by,
         warnings=len(volume.warnings),
     )
 
 
 def work_of(annotations: Sequence[segmentation_pb2.Annotation] | None) -> Work:
-    """Done once a mask was saved, in work once something was drawn: the first entry of a log says that a session began."""
+    """Done once a mask was saved, in work once something was drawn."""
     if annotations is None:
         return Work.UNKNOWN
     if any(annotation.masks for annotation in annotations):
         return Work.DONE
-    return Work.IN_WORK if any(annotation.log_length > 1 for annotation in annotations) else Work.NEW
+    return Work.IN_WORK if any(annotation.events for annotation in annotations) else Work.NEW
 
 
-def found(cards: Iterable[Card], words: str) -> list[Card]:
-    """The cards whose name, modality or date holds every one of the words, the newest first."""
+def found(cards: Iterable[Card], words: str, sort: str = SORTS[0]) -> list[Card]:
+    """The cards whose name, modality, date or last reader holds every one of the words, in an order of `SORTS`."""
     wanted = words.casefold().split()
-    kept = [c for c in cards if all(w in f"{c.name} {c.modality} {c.date}".casefold() for w in wanted)]
-    return sorted(kept, key=lambda c: -c.imported_ms)
+    kept = [c for c in cards if all(w in f"{c.name} {c.modality} {c.date} {c.who}".casefold() for w in wanted)]
+    kept.sort(key=lambda c: -max(c.imported_ms, c.changed_ms))
+    if sort == "name":
+        kept.sort(key=lambda c: _parts(c.name))
+    elif sort == "state":
+        kept.sort(key=lambda c: _URGENCY.index(c.work))
+    return kept
+
+
+def when(moment_ms: int, now_ms: int, zone: tzinfo | None = None) -> str:
+    """A moment as a card tells it: ``"14:05"`` on the same day, else ``"2026-11-30"``; ``zone`` None: the tablet's own."""
+    moment, now = (datetime.fromtimestamp(ms / 1000, zone) for ms in (moment_ms, now_ms))
+    return moment.strftime("%H:%M" if moment.date() == now.date() else "%Y-%m-%d")
+
+
+def _parts(name: str) -> list[tuple[int, str]]:
+    """A name as people sort it: the numbers in it count as numbers, and come before words."""
+    parts = re.findall(r"[0-9]+|[^0-9]+", name.casefold())
+    return [(int(part), "") if part[0] in "0123456789" else (sys.maxsize, part) for part in parts]
 
 
 def _size_mm(volume: volumes_pb2.Volume) -> str:

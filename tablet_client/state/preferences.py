@@ -9,11 +9,14 @@ from typing import Any
 
 from tablet_client.state.address import parse_address
 from tablet_client.state.kept import mend_kept, write_kept
+from tablet_client.state.library import SORTS
 from tablet_client.state.words import LANGUAGES
 
 SIDES = ("left", "right")
 JOURNAL_MB = (16, 32, 64, 128, 256, 512, 1024)
 CACHE_MB = (64, 128, 256, 512, 1024, 2048)
+
+READER_LIMIT = 64
 
 _NAME = "preferences.json"
 
@@ -28,6 +31,8 @@ class Preferences:
         tools: side of the tools, of `SIDES`.
         language: of `LANGUAGES`; empty: the system's.
         journal_mb: strokes that may wait for the server on the tablet's disk, of `JOURNAL_MB`, in 10⁶ bytes.
+        reader: name under which other people see what this tablet drew, at most `READER_LIMIT` characters; may be empty.
+        sort: order of the library, of `SORTS`.
         cache_mb: slices that are held in memory, of `CACHE_MB`, in 10⁶ bytes.
     """
 
@@ -37,6 +42,8 @@ class Preferences:
     language: str = ""
     journal_mb: int = 256
     cache_mb: int = 256
+    reader: str = ""
+    sort: str = SORTS[0]
 
     @property
     def journal_bytes(self) -> int:
@@ -66,6 +73,11 @@ def step(sizes: tuple[int, ...], size: int, steps: int) -> int:
     return sizes[min(len(sizes) - 1, max(0, sizes.index(size) + steps))]
 
 
+def plain_reader(text: str) -> str:
+    """A name as it is kept: what the services take of it."""
+    return "".join(letter for letter in text if letter.isprintable()).strip()[:READER_LIMIT].strip()
+
+
 def _possible(name: str, value: Any) -> bool:
     if name in ("journal_mb", "cache_mb"):
         return type(value) is int and value in {"journal_mb": JOURNAL_MB, "cache_mb": CACHE_MB}[name]
@@ -73,4 +85,6 @@ def _possible(name: str, value: Any) -> bool:
         return False
     if name == "server":
         return value == "" or parse_address(value) is not None
-    return {"tools": value in SIDES, "language": value in ("", *LANGUAGES)}.get(name, True)
+    if name == "reader":
+        return value == plain_reader(value)
+    return {"tools": value in SIDES, "language": value in ("", *LANGUAGES), "sort": value in SORTS}.get(name, True)

@@ -120,7 +120,8 @@ class CalqueApp(App):
     def _wire(self) -> None:
         """Every event of a widget to what it does."""
         control, viewer = self.viewer_control, self.viewer
-        viewer.tools = self.preferences.tools
+        viewer.tools, self.library.sort = self.preferences.tools, self.preferences.sort
+        self.library.bind(on_pick_sort=lambda _, sort: self.settings_control.pick("sort", sort))
         self.library.bind(on_open=lambda _, volume_id: self._start(self._open(volume_id)))
         self.library.bind(on_import=lambda _: self._begin_import())
         for widget in (self.library, viewer.menu):
@@ -233,7 +234,7 @@ class CalqueApp(App):
     def _prefer(self, before: Preferences, now: Preferences) -> None:
         """What was picked in the settings, at once."""
         self.preferences = now
-        self.viewer.tools = now.tools
+        self.viewer.tools, self.library.sort = now.tools, now.sort
         self.viewer_control.prefer(now)
         if (now.server, now.certificate) != (before.server, before.certificate) and not self._given:
             self._begin_anew(self._call(now))

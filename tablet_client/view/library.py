@@ -4,17 +4,18 @@
 from __future__ import annotations
 
 import io
+import time
 from collections.abc import Sequence
 from typing import Any
 
 from kivy.core.image import Image as CoreImage
 from kivy.graphics import Color, Rectangle
 from kivy.metrics import dp
-from kivy.properties import ColorProperty, NumericProperty, ObjectProperty, StringProperty
+from kivy.properties import ColorProperty, NumericProperty, ObjectProperty, OptionProperty, StringProperty
 from kivy.uix.screenmanager import Screen
 from kivy.uix.widget import Widget
 
-from tablet_client.state.library import Card, Work, found
+from tablet_client.state.library import SORTS, Card, Work, found, when
 from tablet_client.state.words import N_, _, ngettext
 from tablet_client.view import controls, theme
 
@@ -24,6 +25,7 @@ _WORK = {
     Work.IN_WORK: (N_("In work"), theme.OBJECT),
     Work.DONE: (N_("Mask saved"), theme.SAFE),
 }
+_SORTS = {"date": N_("By date"), "name": N_("By name"), "state": N_("By state")}
 _NARROWEST_CARD = dp(264)
 
 
@@ -56,6 +58,7 @@ class VolumeCard(controls.PressButton):
     volume_id = StringProperty("")
     title = StringProperty("")
     size_text = StringProperty("")
+    who = StringProperty("")
     date = StringProperty("")
     work_text = StringProperty("")
     work_color = ColorProperty(theme.CLEAR)
@@ -69,27 +72,41 @@ class Library(Screen):
         cards: what the server has, newest first.
         notice: a sentence over the cards: what is wrong, or what happens; empty: nothing.
         search: the words that are searched.
+        sort: order of the cards, of `SORTS`.
     """
 
-    __events__ = ("on_open", "on_import", "on_settings")
+    __events__ = ("on_open", "on_import", "on_settings", "on_pick_sort")
 
     cards = ObjectProperty(())
     notice = StringProperty("")
     empty = StringProperty("")
     search = StringProperty("")
+    sort = OptionProperty(SORTS[0], options=list(SORTS))
     columns = NumericProperty(4)
 
     def __init__(self, **kwargs: Any) -> None:
         self._textures: dict[str, tuple[bytes, Any]] = {}
         super().__init__(**kwargs)
         self.notice = _("Looking for volumes …")
-        self.bind(cards=self._fill, search=self._fill, width=self._widen)
+        self.bind(cards=self._fill, search=self._fill, sort=self._fill, width=self._widen)
 
     def on_open(self, volume_id: str) -> None:
         """A card was pressed."""
 
     def on_import(self) -> None:
         """Import was pressed."""
+
+    def on_pick_sort(self, sort: str) -> None:
+        """Another order was asked for."""
+
+    def next_sort(self) -> str:
+        """The order that comes after the present one."""
+        return SORTS[(SORTS.index(self.sort) + 1) % len(SORTS)]
+
+    @staticmethod
+    def sort_name(sort: str) -> str:
+        """An order in a word."""
+        return _(_SORTS[sort])
 
     def on_settings(self) -> None:
         """The settings were asked for."""
@@ -99,7 +116,7 @@ class Library(Screen):
 
     def _fill(self, *unused: object) -> None:
         grid = self.ids.grid
-        shown = found(self.cards, self.search)
+        shown = found(self.cards, self.search, self.sort)
         there = list(reversed(grid.children))
         if [widget.volume_id for widget in there] != [card.volume_id for card in shown]:
             grid.clear_widgets()
@@ -117,7 +134,8 @@ class Library(Screen):
         return widget
 
     def _tell(self, widget: VolumeCard, card: Card) -> None:
-        widget.title, widget.date = card.name, card.date
+        widget.title, widget.who = card.name, card.who
+        widget.date = when(card.changed_ms or card.imported_ms, time.time_ns() // 1_000_000)
         warned = ngettext("{n} warning", "{n} warnings", card.warnings) if card.warnings else ""
         widget.size_text = " · ".join(filter(None, (card.modality, card.size_mm, warned)))
         word, widget.work_color = _WORK[card.work]

@@ -11,6 +11,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
+from calque.v1.segmentation_pb2 import Annotation
 from calque.v1.volumes_pb2 import ImportPreview, ListSeriesResponse, Volume
 
 from tablet_client.link.port import Link, LinkError, LocalFile, Step
@@ -51,6 +52,7 @@ class LibraryControl:
         self._sending: asyncio.Task[Any] | None = None
         self._cancelled = False
         self._told = (0.0, "")  # when progress was shown last, and of what
+        self._annotations: dict[str, list[Annotation]] = {}  # of each volume, as they were told last
         self.volumes: dict[str, Volume] = {}
         self.listed = asyncio.Event()
 
@@ -77,15 +79,15 @@ class LibraryControl:
     async def _list(self) -> None:
         """Cards at once, how far the work on each is as it becomes known."""
         volumes = await self._link.list_volumes()
-        known = {c.volume_id: c.work for c in self._library.cards}
         self.volumes = {v.volume_id: v for v in volumes}
         self.listed.set()
-        cards = [card(v) for v in volumes]
+        cards = [card(v, self._annotations.get(v.volume_id)) for v in volumes]
         if [c.volume_id for c in cards] != [c.volume_id for c in self._library.cards]:
             self._library.cards = cards
         self._library.notice = ""
-        cards = [card(v, await self._link.list_annotations(v.volume_id)) for v in volumes]
-        if {c.volume_id: c.work for c in cards} != known or cards != self._library.cards:
+        self._annotations = {v.volume_id: await self._link.list_annotations(v.volume_id) for v in volumes}
+        cards = [card(v, self._annotations[v.volume_id]) for v in volumes]
+        if cards != self._library.cards:
             self._library.cards = cards
 
     async def import_path(self, path: str) -> None:

@@ -69,6 +69,7 @@ class Settings(Screen):
     def show_server(self) -> None:
         """The fields as they are kept, whatever was typed."""
         self.ids.server.text, self.ids.certificate.text = self.preferences.server, self.preferences.certificate
+        self.ids.reader.text = self.preferences.reader
         self.trouble = ""
 
     def connect(self) -> None:

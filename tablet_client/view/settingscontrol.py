@@ -12,7 +12,7 @@ from typing import Any
 from tablet_client.link.connect import CertificateError, trusting
 from tablet_client.state.address import EXAMPLE, parse_address
 from tablet_client.state.picker import Picker, PickerError
-from tablet_client.state.preferences import CACHE_MB, JOURNAL_MB, Preferences, step, write_preferences
+from tablet_client.state.preferences import CACHE_MB, JOURNAL_MB, Preferences, plain_reader, step, write_preferences
 from tablet_client.state.words import _
 from tablet_client.view.settings import Settings
 
@@ -83,7 +83,8 @@ class SettingsControl:
         self._screen.ids.certificate.text = str(path)
 
     def pick(self, name: str, value: str) -> None:
-        """Another side for the tools, or another language."""
+        """Another side for the tools, another language, name or order."""
+        value = plain_reader(value) if name == "reader" else value
         self._take(replace(self._screen.preferences, **{name: value}), anew=name == "language")
 
     def step(self, name: str, steps: int) -> None:

@@ -97,6 +97,7 @@ ICON = {
     "reset": "\uf065",
     "trash": "\uf1f8",
     "mask": "\uf06e",
+    "sort": "\uf160",
     "settings": "\uf013",
 }
 

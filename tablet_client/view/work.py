@@ -64,9 +64,10 @@ class Work:
         self.tasks = Tasks(broken)
 
     def prefer(self, preferences: Preferences) -> None:
-        """Hold as much as the user wants: slices in memory, strokes in the journal."""
+        """Hold as much as the user wants, slices in memory and strokes in the journal, and sign with the user's name."""
         self.greys.room.resize(preferences.cache_bytes)
         self.journal.limit_bytes = preferences.journal_bytes
+        self.keeper.author = preferences.reader
 
     def start(self) -> None:
         """Connect and fetch."""

@@ -38,10 +38,45 @@ async def test_the_newest_is_listed_first_with_what_it_holds(served: Served, pha
     monkeypatch.undo()
     async with Tablet(served.segmentation, ids[0]) as tablet:
         await tablet.draw(stroke(1, 0, [1], [1]))
+    async with Tablet(served.segmentation, ids[1]):
+        pass  # who only looks changes nothing
     found = await listed(served, ids[0].partition("-")[0])
     assert [one.annotation_id for one in found] == [ids[1], ids[2], ids[0]]
     assert [one.created_ms for one in found] == [3, 2, 1]
-    assert [one.log_length for one in found] == [0, 0, 2]  # that the session began, and its stroke
+    assert [one.log_length for one in found] == [1, 0, 2]  # that the session began, and its stroke
+    assert [one.events for one in found] == [0, 0, 1]
+
+
+async def test_a_list_tells_who_drew_last_and_when(served: Served, phantom: Volume, monkeypatch) -> None:
+    annotation_id = await begin(served, phantom)
+    volume_id = annotation_id.partition("-")[0]
+    now_ns = 7_000_000
+    monkeypatch.setattr("services.segmentation.workspace.time.time_ns", lambda: now_ns)
+    async with Tablet(served.segmentation, annotation_id, author="  Anna ") as tablet:
+        await tablet.draw(stroke(1, 0, [1], [1]))
+    now_ns = 9_000_000
+    async with Tablet(served.segmentation, annotation_id, author="Ben") as tablet:
+        assert tablet.all("opened")[0].annotation.changed_by == "Anna"
+    (found,) = await listed(served, volume_id)
+    assert (found.changed_ms, found.changed_by, found.events) == (7, "Anna", 1)
+    async with Tablet(served.segmentation, annotation_id, take_over=True) as tablet:
+        await tablet.draw(stroke(1, 0, [2], [1]))
+    (found,) = await listed(served, volume_id)
+    assert (found.changed_ms, found.changed_by, found.events) == (9, "", 2)
+
+
+async def test_a_name_that_cannot_be_is_refused(served: Served, phantom: Volume) -> None:
+    opening = segmentation_pb2.AnnotateOpen(annotation_id=await begin(served, phantom), session_id="s", author="x" * 65)
+    requests = [segmentation_pb2.AnnotateRequest(open=opening)]
+    assert await refused(served.segmentation.Annotate(iter(requests))) == INVALID
+
+
+async def test_a_damaged_log_hides_no_annotation(served: Served, phantom: Volume) -> None:
+    annotation_id = await begin(served, phantom)
+    volume_id, _, name = annotation_id.partition("-")
+    served.store.create(f"annotations/{volume_id}/{name}/log/{1:012d}", b"damaged")
+    (found,) = await listed(served, volume_id)
+    assert (found.log_length, found.events) == (1, 1)
 
 
 async def test_names_and_labels_change_and_no_label_vanishes(served: Served, phantom: Volume) -> None:

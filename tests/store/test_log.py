@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import hashlib
+import json
 from pathlib import Path
 
 import pytest
@@ -9,7 +10,7 @@ from hypothesis import strategies as st
 
 from services.core.errors import Conflict, Corrupt, OutOfSequence, Reason
 from services.store.directory import DirectoryStore
-from services.store.log import Log
+from services.store.log import Log, Summary, summary
 
 A, B = "session-a", "session-b"
 
@@ -139,3 +140,45 @@ def test_whatever_happens_each_acknowledged_event_is_there_once(
     kept = [(entry.session_id, entry.sequence) for entry in Log(store, "log").entries if entry.sequence]
     assert len(kept) == len(set(kept))
     assert set(kept) == set(acknowledged)
+
+
+def test_the_last_entries_tell_what_a_log_holds(store: DirectoryStore) -> None:
+    def told() -> Summary:
+        found = summary(store, "log")
+        assert found == Log(store, "log").summary == log.summary
+        return found
+
+    log = Log(store, "log")
+    assert told() == Summary(0, 0, 0, "")
+    log.begin(A, "Anna", 5)
+    assert told() == Summary(1, 0, 0, "")  # somebody came, and did nothing
+    log.append(A, 1, b"a", sha(b"a"), 10)
+    log.append(A, 2, b"b", sha(b"b"), 11)
+    assert told() == Summary(3, 2, 11, "Anna")
+    log.begin(B, "Ben", 20)
+    log.begin(B, "Ben", 21)
+    assert told() == Summary(5, 2, 11, "Anna")
+    log.append(B, 1, b"c", sha(b"c"), 22)
+    assert told() == Summary(6, 3, 22, "Ben")
+
+
+def test_a_log_of_before_tells_what_it_can(store: DirectoryStore) -> None:
+    heads = [("a", 0, 1), ("a", 1, 1), ("b", 0, 2), ("b", 0, 3)]
+    for position, (session, sequence, epoch) in enumerate(heads, start=1):
+        head = {"layout": 1, "position": position, "session": session, "sequence": sequence, "epoch": epoch}
+        content = json.dumps(head).encode() + b"\n"
+        store.create(f"log/{position:012d}", content + hashlib.sha256(content).digest())
+    assert summary(store, "log") == Log(store, "log").summary == Summary(4, 1, 0, "")
+
+
+def test_few_entries_are_read_for_it(store: DirectoryStore, monkeypatch: pytest.MonkeyPatch) -> None:
+    log = Log(store, "log")
+    log.begin(A)
+    put(log, A, 1, b"event")
+    for _ in range(50):
+        log.begin(A)
+    read: list[str] = []
+    real = store.read
+    monkeypatch.setattr(store, "read", lambda key: read.append(key) or real(key))
+    assert summary(store, "log").events == 1
+    assert len(read) == 2

@@ -57,7 +57,7 @@ EXPORT_FORMAT_ZIP: ExportFormat
 EXPORT_FORMAT_DICOM_SEG: ExportFormat
 
 class Annotation(_message.Message):
-    __slots__ = ("annotation_id", "volume_id", "name", "created_ms", "labels", "log_length", "masks")
+    __slots__ = ("annotation_id", "volume_id", "name", "created_ms", "labels", "log_length", "masks", "events", "changed_ms", "changed_by")
     ANNOTATION_ID_FIELD_NUMBER: _ClassVar[int]
     VOLUME_ID_FIELD_NUMBER: _ClassVar[int]
     NAME_FIELD_NUMBER: _ClassVar[int]
@@ -65,6 +65,9 @@ class Annotation(_message.Message):
     LABELS_FIELD_NUMBER: _ClassVar[int]
     LOG_LENGTH_FIELD_NUMBER: _ClassVar[int]
     MASKS_FIELD_NUMBER: _ClassVar[int]
+    EVENTS_FIELD_NUMBER: _ClassVar[int]
+    CHANGED_MS_FIELD_NUMBER: _ClassVar[int]
+    CHANGED_BY_FIELD_NUMBER: _ClassVar[int]
     annotation_id: str
     volume_id: str
     name: str
@@ -72,7 +75,10 @@ class Annotation(_message.Message):
     labels: _containers.RepeatedCompositeFieldContainer[_common_pb2.Label]
     log_length: int
     masks: int
-    def __init__(self, annotation_id: _Optional[str] = ..., volume_id: _Optional[str] = ..., name: _Optional[str] = ..., created_ms: _Optional[int] = ..., labels: _Optional[_Iterable[_Union[_common_pb2.Label, _Mapping]]] = ..., log_length: _Optional[int] = ..., masks: _Optional[int] = ...) -> None: ...
+    events: int
+    changed_ms: int
+    changed_by: str
+    def __init__(self, annotation_id: _Optional[str] = ..., volume_id: _Optional[str] = ..., name: _Optional[str] = ..., created_ms: _Optional[int] = ..., labels: _Optional[_Iterable[_Union[_common_pb2.Label, _Mapping]]] = ..., log_length: _Optional[int] = ..., masks: _Optional[int] = ..., events: _Optional[int] = ..., changed_ms: _Optional[int] = ..., changed_by: _Optional[str] = ...) -> None: ...
 
 class Mask(_message.Message):
     __slots__ = ("number", "digest", "threshold", "saved_ms", "log_length", "preset", "seed", "engine", "object_ml", "connected", "fill_holes", "classifier")
@@ -171,18 +177,20 @@ class AnnotateRequest(_message.Message):
     def __init__(self, open: _Optional[_Union[AnnotateOpen, _Mapping]] = ..., event: _Optional[_Union[Event, _Mapping]] = ..., view: _Optional[_Union[AnnotateView, _Mapping]] = ..., settings: _Optional[_Union[AnnotateSettings, _Mapping]] = ..., segment: _Optional[_Union[AnnotateSegment, _Mapping]] = ...) -> None: ...
 
 class AnnotateOpen(_message.Message):
-    __slots__ = ("annotation_id", "session_id", "take_over", "have_entries", "read_only")
+    __slots__ = ("annotation_id", "session_id", "take_over", "have_entries", "read_only", "author")
     ANNOTATION_ID_FIELD_NUMBER: _ClassVar[int]
     SESSION_ID_FIELD_NUMBER: _ClassVar[int]
     TAKE_OVER_FIELD_NUMBER: _ClassVar[int]
     HAVE_ENTRIES_FIELD_NUMBER: _ClassVar[int]
     READ_ONLY_FIELD_NUMBER: _ClassVar[int]
+    AUTHOR_FIELD_NUMBER: _ClassVar[int]
     annotation_id: str
     session_id: str
     take_over: bool
     have_entries: int
     read_only: bool
-    def __init__(self, annotation_id: _Optional[str] = ..., session_id: _Optional[str] = ..., take_over: _Optional[bool] = ..., have_entries: _Optional[int] = ..., read_only: _Optional[bool] = ...) -> None: ...
+    author: str
+    def __init__(self, annotation_id: _Optional[str] = ..., session_id: _Optional[str] = ..., take_over: _Optional[bool] = ..., have_entries: _Optional[int] = ..., read_only: _Optional[bool] = ..., author: _Optional[str] = ...) -> None: ...
 
 class Event(_message.Message):
     __slots__ = ("sequence", "body", "sha256")

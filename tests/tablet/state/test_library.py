@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from datetime import UTC
+from datetime import UTC, datetime
 
 import pytest
 from calque.v1 import segmentation_pb2
 
-from tablet_client.state.library import Work, card, found, work_of
+from tablet_client.state.library import Work, card, found, when, work_of
 from tests.tablet.state.phantom import SHAPE, oblique, volume_message
 
 
@@ -21,9 +21,9 @@ def annotation(**fields):
         (None, Work.UNKNOWN),
         ([], Work.NEW),
         ([annotation()], Work.NEW),
-        ([annotation(log_length=1)], Work.NEW),  # opened, and nothing was drawn
-        ([annotation(log_length=2), annotation()], Work.IN_WORK),
-        ([annotation(log_length=1), annotation(masks=1)], Work.DONE),
+        ([annotation(log_length=7)], Work.NEW),  # opened seven times, and nothing was drawn
+        ([annotation(log_length=2, events=1), annotation()], Work.IN_WORK),
+        ([annotation(log_length=1), annotation(events=3, masks=1)], Work.DONE),
     ],
 )
 def test_how_far_the_work_is(annotations, work):
@@ -35,6 +35,44 @@ def test_a_card():
     message.imported_ms, message.modality = 1_790_000_000_000, "MR"
     shown = card(message, [], UTC)
     assert (shown.size_mm, shown.date, shown.work) == ("10 × 11 × 22 mm", "2026-09-21", Work.NEW)
+
+
+def test_a_card_tells_who_drew_last_and_when():
+    drawn = [annotation(events=1, changed_ms=5, changed_by="A"), annotation(events=9, changed_ms=7, changed_by="B")]
+    shown = card(volume_message(SHAPE, oblique()), [*drawn, annotation()], UTC)
+    assert (shown.changed_ms, shown.who) == (7, "B")
+    untouched = card(volume_message(SHAPE, oblique()), [annotation(log_length=2)], UTC)
+    assert (untouched.changed_ms, untouched.who) == (0, "")
+
+
+@pytest.mark.parametrize(
+    ("hours", "told"), [(0, "08:05"), (-8, "00:05"), (-9, "2026-09-20"), (15, "23:05"), (16, "2026-09-22")]
+)
+def test_the_same_day_is_told_by_the_clock_and_another_by_its_date(hours, told):
+    now_ms = int(datetime(2026, 9, 21, 8, 5, tzinfo=UTC).timestamp()) * 1000
+    assert when(now_ms + hours * 3_600_000, now_ms, UTC) == told
+
+
+@pytest.mark.parametrize(
+    ("sort", "names"),
+    [
+        ("date", ["Case 2", "case 10", "Case 1"]),
+        ("name", ["Case 1", "Case 2", "case 10"]),
+        ("state", ["case 10", "Case 2", "Case 1"]),
+    ],
+)
+def test_orders(sort, names):
+    cards = []
+    for name, imported, drawn in (
+        ("case 10", 3, [annotation(events=1, changed_ms=2)]),
+        ("Case 1", 1, [annotation(events=1, changed_ms=2, masks=1)]),
+        ("Case 2", 2, []),
+        ("Case 2", 1, [annotation(events=1, changed_ms=9, masks=1)]),
+    ):
+        message = volume_message(SHAPE, oblique())
+        message.name, message.imported_ms = name, imported
+        cards.append(card(message, drawn, UTC))
+    assert list(dict.fromkeys(c.name for c in found(cards, "", sort))) == names
 
 
 def test_search_finds_all_words_newest_first():

@@ -11,11 +11,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tablet_client.state.address import EXAMPLE, parse_address
+from tablet_client.state.library import SORTS
 from tablet_client.state.preferences import (
     CACHE_MB,
     JOURNAL_MB,
     SIDES,
     Preferences,
+    plain_reader,
     read_preferences,
     step,
     write_preferences,
@@ -29,6 +31,8 @@ KEPT = st.builds(
     st.sampled_from(["", "en", "fr"]),
     st.sampled_from(JOURNAL_MB),
     st.sampled_from(CACHE_MB),
+    st.sampled_from(["", "Anna-Maria Rousseau", "x" * 64]),
+    st.sampled_from(SORTS),
 )
 VALUES = st.one_of(st.none(), st.booleans(), st.integers(), st.floats(), st.text(max_size=9), st.lists(st.integers()))
 
@@ -96,6 +100,14 @@ def test_addresses(text: str, host: str, port: int) -> None:
 )
 def test_what_is_no_address(text: str) -> None:
     assert parse_address(text) is None
+
+
+@pytest.mark.parametrize(
+    ("text", "name"),
+    [(" Anna  ", "Anna"), ("A\nB\t", "AB"), ("é" * 70, "é" * 64), ("a" * 63 + " b", "a" * 63), ("\u200b", "")],
+)
+def test_a_name_is_kept_as_the_services_take_it(text: str, name: str) -> None:
+    assert plain_reader(text) == name
 
 
 def test_sizes_are_a_ladder_with_two_ends() -> None:

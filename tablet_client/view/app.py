@@ -35,6 +35,7 @@ from tablet_client.view.importer import Importer
 from tablet_client.view.library import Library
 from tablet_client.view.librarycontrol import LibraryControl
 from tablet_client.view.picking import Picking
+from tablet_client.view.rails import Rails
 from tablet_client.view.resuming import Resuming
 from tablet_client.view.settings import Settings
 from tablet_client.view.settingscontrol import SettingsControl
@@ -96,6 +97,7 @@ class CalqueApp(App):
         self.settings_control = SettingsControl(
             self.settings, self._folder, self._not_now, self._prefer, self._say, self._start, self._picker
         )
+        self.rails = Rails(self.viewer)
         self.resuming = Resuming(self.viewer, self.viewer_control, self._folder)
         self._wire()
         return root
@@ -165,6 +167,8 @@ class CalqueApp(App):
         image = viewer.image
         image.bind(on_pen_down=lambda _, *how: self._pen("down", *how))
         image.bind(on_pen_down=lambda *_: self._guide("quiet"))
+        image.bind(on_pen_down=lambda *_: self.rails.pen_down())
+        image.bind(on_pen_up=lambda *_: self.rails.pen_up(), on_pen_cancel=lambda *_: self.rails.pen_up())
         image.bind(on_pen_move=lambda _, *place: self._pen("move", *place))
         image.bind(on_pen_up=lambda _, *place: self._lift(*place))
         image.bind(on_pen_cancel=lambda _: self._pen("cancel"))

@@ -1,14 +1,31 @@
 # mypy: disallow-subclassing-any=False
 """The column at the right, on an upright screen a sheet at the bottom: which plane, the threshold and its volume, the
-switches, and how the mask is shown."""
+switches, and how the mask is shown.
+
+It has three forms: one part under the other; on a low screen the slider beside the others; and the sheet, which a handle
+folds and unfolds.
+"""
 
 from __future__ import annotations
 
+from typing import Any
+
+from kivy.metrics import dp
 from kivy.properties import BooleanProperty, ColorProperty, NumericProperty, OptionProperty, StringProperty
 from kivy.uix.boxlayout import BoxLayout
+from kivy.uix.widget import Widget
 
 from tablet_client.state.look import STYLES
-from tablet_client.view import controls, theme  # noqa: F401  (controls: its rules are used in the kv)
+from tablet_client.view import controls, theme
+
+_PULLED = dp(24)  # a handle that moved less was pressed
+
+
+class SheetHandle(controls.PressButton):
+    """Pressed or pulled, it folds the sheet; folded, it says what counts."""
+
+    left_text = StringProperty("")
+    right_text = StringProperty("")
 
 
 class RightColumn(BoxLayout):
@@ -17,6 +34,9 @@ class RightColumn(BoxLayout):
     Attributes:
         upright: it is a sheet.
         hand: "left" or "right", the side of the screen on which it stands otherwise.
+        folded: of a sheet only its handle is there.
+        closed: it is a sheet, and folded.
+        short: it is a low column.
         plane: "axial", "coronal" or "sagittal".
         three: the other two planes are shown beside it.
         threshold: 1 to 255; the mask is where the probability is at least this.
@@ -46,6 +66,9 @@ class RightColumn(BoxLayout):
 
     upright = BooleanProperty(False)
     hand = OptionProperty("right", options=["left", "right"])
+    folded = BooleanProperty(False)
+    closed = BooleanProperty(False)
+    short = BooleanProperty(False)
     plane = OptionProperty("axial", options=["axial", "coronal", "sagittal"])
     three = BooleanProperty(False)
     threshold = NumericProperty(128)
@@ -59,6 +82,31 @@ class RightColumn(BoxLayout):
     fill_holes = BooleanProperty(True)
     style = OptionProperty("mask", options=list(STYLES))
     object_color = ColorProperty(theme.OBJECT)
+
+    def on_kv_post(self, base_widget: Any) -> None:
+        names = ("planes", "threshold", "volume", "switches", "style")
+        self._parts = [self.ids[f"{name}_part"].__self__ for name in names]  # the names alone would not keep them
+        self._body = self.ids.body.__self__
+        self._beside = BoxLayout(orientation="vertical", spacing=theme.GAP)
+        self.bind(short=self._arrange, closed=self._arrange)
+        self._arrange()
+
+    def pulled(self, up: float) -> None:
+        """The handle was pulled so far, or pressed."""
+        self.folded = up < 0 if abs(up) > _PULLED else not self.folded
+
+    def _arrange(self, *_: object) -> None:
+        """The parts in one row, or the slider beside the others; a closed sheet has none."""
+        if (self._body.parent is None) is not self.closed:
+            self.remove_widget(self._body) if self.closed else self.add_widget(self._body)
+        self._body.clear_widgets()
+        self._beside.clear_widgets()
+        slider = self._parts[1]
+        for part in [slider, self._beside] if self.short else self._parts:
+            self._body.add_widget(part)
+        if self.short:
+            for part in (*(part for part in self._parts if part is not slider), Widget()):
+                self._beside.add_widget(part)
 
     def on_pick_plane(self, plane: str) -> None:
         """A plane was pressed."""

@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from kivy.properties import ColorProperty, NumericProperty, OptionProperty, StringProperty
+from kivy.properties import BooleanProperty, ColorProperty, NumericProperty, OptionProperty, StringProperty
 from kivy.uix.boxlayout import BoxLayout
 
 from tablet_client.state.tools import BRUSHES_MM
@@ -18,6 +18,7 @@ class ToolRail(BoxLayout):
         brush_mm: width of the line, between `least_mm` and `most_mm`.
         hand: "left" or "right", the side of the screen on which it stands.
         lasso_color: of the label that the lasso fills with.
+        short: it is low, and its buttons are as small as they may be.
         object_name, background_name: the words under the two pens, from the annotation's labels.
     """
 
@@ -33,6 +34,7 @@ class ToolRail(BoxLayout):
     object_color = ColorProperty(theme.OBJECT)
     background_color = ColorProperty(theme.BACKGROUND)
     lasso_color = ColorProperty(theme.OBJECT)
+    short = BooleanProperty(False)
 
     def on_choose(self, tool: str) -> None:
         """A tool was pressed."""

@@ -35,10 +35,12 @@ class Viewer(Screen):
         menu: under the three dots.
         three: the images beside the first are on the screen.
         tools: "left" or "right", where the rail is; the column is on the other side.
+        drawing: the pen is down: what lies on the rails is no finger that wants something.
     """
 
     three = BooleanProperty(False)
     tools = OptionProperty("left", options=["left", "right"])
+    drawing = BooleanProperty(False)
 
     def __init__(self, **kwargs: Any) -> None:
         super().__init__(**kwargs)
@@ -54,6 +56,11 @@ class Viewer(Screen):
         for image in self.beside:
             self._pair.add_widget(image)
         self.bind(three=self._arrange, size=self._arrange, tools=self._arrange)
+
+    def on_touch_down(self, touch: Any) -> bool:
+        if self.drawing and any(rail.collide_point(*touch.pos) for rail in (self.rail, self.side)):
+            return True
+        return bool(super().on_touch_down(touch))
 
     def _arrange(self, *_: object) -> None:
         """The column and the other planes at the right of the image, or under it on an upright screen."""

@@ -14,6 +14,7 @@ from tests.tablet.view.test_app import both_labels
 pytestmark = [pytest.mark.screen, pytest.mark.asyncio(loop_scope="session")]
 
 SHEET = (
+    "sheet",
     "plane_axial",
     "plane_coronal",
     "plane_sagittal",
@@ -61,6 +62,29 @@ async def test_the_column_is_a_sheet_of_which_every_part_can_be_pressed(upright:
         a, b = places[one], places[other]
         apart = a[2] <= b[0] + 1 or b[2] <= a[0] + 1 or a[3] <= b[1] + 1 or b[3] <= a[1] + 1
         assert apart, (one, other)
+
+
+async def test_the_handle_folds_and_unfolds_the_sheet(upright: Any) -> None:
+    from tablet_client.hand import eyes
+
+    side, image = upright.app.viewer.side, upright.app.viewer.image
+    whole, low = side.height, image.y
+    await upright.hand.tap("sheet")
+    await upright.hand.until("The fold", lambda: side.height < whole and image.y < low)
+    handle = eyes.find("sheet")
+    assert (side.height, handle.height) == (48, 48)
+    assert (handle.left_text, handle.right_text) == ("Threshold 128", side.volume_text)
+    assert "threshold" not in eyes.names()
+    x, y = eyes.middle(handle)
+    await upright.hand._touches.draw([(x, y + 10 * k) for k in range(8)], slow=True)  # pulled up
+    await upright.hand.until("The sheet", lambda: (side.height, image.y) == (whole, low))
+    x, y = eyes.middle(handle)
+    await upright.hand._touches.draw([(x, y + 10 * k) for k in range(8)], slow=True)
+    assert not side.folded
+    await upright.hand._touches.draw([(x, y - 10 * k) for k in range(8)], slow=True)  # pulled down
+    assert side.folded
+    await upright.hand.tap("sheet")
+    await upright.hand.threshold(90)
 
 
 async def test_words_fit(upright: Any) -> None:

@@ -40,11 +40,13 @@ class AndroidTouches(MotionEventProvider):
 
     Args:
         dpi: of the screen.
+        pen_seen: told that there is a pen, as soon as one is in the air over the screen.
     """
 
-    def __init__(self, dpi: float) -> None:
+    def __init__(self, dpi: float, pen_seen: Callable[[], None] = lambda: None) -> None:
         super().__init__("android", "")
         self._motions = Motions(palm=_PALM_INCHES * dpi)
+        self._pen_seen = pen_seen
         self._waiting: deque[Motion] = deque()
         self._touches: dict[int, AndroidTouch] = {}
         self._listeners: list[Any] = []
@@ -64,6 +66,8 @@ class AndroidTouches(MotionEventProvider):
 
     def _dispatch(self, step: Step) -> None:
         if step.what in ("hover", "leave"):
+            if step.kind.is_pen:
+                self._pen_seen()
             Window.mouse_pos = _in_window(step.place if step.what == "hover" else _NOWHERE)
         elif step.what == "begin":
             touch = self._touches[step.number] = AndroidTouch(step)

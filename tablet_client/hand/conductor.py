@@ -12,7 +12,8 @@ A line is an object with ``do`` and the gesture's own fields; ``id``, if given, 
     {"do": "slice", "slice": N}                             from 0
     {"do": "tool", "tool": "object|background|eraser|lasso|contrast"}
     {"do": "brush", "mm": MM}                               the nearest size; the answer has "mm"
-    {"do": "stroke", "x": [...], "y": [...]}                pixels of the slice's image; "with" may be given
+    {"do": "stroke", "x": [...], "y": [...]}                pixels of the slice's image; "with" may be given, and
+                                                            "plane" for an image beside it
     {"do": "drag", "right": PART, "up": PART}               across the image, parts of its size; "with" may be given
     {"do": "hold", "x": X, "y": Y, "file": PATH}            the pen, still; a picture of what is seen meanwhile
     {"do": "pinch", "factor": F}
@@ -146,8 +147,8 @@ class Conductor:
     async def _do_brush(self, mm: float) -> Answer:
         return {"mm": await self._hand.brush(mm)}
 
-    async def _do_stroke(self, x: list[float], y: list[float], **how: str) -> None:
-        await self._hand.stroke(x, y, _touch(**how))
+    async def _do_stroke(self, x: list[float], y: list[float], plane: str = "", **how: str) -> None:
+        await self._hand.stroke(x, y, _touch(**how), plane)
 
     async def _do_drag(self, right: float = 0.0, up: float = 0.0, **how: str) -> None:
         await self._hand.drag_image(right, up, _touch(**how))

@@ -186,19 +186,28 @@ class Hand:
             await self.tap("brush_wider" if rail.brush_mm < nearest else "brush_narrower")
         return float(rail.brush_mm)
 
-    async def stroke(self, x: Sequence[float], y: Sequence[float], kind: Touch = Touch.PEN) -> None:
-        """Draw through places of the slice's image, in its pixels."""
+    async def stroke(self, x: Sequence[float], y: Sequence[float], kind: Touch = Touch.PEN, plane: str = "") -> None:
+        """Draw through places of the slice's image, in its pixels; or of the image beside it that shows another plane."""
         if self._app.screens.current != "viewer":
             raise NotThere("There is no image on the screen.")
         if not x or len(x) != len(y):
             raise NotThere("A stroke needs as many columns as rows, and at least one point.")
         await self.ready()
-        image = self._app.viewer.image
+        image = self._image(plane)
         path = [image.screen_of(column, row) for column, row in zip(x, y)]
         left, low = image.to_window(image.x, image.y)
         if not all(left <= px < left + image.width and low <= py < low + image.height for px, py in path):
             raise NotThere("The stroke leaves the part of the image that is shown.")
         await self._touches.draw(path, kind=kind)
+
+    def _image(self, plane: str) -> Any:
+        """The image that shows a plane; the large one where none is named."""
+        viewer = self._app.viewer
+        shown = viewer.images if viewer.three else viewer.images[:1]
+        found = next((image for image in shown if plane in ("", image.plane_name)), None)
+        if found is None:
+            raise NotThere(f"The {plane} plane is not on the screen.")
+        return found
 
     async def drag_image(self, right: float, up: float, kind: Touch = Touch.PEN) -> None:
         """Drag across the image by parts of its size: the pen with the contrast tool, a finger or a button of a mouse."""

@@ -1,18 +1,20 @@
 """What touches on the image mean: a table of situations, and what a touch does in each.
 
-What draws is the pen, its other end, and the left button of a mouse; a finger only until a pen was seen in this run.
+What draws is the pen, its other end, and the left button of a mouse; a finger only until a pen was seen in this run. On an
+image beside another one a finger never draws: it aims the cross.
 
 =========  =============================  ===========================  ===========================
 situation  a touch comes                  a touch moves                a touch goes
 =========  =============================  ===========================  ===========================
 idle       what draws → line              –                            –
-           finger → scroll
+           finger → scroll, or aim
            right button → line, of the
            contrast; middle → drag
 line       of a finger, and short, when   the line goes on             the line ends → spent
            a finger comes: it is taken
            back → pinch; else nothing
 scroll     finger → pinch                 to other slices, by steps    → spent
+aim        finger → pinch                 the cross comes along        → spent
 pinch      nothing (a third finger)       zoom and pan                 → spent
 drag       nothing                        pan                          → spent
 bare       nothing                        nothing                      the strokes and the mask are
@@ -60,16 +62,16 @@ class Action:
     """What a touch event comes to.
 
     Attributes:
-        kind: "down", "move", "up", "cancel" of a line; "zoom" around a point; "pan"; "scroll" through the slices; "bare",
-            the image without all that lies over it, and "cover", with it again.
-        x, y: the line's or the zoom's place on the screen.
+        kind: "down", "move", "up", "cancel" of a line; "aim" of the cross; "zoom" around a point; "pan"; "scroll" through
+            the slices; "bare", the image without all that lies over it, and "cover", with it again.
+        x, y: the line's, the cross's or the zoom's place on the screen.
         tool: of a line that comes down: what draws it, or None for the chosen tool.
         dx, dy: way of a pan.
         factor: of a zoom.
         steps: of a scroll, to later slices when positive.
     """
 
-    kind: Literal["down", "move", "up", "cancel", "zoom", "pan", "scroll", "bare", "cover"]
+    kind: Literal["down", "move", "up", "cancel", "aim", "zoom", "pan", "scroll", "bare", "cover"]
     x: float = 0.0
     y: float = 0.0
     tool: Tool | None = None
@@ -96,6 +98,7 @@ class Gestures:
         committed: way in screen pixels after which a finger's line is meant, and a second finger no longer takes it back.
         step: way in screen pixels of a finger from slice to slice.
         still: how far in screen pixels a pen may tremble that is held still.
+        aims: a finger aims the cross.
         pen_seen: a pen was seen in this run: fingers do not draw.
         situation: see the table.
         touches: all that are there.
@@ -105,6 +108,7 @@ class Gestures:
     committed: float = 24.0
     step: float = 24.0
     still: float = 6.0
+    aims: bool = False
     pen_seen: bool = False
     situation: str = "idle"
     touches: dict[object, _Held] = field(default_factory=dict)
@@ -137,6 +141,8 @@ class Gestures:
             return [Action("move", x, y)]
         if self.situation == "scroll":
             return self._scroll(x, y)
+        if self.situation == "aim":
+            return [Action("aim", x, y)]
         if self.situation == "drag":
             return [Action("pan", dx=dx, dy=dy)]
         if self.situation == "bare":
@@ -150,6 +156,11 @@ class Gestures:
     def cancel(self, touch: object) -> list[Action]:
         """The system takes a touch away: what it drew was not meant."""
         return self._gone(touch, Action("cancel"))
+
+    def make_way(self) -> list[Action]:
+        """A pen comes down elsewhere: what touches here does nothing from now on."""
+        self.pen_seen = True
+        return self._stop() if self.touches else []
 
     def hold(self) -> list[Action]:
         """Half a second has gone by since a touch came."""
@@ -165,6 +176,9 @@ class Gestures:
         if kind is Touch.FINGER and (first or self._takes_second_finger()):
             if not first:
                 return self._second_finger(touch)
+            if self.aims:
+                self.situation, self.acting = "aim", [touch]
+                return [Action("aim", x, y)]
             if not self.pen_seen:
                 return self._line(touch, x, y, kind)
             self.situation, self.acting = "scroll", [touch]
@@ -185,7 +199,7 @@ class Gestures:
     def _takes_second_finger(self) -> bool:
         if not self.acting or self.touches[self.acting[0]].kind is not Touch.FINGER:
             return False
-        return self.situation == "scroll" or (self.situation == "line" and self._way < self.committed)
+        return self.situation in ("scroll", "aim") or (self.situation == "line" and self._way < self.committed)
 
     def _second_finger(self, touch: object) -> list[Action]:
         taken_back = [Action("cancel")] if self.situation == "line" else []

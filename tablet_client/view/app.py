@@ -31,6 +31,7 @@ from tablet_client.view import keys, sentences, theme
 from tablet_client.view.exporter import Exporter
 from tablet_client.view.exporting import Exporting
 from tablet_client.view.garbage import collecting_here
+from tablet_client.view.imageview import ImageView
 from tablet_client.view.importer import Importer
 from tablet_client.view.library import Library
 from tablet_client.view.librarycontrol import LibraryControl
@@ -104,7 +105,7 @@ class CalqueApp(App):
 
     def on_start(self) -> None:
         if platform == "android":
-            EventLoop.add_input_provider(AndroidTouches(Metrics.dpi))
+            EventLoop.add_input_provider(AndroidTouches(Metrics.dpi, lambda: self.viewer.pen_seen()))
         self.tasks.start(self.library_control.run())
         self._resumed = self.tasks.start(self._resume())
         if isinstance(self._link, NoLink):
@@ -164,21 +165,24 @@ class CalqueApp(App):
         self.exporter.bind(on_pick_format=lambda _, name: self.exporting.choose_format(name))
         self.exporter.bind(on_export=lambda _: self._start(self.exporting.export()))
         self.exporter.bind(on_cancel=lambda _: self.exporting.cancel())
-        image = viewer.image
-        image.bind(on_pen_down=lambda _, *how: self._pen("down", *how))
+        for number, image in enumerate(viewer.images):
+            self._wire_image(image, number)
+        Window.bind(on_key_down=self._key)
+
+    def _wire_image(self, image: ImageView, number: int) -> None:
+        """What pen and fingers do on an image."""
+        image.bind(on_pen_down=lambda _, *how: self._pen("down", *how, number))
         image.bind(on_pen_down=lambda *_: self._guide("quiet"))
         image.bind(on_pen_down=lambda *_: self.rails.pen_down())
         image.bind(on_pen_up=lambda *_: self.rails.pen_up(), on_pen_cancel=lambda *_: self.rails.pen_up())
-        image.bind(on_pen_move=lambda _, *place: self._pen("move", *place))
-        image.bind(on_pen_up=lambda _, *place: self._lift(*place))
-        image.bind(on_pen_cancel=lambda _: self._pen("cancel"))
-        for number, other in enumerate(viewer.beside):
-            for touch in ("on_pen_down", "on_pen_move"):
-                other.bind(**{touch: lambda _, x, y, *how, number=number: self._show("aim", number, x, y)})
-            other.bind(on_scroll=lambda _, steps, number=number: self._show("scroll_beside", number, steps))
-        image.bind(on_scroll=lambda _, steps: self._step(steps))
-        image.bind(on_hover=lambda _, *place: self._show("pointed", *place))
-        Window.bind(on_key_down=self._key)
+        image.bind(on_pen_move=lambda _, *place: self._pen("move", *place, number))
+        image.bind(on_pen_up=lambda _, column, row: self._lift(column, row, number))
+        image.bind(on_pen_cancel=lambda _: self._pen("cancel", number))
+        image.bind(on_hover=lambda _, *place: self._show("pointed", *place, number))
+        image.bind(
+            on_scroll=lambda _, steps: self._show("scroll_beside", number - 1, steps) if number else self._step(steps)
+        )
+        image.bind(on_aim=lambda _, *place: self._show("aim", number - 1, *place))
 
     def _start(self, work: Coroutine[Any, Any, Any]) -> None:
         self.tasks.start(work)
@@ -288,13 +292,13 @@ class CalqueApp(App):
         if self.viewer_control.pen is not None:
             getattr(self.viewer_control.pen, what)(*how)
 
-    def _lift(self, *place: float) -> None:
+    def _lift(self, column: float, row: float, number: int) -> None:
         """The pen is lifted, perhaps from a stroke: other planes show where it ended."""
         work = self.viewer_control.work
         drawing = work is not None and work.document.running
-        self._pen("up", *place)
+        self._pen("up", column, row, number)
         if drawing:
-            self._show("drawn", *place)
+            self._show("drawn", column, row, number)
 
     def _show(self, what: str, *values: Any) -> None:
         """What is shown, if something is open."""

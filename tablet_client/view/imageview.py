@@ -8,7 +8,7 @@ from typing import Any
 from kivy.clock import Clock
 from kivy.core.window import Window
 from kivy.metrics import dp
-from kivy.properties import ListProperty, NumericProperty, ObjectProperty, StringProperty
+from kivy.properties import BooleanProperty, ListProperty, NumericProperty, ObjectProperty, StringProperty
 from kivy.uix.floatlayout import FloatLayout
 
 from tablet_client.state.geometry import PlaneInfo
@@ -36,12 +36,22 @@ class ImageView(FloatLayout):
         left, right_letter, top_letter, bottom_letter: patient letters at the edges.
         margin: room around the image that fits, in screen pixels.
         cross: column and row of a place that other images show too, or None; `arms` are its lines.
+        aims: a finger aims the cross here, and never draws.
         region: first column and row, columns and rows of a part of the image that is outlined, or None.
         pointer_text: place and value under the pen, two lines.
         bar_mm, bar_length: the scale bar in millimetres and screen pixels.
     """
 
-    __events__ = ("on_pen_down", "on_pen_move", "on_pen_up", "on_pen_cancel", "on_scroll", "on_hover")
+    __events__ = (
+        "on_pen_down",
+        "on_pen_move",
+        "on_pen_up",
+        "on_pen_cancel",
+        "on_pen_seen",
+        "on_aim",
+        "on_scroll",
+        "on_hover",
+    )
 
     tap_name = StringProperty("image")
     view = ObjectProperty(None, allownone=True)
@@ -52,6 +62,7 @@ class ImageView(FloatLayout):
     bottom_letter = StringProperty("")
     margin = NumericProperty(theme.GAP)
     cross = ObjectProperty(None, allownone=True)
+    aims = BooleanProperty(False)
     arms = ListProperty([[0.0] * 4] * 4)
     region = ObjectProperty(None, allownone=True)
     pointer_text = StringProperty("")
@@ -65,7 +76,7 @@ class ImageView(FloatLayout):
         self.add_widget(self.picture, index=len(self.children))
         self.tracing = Tracing()
         self.add_widget(self.tracing, index=len(self.children) - 1)
-        self._gestures = Gestures(committed=dp(24), step=dp(24), still=dp(6))
+        self._gestures = Gestures(committed=dp(24), step=dp(24), still=dp(6), aims=self.aims)
         self._place = (0.0, 0.0)
         # A frame that took long is no hold: what happened meanwhile is heard before the hold is.
         self._is_held = Clock.create_trigger(lambda _: self._perform(self._gestures.hold()), 0)
@@ -177,7 +188,10 @@ class ImageView(FloatLayout):
             self._wheel(touch)
             return True
         touch.grab(self)
-        self._perform(self._gestures.down(touch.uid, touch.x, touch.y, _kind(touch)))
+        kind = _kind(touch)
+        if kind.is_pen:
+            self.dispatch("on_pen_seen")
+        self._perform(self._gestures.down(touch.uid, touch.x, touch.y, kind))
         self._is_held.cancel()
         self._hold.cancel()
         self._hold()
@@ -201,6 +215,10 @@ class ImageView(FloatLayout):
             self.tracing.point(None)
         return True
 
+    def make_way(self) -> None:
+        """A pen is there, on another image or in the air: fingers draw no longer, and what one draws is taken back."""
+        self._perform(self._gestures.make_way())
+
     def _wheel(self, touch: Any) -> None:
         # Kivy says "scrolldown" when the wheel turns away from the user.
         away = touch.button == "scrolldown"
@@ -217,6 +235,8 @@ class ImageView(FloatLayout):
                 self.view = self.view.zoomed(action.factor, action.x, action.y)
             elif action.kind == "scroll":
                 self.dispatch("on_scroll", action.steps)
+            elif action.kind == "aim":
+                self.dispatch("on_aim", *self.view.to_image(action.x, action.y))
             elif action.kind == "cancel":
                 self.dispatch("on_pen_cancel")
             elif action.kind in ("bare", "cover"):
@@ -253,6 +273,12 @@ class ImageView(FloatLayout):
 
     def on_pen_cancel(self) -> None:
         """It was no stroke, but the first finger of two, or a palm."""
+
+    def on_pen_seen(self) -> None:
+        """A pen comes down."""
+
+    def on_aim(self, column: float, row: float) -> None:
+        """A finger moves the cross here."""
 
     def on_scroll(self, steps: int) -> None:
         """By so many slices, to later ones when positive."""

@@ -79,7 +79,7 @@ class Linked:
         else:
             image.picture.show_greys(greys)
         image.cross = info.pixel(voxel)[:2]
-        image.pointer_text = f"{sentences.plane_name(plane)} {index + 1}"
+        image.pointer_text = sentences.slice_name(plane, index)
         image.picture.show_labels(self._work.document.label_image(plane, index))
         self._levels(image, (plane, index))
 

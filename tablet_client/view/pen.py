@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 from tablet_client.state.document import Box, Document, Event
 from tablet_client.state.geometry import Plane, VolumeInfo
@@ -18,32 +18,33 @@ class Pen:
     """Turns places under the pen into ink and events.
 
     Args:
-        image: where one draws.
+        images: where one draws, by their numbers; the first is the large one.
         volume: what is drawn on.
         document: takes strokes.
         submit: takes finished events.
-        may_draw: says whether drawing is possible, and tells the user why not.
+        may_draw: says of the image of a number whether drawing is possible there, and tells the user why not.
         contrast: takes another contrast.
 
     Attributes:
         toolbox: what is in the hand.
-        place: plane and slice that are shown.
+        places: plane and slice of each image that is shown.
         window: the contrast that is shown.
     """
 
     def __init__(
         self,
-        image: ImageView,
+        images: Sequence[ImageView],
         volume: VolumeInfo,
         document: Document,
         toolbox: Toolbox,
         submit: Callable[[Event], None],
-        may_draw: Callable[[], bool],
+        may_draw: Callable[[int], bool],
         contrast: Callable[[Window], None],
     ) -> None:
-        self._image, self._volume, self._document = image, volume, document
+        self._images, self._volume, self._document = images, volume, document
         self._submit, self._may_draw, self._contrast = submit, may_draw, contrast
-        self.place: tuple[Plane, int] = (volume.acquisition, 0)
+        self.places: tuple[tuple[Plane, int], ...] = ((volume.acquisition, 0),)
+        self._on = 0
         self.window = Window.of(volume.window_low, volume.window_high)
         self._drag: tuple[float, float, Window] | None = None
         self.take(toolbox)
@@ -59,31 +60,45 @@ class Pen:
         """The pen is down."""
         return self._document.running or self._drag is not None
 
-    def down(self, column: float, row: float, tool: Tool | None = None) -> None:
-        """The pen touches the image, with another tool than the chosen one where its other end or a button does so."""
+    @property
+    def place(self) -> tuple[Plane, int]:
+        """Plane and slice of the image on which the pen is; of the first while it is on none."""
+        return self.places[self._on]
+
+    def down(self, column: float, row: float, tool: Tool | None = None, number: int = 0) -> None:
+        """The pen touches an image, with another tool than the chosen one where its other end or a button does so."""
+        if self.busy or number >= len(self.places):
+            return
+        self._on = number
         self._use(self.toolbox.chosen(tool or self.toolbox.tool))
         if self._used.tool is Tool.WINDOW:
             self._drag = (column, row, self.window)
-        elif self._volume.planes[self.place[0]].holds(column, row) and self._may_draw():
+        elif self._volume.planes[self.place[0]].holds(column, row) and self._may_draw(number):
             self._begin(column, row)
 
-    def move(self, column: float, row: float) -> None:
+    def move(self, column: float, row: float, number: int = 0) -> None:
         """The pen moves."""
+        if number != self._on:
+            return
         if self._drag is not None:
             self._turn(column, row)
         elif self._document.running:
             self._extend(column, row)
 
-    def up(self, column: float, row: float) -> None:
+    def up(self, column: float, row: float, number: int = 0) -> None:
         """The pen is lifted."""
+        if number != self._on:
+            return
         self._drag = None
         if self._document.running:
             self._extend(column, row)
             self._submit(self._document.finish())
         self._rest()
 
-    def cancel(self) -> None:
-        """It was no stroke."""
+    def cancel(self, number: int | None = None) -> None:
+        """It was no stroke; what is drawn on an image of another number goes on."""
+        if number not in (None, self._on):
+            return
         if self._drag is not None:
             self._contrast(self._drag[2])
             self._drag = None
@@ -93,18 +108,24 @@ class Pen:
         self._rest()
 
     def show_ink(self) -> None:
-        """The whole slice's ink, anew."""
+        """All ink of the image on which the pen is, anew."""
         self._image.picture.show_labels(self._document.label_image(*self.place))
+
+    @property
+    def _image(self) -> ImageView:
+        return self._images[self._on]
 
     def _use(self, toolbox: Toolbox) -> None:
         """Draw with this tool, and show how wide it is."""
         self._used = toolbox
         colour = theme.QUIET if toolbox.tool is Tool.ERASER else self._image.picture.colour(toolbox.label)
-        self._image.tracing.brush(toolbox.width_mm if toolbox.tool.has_width else 0.0, colour)
+        for image in self._images:
+            image.tracing.brush(toolbox.width_mm if toolbox.tool.has_width else 0.0, colour)
 
     def _rest(self) -> None:
         """Nothing is being drawn."""
         self._image.tracing.follow([], [])
+        self._on = 0
         self._use(self.toolbox)
 
     def _begin(self, column: float, row: float) -> None:

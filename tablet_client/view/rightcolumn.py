@@ -87,8 +87,9 @@ class RightColumn(BoxLayout):
         names = ("planes", "threshold", "volume", "switches", "style")
         self._parts = [self.ids[f"{name}_part"].__self__ for name in names]  # the names alone would not keep them
         self._body = self.ids.body.__self__
+        self._handle = self.ids.handle.__self__
         self._beside = BoxLayout(orientation="vertical", spacing=theme.GAP)
-        self.bind(short=self._arrange, closed=self._arrange)
+        self.bind(short=self._arrange, closed=self._arrange, upright=self._arrange)
         self._arrange()
 
     def pulled(self, up: float) -> None:
@@ -96,9 +97,11 @@ class RightColumn(BoxLayout):
         self.folded = up < 0 if abs(up) > _PULLED else not self.folded
 
     def _arrange(self, *_: object) -> None:
-        """The parts in one row, or the slider beside the others; a closed sheet has none."""
-        if (self._body.parent is None) is not self.closed:
-            self.remove_widget(self._body) if self.closed else self.add_widget(self._body)
+        """The parts in one row, or the slider beside the others; a sheet has a handle, and a closed one no parts."""
+        self.clear_widgets()
+        for there, part in ((self.upright, self._handle), (not self.closed, self._body)):
+            if there:
+                self.add_widget(part)
         self._body.clear_widgets()
         self._beside.clear_widgets()
         slider = self._parts[1]

@@ -154,6 +154,11 @@ def plane_name(plane: Plane) -> str:
     return _(_PLANES[plane])
 
 
+def slice_name(plane: Plane, index: int) -> str:
+    """A slice, numbered as the slice bar does: ``"Coronal 13"``."""
+    return f"{plane_name(plane)} {index + 1}"
+
+
 def millilitres(volume_ml: float | None) -> str:
     """An object's volume: ``"182 mL"``, ``"8.4 mL"``, or a dash."""
     if volume_ml is None:

@@ -99,11 +99,12 @@ class Showing:
             self._indices[plane] = min(self._work.volume.planes[plane].slices - 1, max(0, index + steps))
             self._look()
 
-    def drawn(self, column: float, row: float) -> None:
-        """A stroke ended here: the planes beside show the slices through that place."""
-        info = self._work.volume.planes[self.plane]
+    def drawn(self, column: float, row: float, number: int = 0) -> None:
+        """A stroke ended here on an image: the others show the slices through that place."""
+        plane, index = self._pen.places[number]
+        info = self._work.volume.planes[plane]
         if self._viewer.three and info.holds(column, row):
-            self._look_through(info.to_voxel(round(column), round(row), self.index))
+            self._look_through(info.to_voxel(round(column), round(row), index))
 
     def _look_through(self, voxel: Voxel) -> None:
         for plane, info in self._work.volume.planes.items():
@@ -112,7 +113,6 @@ class Showing:
 
     def _look(self) -> None:
         info = self._work.volume.planes[self.plane]
-        self._pen.place = (self.plane, self.index)
         slices = self._viewer.slices
         slices.index = self.index
         x, y, z = info.to_mm((info.columns - 1) / 2, (info.rows - 1) / 2, self.index)
@@ -121,6 +121,7 @@ class Showing:
         if not self.greys(self.plane, self.index):
             self._viewer.image.picture.blank(info.shape)
         self._linked.show(self.plane)
+        self._pen.places = ((self.plane, self.index), *self._linked.views)
         self._work.loader.look_at(self.plane, self.index, self._linked.views)
         self._work.keeper.look_at(self.plane, self.index, self._linked.views)
         self.ink()
@@ -138,7 +139,7 @@ class Showing:
         """The document changed: ink, marks, buttons, and what hangs on them."""
         document = self._work.document
         if not document.running:
-            self._pen.show_ink()
+            self._viewer.image.picture.show_labels(document.label_image(self.plane, self.index))
             self._linked.ink()
         self._viewer.slices.strokes = document.marks(self.plane)
         self._viewer.bar.can_undo, self._viewer.bar.can_redo = document.can_undo, document.can_redo
@@ -166,10 +167,9 @@ class Showing:
         reading = self._work.keeper.status.connection is Connection.OTHER_WRITER
         self._viewer.image.hint = "" if self.segmentable else _(sentences.READING if reading else sentences.HINT)
 
-    @property
-    def seen(self) -> bool:
-        """The slice's image is here."""
-        return self._work.greys.has(self.plane, self.index)
+    def seen(self, number: int = 0) -> bool:
+        """The image of that number has its greys."""
+        return self._work.greys.has(*self._pen.places[number])
 
     def band(self) -> None:
         """Where the mask is, for the picture of the volume."""
@@ -192,19 +192,22 @@ class Showing:
         self.band()
         self.volume_ml()
 
-    def pointed(self, column: float, row: float) -> None:
+    def pointed(self, column: float, row: float, number: int = 0) -> None:
         """The pointer is here: its place in the patient and the value under it."""
-        info = self._work.volume.planes[self.plane]
-        greys = self._work.greys.get(self.plane, self.index)
+        if number < len(self._pen.places):
+            beside = sentences.slice_name(*self._pen.places[number]) if number else ""
+            self._viewer.images[number].pointer_text = self._told(column, row, number) or beside
+
+    def _told(self, column: float, row: float, number: int) -> str:
+        """Place and value under a point of an image; nothing beside it, or while it is not here."""
+        plane, index = self._pen.places[number]
+        info, greys = self._work.volume.planes[plane], self._work.greys.get(plane, index)
         if not info.holds(column, row) or greys is None:
-            self._viewer.image.pointer_text = ""
-            return
-        place = "  ".join(sentences.number(mm) for mm in info.to_mm(column, row, self.index))
+            return ""
+        place = "  ".join(sentences.number(mm) for mm in info.to_mm(column, row, index))
         value = self._work.volume.intensity(int(greys[round(row), round(column)]))
         digits = 0 if self._work.volume.grey_slope == 1 else 2
-        self._viewer.image.pointer_text = f"{place} mm\n" + _("value {number}").format(
-            number=sentences.number(value, digits)
-        )
+        return f"{place} mm\n" + _("value {number}").format(number=sentences.number(value, digits))
 
     def _name(self, annotation: Annotation) -> None:
         bar, rail = self._viewer.bar, self._viewer.rail

@@ -47,7 +47,7 @@ class Viewer(Screen):
         self.bar: TopBar = self.ids.bar
         self.rail: ToolRail = self.ids.rail
         self.image: ImageView = self.ids.image
-        self.beside = tuple(ImageView(tap_name=name, margin=dp(32)) for name in ("image_2", "image_3"))
+        self.beside = tuple(ImageView(tap_name=name, margin=dp(32), aims=True) for name in ("image_2", "image_3"))
         self.images = (self.image, *self.beside)
         self.side: RightColumn = self.ids.side
         self.slices: SliceBar = self.ids.slices
@@ -55,7 +55,15 @@ class Viewer(Screen):
         self._pair = BoxLayout(spacing=dp(1), size_hint=(1.0, 1.0))
         for image in self.beside:
             self._pair.add_widget(image)
+        for image in self.images:
+            image.bind(on_pen_seen=self.pen_seen)
         self.bind(three=self._arrange, size=self._arrange, tools=self._arrange)
+
+    def pen_seen(self, on: ImageView | None = None) -> None:
+        """A pen is on one of the images, or in the air: on the others fingers draw no longer."""
+        for image in self.images:
+            if image is not on:
+                image.make_way()
 
     def on_touch_down(self, touch: Any) -> bool:
         if self.drawing and any(rail.collide_point(*touch.pos) for rail in (self.rail, self.side)):

@@ -161,7 +161,7 @@ class ViewerControl(Listener):
             return False
         self.work, self.last_mask, self._viewer.menu.reading = work, None, False
         self.pen = Pen(
-            self._viewer.image, volume, work.document, self._toolbox, self._submit, self._may_begin, self.contrast
+            self._viewer.images, volume, work.document, self._toolbox, self._submit, self._may_begin, self.contrast
         )
         self.showing = Showing(self._viewer, work, self.pen, shown if same else None)
         look = self.looking.look if same and self.looking is not None else read_look(self._folder, volume.volume_id)
@@ -278,9 +278,9 @@ class ViewerControl(Listener):
             return False
         return True
 
-    def _may_begin(self) -> bool:
+    def _may_begin(self, number: int) -> bool:
         """Strokes need an image under them; undo does not."""
-        if self.showing is None or not self.showing.seen:
+        if self.showing is None or not self.showing.seen(number):
             self._say(_(sentences.NO_IMAGE), "error")
             return False
         return self._may_draw()

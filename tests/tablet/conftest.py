@@ -154,6 +154,7 @@ async def studio(running: Studio) -> AsyncIterator[Studio]:
     control.showing.three(False)
     control.showing.threshold(128)
     control.looking._choose(Look())
-    running.app.viewer.image._gestures.pen_seen = False
+    for image in running.app.viewer.images:
+        image._gestures.pen_seen = False
     await running.hand.plane("axial")
     yield running

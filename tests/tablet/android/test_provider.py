@@ -79,7 +79,7 @@ async def surface(studio: Any, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator
     java.java_method = lambda signature: lambda method: method  # type: ignore[attr-defined]
     java.autoclass = lambda name: SimpleNamespace(mSurface=surface)  # type: ignore[attr-defined]
     monkeypatch.setitem(sys.modules, "jnius", java)
-    provider = AndroidTouches(160.0)
+    provider = AndroidTouches(160.0, studio.app.viewer.pen_seen)
     EventLoop.add_input_provider(provider)
     provider.start()
     yield surface
@@ -150,3 +150,21 @@ async def test_a_pen_in_the_air_shows_the_brush(studio: Any, surface: Surface) -
     surface.hover(JavaEvent(motion.ACTION_HOVER_EXIT, pen))
     await frame()
     assert image.tracing.pointer is None
+
+
+async def test_from_a_pen_in_the_air_on_no_finger_draws(studio: Any, surface: Surface) -> None:
+    from kivy.core.window import Window
+
+    from tablet_client.hand.touches import frame
+
+    image, document = studio.app.viewer.image, studio.app.viewer_control.work.document
+    x, y = image.screen_of(10.0, 9.0)
+    place = [(x, Window.height - 1 - y)]
+    for hovers, drawn in ((False, 2), (True, 2)):
+        if hovers:
+            surface.hover(JavaEvent(motion.ACTION_HOVER_ENTER, (0, TOOL_STYLUS, place)))
+        finger = (0, TOOL_FINGER, place)
+        surface.touch(JavaEvent(motion.ACTION_DOWN, finger))
+        surface.touch(JavaEvent(motion.ACTION_UP, finger))
+        await frame()
+        assert document.next_sequence == drawn

@@ -155,6 +155,28 @@ def test_a_pen_held_still_shows_the_image_alone(steps: str, said: str) -> None:
     assert (gestures.situation, gestures.touches, gestures.acting) == ("idle", {}, [])
 
 
+def test_beside_another_image_a_finger_aims_and_never_draws() -> None:
+    gestures = Gestures(aims=True)
+    aimed = gestures.down(1, 10, 20) + gestures.move(1, 30, 40) + gestures.up(1, 30, 40)
+    assert aimed == [Action("aim", 10, 20), Action("aim", 30, 40)]
+    assert gestures.down(2, 5, 5, Touch.PEN) == [Action("down", 5, 5)]
+    assert gestures.up(2, 5, 5) == [Action("up", 5, 5)]
+    gestures.down(3, 0, 0)
+    gestures.down(4, 10, 0)
+    assert [action.kind for action in gestures.move(4, 20, 0)] == ["pan", "zoom"]
+
+
+def test_a_pen_elsewhere_ends_what_fingers_do_here() -> None:
+    gestures = Gestures()
+    assert gestures.make_way() == []
+    gestures = Gestures()
+    gestures.down(1, 10, 20)
+    assert gestures.make_way() == [Action("cancel")]
+    assert gestures.move(1, 30, 40) == gestures.up(1, 30, 40) == []
+    assert gestures.down(2, 10, 20) == []
+    assert gestures.move(2, 10, 90) == [Action("scroll", steps=2)]
+
+
 @pytest.mark.parametrize(("touch", "tool"), [("p", None), ("e", Tool.ERASER), ("l", None), ("r", Tool.WINDOW), ("f", None)])
 def test_what_touches_says_which_tool(touch: str, tool: Tool | None) -> None:
     assert play(touch, Gestures())[0].tool is tool

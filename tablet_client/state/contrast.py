@@ -12,6 +12,8 @@ from tablet_client.state.tools import Window
 from tablet_client.state.words import N_
 
 FIRST, AUTO, FULL = "first", "auto", "full"
+OF_A_SLICE = (AUTO, FULL)
+"""Contrasts that are another one on each slice."""
 BY_HAND = ""
 
 _AUTO_PERCENTILES = (1.0, 99.0)
@@ -56,7 +58,7 @@ def preset_window(name: str, volume: VolumeInfo, greys: NDArray[np.uint16] | Non
     """
     if name == FIRST:
         return Window.of(volume.window_low, volume.window_high)
-    if name in (AUTO, FULL):
+    if name in OF_A_SLICE:
         if greys is None or greys.size == 0:
             return None
         ends = np.percentile(greys, _AUTO_PERCENTILES) if name == AUTO else (greys.min(), greys.max())

@@ -33,6 +33,7 @@ class Look:
         style: one of `STYLES`.
         fill: opacity of the mask's fill, 0 to 1.
         colour_blind: object and background in colours that everyone tells apart.
+        three: the other two planes are shown beside the image.
     """
 
     contrast: str = FIRST
@@ -43,6 +44,7 @@ class Look:
     style: str = "mask"
     fill: float = 0.35
     colour_blind: bool = False
+    three: bool = False
 
     def window(self, first: Window) -> Window:
         """The contrast, when the volume came with ``first``."""

@@ -142,7 +142,7 @@ class CalqueApp(App):
         viewer.rail.bind(on_choose=lambda _, tool: control.choose_tool(tool))
         viewer.rail.bind(on_brush=lambda _, steps: control.step_brush(steps))
         viewer.side.bind(on_pick_plane=lambda _, plane: self._show("look_at_plane", Plane[plane.upper()]))
-        viewer.side.bind(on_pick_three=lambda _, three: self._show("three", three))
+        viewer.side.bind(on_pick_three=lambda _, three: self._look("three", three))
         viewer.side.bind(on_pick_threshold=lambda _, value: self._choose("threshold", value))
         viewer.side.bind(on_hand_over=lambda _: self._choose("hand_over"))
         for switch in ("live", "shape", "connected", "fill_holes"):

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from kivy.clock import Clock
 
-from tablet_client.state.contrast import preset_window, presets
+from tablet_client.state.contrast import OF_A_SLICE, preset_window, presets
 from tablet_client.state.look import Look, write_look
 from tablet_client.state.tools import Window
 from tablet_client.view import theme
@@ -73,6 +73,22 @@ class Looking:
         """Object and background in colours that everyone tells apart, or in the annotation's."""
         self._choose(replace(self.look, colour_blind=colour_blind))
 
+    def three(self, three: bool) -> None:
+        """The other two planes beside the image, or it alone; not while the pen is down."""
+        if not self._showing.busy:
+            self._choose(replace(self.look, three=three))
+
+    def follow(self) -> None:
+        """Another slice is seen, or its greys came: a contrast that is a slice's own is taken from this one."""
+        name = self.look.contrast
+        if name in OF_A_SLICE:
+            greys = self._work.greys.get(self._showing.plane, self._showing.index)
+            window = preset_window(name, self._work.volume, greys)
+            if window is not None and self.look != (look := self.look.windowed(window, name)):
+                self.look = look
+                self._contrast()
+                self._keep_soon()
+
     def keep(self) -> None:
         """Have the look on the tablet's disk, if there is room."""
         self._keep_soon.cancel()
@@ -89,6 +105,8 @@ class Looking:
         display.contrast, display.equalised, display.smooth = look.contrast, look.equalised, look.smooth
         display.fill, display.colour_blind = look.fill, look.colour_blind
         self._viewer.side.style = look.style
+        if self._viewer.three is not look.three:
+            self._showing.three(look.three)
         for image in self._viewer.images:
             image.picture.uniforms(style=STYLES[look.style], fill=look.fill, soft=float(look.smooth))
         self._colours()

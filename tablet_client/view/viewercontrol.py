@@ -372,6 +372,8 @@ class ViewerControl(Listener):
 
     def _moved(self, *unused: object) -> None:
         """Another slice or plane is shown."""
+        if self.looking is not None:
+            self.looking.follow()
         if self.guiding is not None:
             self.guiding.moved()
 
@@ -381,7 +383,9 @@ class ViewerControl(Listener):
 
     def _greys_came(self, plane: Plane, index: int) -> None:
         if self.showing is not None and self.work is not None:
-            self.showing.greys(plane, index)
+            seen = self.showing.greys(plane, index)
+            if seen and self.looking is not None:
+                self.looking.follow()
 
     def _trouble(self, error: LinkError) -> None:
         self._say(sentences.sentence(error), "error")

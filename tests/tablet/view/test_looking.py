@@ -44,6 +44,40 @@ async def test_contrasts_go_by_the_slice_and_back_to_the_first(studio: Any) -> N
     assert np.abs(shown - light(studio, volume.window_low, volume.window_high)).max() <= 1
 
 
+@pytest.mark.parametrize("name", ["auto", "full"])
+async def test_a_contrast_of_the_slice_follows_it(studio: Any, name: str) -> None:
+    control, picture = studio.app.viewer_control, studio.app.viewer.image.picture
+    voxels = studio.link._volumes[control.work.volume.volume_id][1].copy()
+    studio.link._volumes[control.work.volume.volume_id][1][7] //= 3  # a darker slice
+    try:
+        await studio.hand.slice(2)
+        await pick(studio, f"contrast_{name}")
+        for index in (7, 2):
+            if index == 7:
+                control.work.greys.clear()  # it has to come first
+            await studio.hand.slice(index)
+            low, high = np.percentile(picture.greys, (1, 99) if name == "auto" else (0, 100))
+            assert (control.pen.window.low, control.pen.window.high) == pytest.approx((low, high))
+            assert studio.app.viewer.menu.display.contrast == name
+    finally:
+        studio.link._volumes[control.work.volume.volume_id][1][:] = voxels
+        control.work.greys.clear()
+
+
+async def test_three_planes_are_remembered_with_the_volume(studio: Any) -> None:
+    control, viewer = studio.app.viewer_control, studio.app.viewer
+    await studio.hand.three(True)
+    await studio.hand.back()
+    await studio.hand.until("The end of the work", lambda: control.work is None)
+    assert read_look(control._folder, next(iter(studio.link._volumes))).three
+    viewer.three = False
+    await studio.hand.open("Phantom")
+    assert viewer.three
+    assert viewer.side.three
+    await studio.hand.three(False)
+    assert not control.looking.look.three
+
+
 async def test_a_dragged_contrast_is_no_preset(studio: Any) -> None:
     await pick(studio, "contrast_auto")
     await studio.hand.tap("tool_contrast")

@@ -144,16 +144,16 @@ async def _viewer_mask(w: World) -> None:
     """A stroke of each label on the middle slice of thick slices."""
     _, rows, columns = w.voxels.shape
     t = np.linspace(0, 2 * np.pi, 60)
-    x, y = np.linspace(0.25, 0.45, 30) * columns, (0.5 + 0.03 * np.sin(3 * t[:30])) * rows
+    x, y = np.linspace(0.48, 0.68, 30) * columns, (0.55 + 0.03 * np.sin(3 * t[:30])) * rows
     await w.hand.stroke(x.tolist(), y.tolist())
     await w.hand.tap("tool_background")
-    x, y = (0.5 + 0.15 * np.cos(t[:-8])) * columns, (0.5 + 0.25 * np.sin(t[:-8])) * rows
+    x, y = (0.5 + 0.36 * np.cos(t[18:42])) * columns, (0.5 + 0.37 * np.sin(t[18:42])) * rows
     await w.hand.stroke(x.tolist(), y.tolist())
     await w.hand.see_volume()
 
 
 async def _viewer_outline(w: World) -> None:
-    await w.hand.threshold(100)
+    await w.hand.threshold(140)
     await _style(w, "outline")
 
 

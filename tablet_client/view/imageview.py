@@ -6,6 +6,7 @@ from __future__ import annotations
 from typing import Any
 
 from kivy.clock import Clock
+from kivy.core.text import Label as CoreLabel
 from kivy.core.window import Window
 from kivy.metrics import dp
 from kivy.properties import BooleanProperty, ListProperty, NumericProperty, ObjectProperty, StringProperty
@@ -171,6 +172,12 @@ class ImageView(FloatLayout):
             "bottom": (middle_x, max(self.y + edge, y - edge)),
         }
         return places[side]
+
+    def hint_room(self, hint: str, width: float) -> float | None:
+        """How wide the lines of a hint may be, where it needs more than one."""
+        most = width - dp(96)
+        natural = CoreLabel(font_size=theme.SMALL).get_extents(hint)[0]
+        return most if natural > most else None
 
     def hint_at(self, wide: float, tall: float, words: tuple[float, float], view: Viewport | None) -> float:
         """The lower edge of a hint of that size: low, but above the words under the pen and the letter where it would lie

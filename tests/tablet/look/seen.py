@@ -87,7 +87,8 @@ def targets(all_seen: list[Seen]) -> list[str]:
     """Controls that are too small for a thumb, or lie partly outside of the window."""
     found = []
     for one in all_seen:
-        if touchable(one.widget) and one.shown is not None:
+        nothing = min(one.place[2] - one.place[0], one.place[3] - one.place[1]) < _SLACK
+        if touchable(one.widget) and (one.shown is not None or (nothing and not one.widget.disabled)):
             wide, tall = ((one.place[k + 2] - one.place[k]) / Metrics.density for k in (0, 1))
             if min(wide, tall) < TARGET - 0.01:
                 found.append(f"{one.name} is {wide:.0f} × {tall:.0f}")

@@ -103,12 +103,14 @@ def test_what_is_wrong_is_found(kivy_settings: None) -> None:
     outside = BarButton(tap_name="outside", size=(60, 48), pos=(-30, 100), size_hint=(None, None))
     faint = Words(text="A sentence that is too long", size=(80, 30), pos=(200, 10), size_hint=(None, None))
     faint.color, faint.text_size = (0.2, 0.2, 0.2, 1), (80, 30)
-    for widget in (small, under, outside, faint):
+    gone = BarButton(tap_name="gone", size_hint=(None, None))
+    for widget in (small, under, outside, faint, gone):
         root.add_widget(widget)
+    gone.size = (0, 48)
     small.size, under.size = (40, 48), (60, 48)
     faint.texture_update()
     there = seen.seen(root)
-    assert seen.targets(there) == ["small is 40 × 48", "outside lies outside of the window"]
+    assert seen.targets(there) == ["small is 40 × 48", "outside lies outside of the window", "gone is 0 × 48"]
     assert seen.overlaps(there) == ["small and under overlap"]
     (long,) = seen.cut_off(there, frozenset())
     assert long.startswith("'A sentence that is too long' is ")

@@ -17,7 +17,7 @@ from tablet_client.hand.props import LONG_NAME, NAMES
 from tablet_client.hand.scenes import LONG_ANNOTATION, Scene, Size, World, opened, tour
 from tablet_client.main import settle_kivy
 
-SIZES: tuple[Size, ...] = ((1280, 800), (2048, 1536), (1280, 720), (800, 1280), (1024, 600))
+SIZES: tuple[Size, ...] = ((1280, 800), (2048, 1536), (1280, 720), (800, 1280), (720, 1280), (1024, 600))
 PIXELS = ((1280, 800), (800, 1280))
 """Sizes in which contrast is read; it hangs on the size as little as colours do."""
 CHECKS = ("targets", "overlaps", "cut_off", "contrasts")

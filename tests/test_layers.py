@@ -42,7 +42,7 @@ ONLY_IN: dict[str, set[str]] = {
     "tensorflow": {"trainer"},
     "keras": {"trainer"},
     "kivy": {"tablet_client", "services.cli"},
-    "matplotlib": {"services.bench"},
+    "matplotlib": {"services.bench", "trainer"},
     "jnius": {"tablet_client"},
 }
 OURS = {"services", "tablet_client", "trainer", "calque"}

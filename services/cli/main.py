@@ -297,6 +297,19 @@ def train(
     train_encoder(run, volumes or [], manifest=manifest, store=store, config=config, resume=resume)
 
 
+@app.command()
+def report(
+    folder: Annotated[Path, typer.Argument(help="Folder of the report; networks that are in it are not trained again.")],
+    manifest: Annotated[Path, typer.Option(help="TOML file of volumes with patients and, of some, masks of the target.")],
+    scale: Annotated[Literal["tiny", "small", "paper"], typer.Option(help="How much is trained.")] = "small",
+    config: Annotated[Path | None, typer.Option(help="TOML or JSON file of what all networks have in common.")] = None,
+) -> None:
+    """Train what the paper's tables compare, and write its tables and figures as a page and as numbers."""
+    from services.cli.train import report as make
+
+    make(folder, manifest, scale, config)
+
+
 models = typer.Typer(no_args_is_help=True, help="Encoders in a store: which there are, and which one counts.")
 app.add_typer(models, name="models")
 Store = Annotated[Path | None, typer.Option(help="Folder of the store; none: that of CALQUE_STORE, or the default.")]

@@ -1,4 +1,4 @@
-"""``calque train``: volumes in, a run folder with an encoder out."""
+"""``calque train``: volumes in, a run folder with an encoder out. ``calque report``: what the paper tells of encoders."""
 
 from __future__ import annotations
 
@@ -8,11 +8,15 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import numpy as np
+from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 
 from services.core.errors import InvalidInput
+from services.core.volume import Volume
+from services.formats.masks import read_mask
 from services.formats.read import read_volume
 from services.formats.sample import sample_volume
 from services.formats.source import source_files
@@ -31,6 +35,8 @@ class _Volume(BaseModel):
     image: Path
     patient: str = Field(min_length=1)
     name: str = ""
+    mask: Path | None = None
+    label: int = Field(default=0, ge=0)
 
 
 class _Manifest(BaseModel):
@@ -64,6 +70,33 @@ def train_encoder(
     for weights, name in ENCODERS.items():
         digest = export_encoder(done.networks.encoder, run / name, weights)
         print(f"The encoder with weights in {weights} is {run / name}, SHA-256 {digest}.")
+
+
+def report(folder: Path, manifest: Path, scale: str, config: Path | None) -> None:
+    """Make the report of the paper's tables and figures. Raises: CalqueError."""
+    from services.serving.logs import configure
+    from trainer.config import Config, load_config
+    from trainer.report.make import Maker
+    from trainer.scans import Scan
+
+    configure("people")
+    console = Console(stderr=True, highlight=False)
+    scans, masks = [], {}
+    for number, one in enumerate(_read(manifest)):
+        volume = read_volume(source_files(one.image))
+        scans.append(Scan(volume, one.name or f"volume {number + 1}", one.patient))
+        if one.mask is not None:
+            masks[number] = _mask(one.mask, volume, one.label)
+    settings = load_config(config) if config else Config()
+    page = Maker(folder, scans, masks, scale, settings, lambda text: console.print(text, markup=False)).make()
+    print(f"The report is {page}.")
+
+
+def _mask(path: Path, volume: Volume, label: int) -> NDArray[np.bool_]:
+    files = source_files(path)
+    if len(files) != 1:
+        raise InvalidInput(f"The mask {path.name} is not one file.")
+    return read_mask(files[0], shape=volume.shape, affine=volume.affine, source_axes=volume.source_axes, label=label)
 
 
 def _scans(paths: list[Path], manifest: Path | None, store: Path | None) -> list[Scan]:
@@ -102,7 +135,11 @@ def _read(path: Path) -> list[_Volume]:
         first = error.errors()[0]
         place = " ".join(str(part + 1) if isinstance(part, int) else part for part in first["loc"])
         raise InvalidInput(f"The manifest {path.name} is not usable at “{place}”: {first['msg']}.") from error
-    return [volume.model_copy(update={"image": path.parent / volume.image}) for volume in volumes]
+    folder = path.parent
+    return [
+        volume.model_copy(update={"image": folder / volume.image, "mask": folder / volume.mask if volume.mask else None})
+        for volume in volumes
+    ]
 
 
 @contextmanager

@@ -1,0 +1,103 @@
+"""The whole report on small volumes, with the networks of one table; made again it trains nothing."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from html.parser import HTMLParser
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from services.core.errors import InvalidInput
+from services.core.volume import Volume
+from trainer.config import Config
+from trainer.report import make
+from trainer.report.cells import PATCHES, SCALES, Cell, Scale, tables
+from trainer.report.make import Maker
+from trainer.scans import Scan
+
+BASE = Config(patch=16, step=12, content=0.0, batch=8, split=(0.5, 0.25, 0.25))
+
+
+def scans() -> tuple[list[Scan], dict[int, np.ndarray]]:
+    rows, columns = np.mgrid[:48, :48]
+    made, masks = [], {}
+    for number in range(4):
+        rng = np.random.default_rng(number)
+        disk = np.broadcast_to((rows - 24) ** 2 + (columns - 20 - number) ** 2 < 100, (3, 48, 48)).copy()
+        voxels = (rng.integers(100, 200, disk.shape) + 150 * disk).astype(np.int16)
+        made.append(Scan(Volume(voxels, np.eye(4), np.ones(3), np.zeros(3)), f"volume {number}", f"patient {number}"))
+        masks[number] = disk
+    return made, masks
+
+
+def test_every_cell_is_trained_on_as_many_patches() -> None:
+    for name, scale in SCALES.items():
+        base = replace(BASE, batch=8) if name == "tiny" else Config()
+        for cells in tables(scale, base).values():
+            for cell in cells:
+                visits = cell.config.epochs * cell.config.max_steps * cell.config.batch
+                assert abs(visits - scale.visits) < cell.config.batch * cell.config.epochs
+    named = [cell for cells in tables(SCALES["paper"], Config()).values() for cell in cells]
+    assert {cell.config.patch for cell in named} == set(PATCHES)
+    assert {cell.config.model for cell in named} == {"naive", "final", "deeper"}
+    assert {cell.config.corruption for cell in named} == {"shapes", "hole", "toss"}
+    for cell in named:
+        assert all(other.config == cell.config for other in named if other.name == cell.name)
+
+
+class _Seen(HTMLParser):
+    def __init__(self) -> None:
+        super().__init__()
+        self.images: list[str] = []
+        self.heads: list[str] = []
+        self._in = ""
+
+    def handle_starttag(self, tag, attrs) -> None:
+        self._in = tag
+        if tag == "img":
+            self.images.append(dict(attrs)["src"])
+
+    def handle_data(self, data) -> None:
+        if self._in == "h2" and data.strip():
+            self.heads.append(data.strip())
+
+
+def few(scale: Scale, base: Config) -> dict[str, list[Cell]]:
+    """The cells of Table V alone, the networks as small as may be."""
+    every = tables(scale, base)["V"]
+    return {number: [replace(cell, config=replace(cell.config, model="naive")) for cell in every] for number in ("IV", "V")}
+
+
+def test_a_report_has_its_tables_and_figures_and_trains_nothing_twice(tmp_path: Path, monkeypatch) -> None:
+    monkeypatch.setattr(make, "tables", few)
+    made, masks = scans()
+    said: list[str] = []
+    page = Maker(tmp_path / "report", made, masks, "tiny", BASE, said.append).make()
+
+    seen = _Seen()
+    seen.feed(page.read_text("utf-8"))
+    assert len(seen.images) == 5
+    for image in seen.images:
+        assert (page.parent / image).read_bytes().startswith(b"\x89PNG")
+    assert sum("Table VI" in head for head in seen.heads) == 2
+    numbers = json.loads((page.parent / "report.json").read_text("utf-8"))
+    assert set(numbers["V"]) == {"naive", "final", "deeper"}
+    assert numbers["V"]["final"]["biharmonic"]["patches"] == 2
+    assert len(numbers["VI"]["patients that the encoder never saw"]) == 8
+    assert any("epoch 1 of 1" in text for text in said)
+
+    said.clear()
+    again = Maker(tmp_path / "report", made, masks, "tiny", BASE, said.append).make()
+    assert not any("epoch" in text for text in said)
+    assert json.loads((again.parent / "report.json").read_text("utf-8")) == numbers
+    with pytest.raises(InvalidInput, match="another configuration"):
+        Maker(tmp_path / "report", made, masks, "tiny", replace(BASE, fraction=0.3), said.append).make()
+
+
+def test_two_patients_are_too_few(tmp_path: Path) -> None:
+    made, masks = scans()
+    with pytest.raises(InvalidInput, match="three patients"):
+        Maker(tmp_path, made[:2], masks, "tiny", replace(BASE, split=(0.5, 0.5, 0.0)), print)

@@ -1,0 +1,238 @@
+"""Make the report: the paper's tables and figures on volumes at hand, each network trained where it is missing.
+
+Figures of the paper (Lévy, Godard, Masson) stand beside ours where it has some: PSNR 30, 34 and 34 dB for its three
+networks; whether a patch is of the fetus: forest 87 %, SVM 75 % from the latent, 61 % and 59 % from raw patches.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from services.core.errors import InvalidInput
+from services.core.volume import intensity_window, to_window
+from trainer.backend import load
+from trainer.config import Config
+from trainer.data import Patches, find_patches
+from trainer.loop import Pace
+from trainer.models import Networks, build
+from trainer.report import pictures
+from trainer.report.cells import SCALES, Cell, Scale, tables, trained
+from trainer.report.measures import BIHARMONIC, CORRUPTED, Fill, Filling, as_corrupted, biharmonic, fillings, network
+from trainer.report.page import Picture, Report, Table
+from trainer.report.rebuild import corrupted_slice, feature_map, filled_slice
+from trainer.report.study import Accuracy, latent, raw, study, table_one
+from trainer.report.targets import Mask, Targets, find_targets
+from trainer.scans import Parts, Scan, split
+
+PAPER_PSNR = {"naive": "30 dB", "final": "34 dB", "deeper": "34 dB"}
+PAPER_RIGHT = {("latent", "forest"): "87 %", ("latent", "svm"): "75 %", ("raw", "forest"): "61 %", ("raw", "svm"): "59 %"}
+TITLES = {
+    "II": "Table II: how pixels are hidden",
+    "III": "Table III: the size of a patch",
+    "IV": "Table IV: network and data",
+    "V": "Table V: how well patches are filled in",
+    "options": "Beyond the paper: what the loss weighs",
+}
+_FOLDS = 5
+
+Told = Callable[[str], None]
+
+
+class Maker:
+    """One report in its folder.
+
+    Args:
+        folder: of the report; cells that are there are not trained again.
+        scans: the volumes.
+        masks: of some of them, by number: ``(slices, rows, columns)`` bool, where the target is.
+        scale: one of `SCALES`.
+        base: what all cells have in common.
+        say: told what is going on.
+    """
+
+    def __init__(
+        self, folder: Path, scans: Sequence[Scan], masks: dict[int, Mask], scale: str, base: Config, say: Told
+    ) -> None:
+        self._folder, self._scans, self._masks, self._say = folder, scans, masks, say
+        self._scale: Scale = SCALES[scale]
+        self._base = base
+        self._parts: Parts = split(scans, base.split, base.seed)
+        if not self._parts.test:
+            raise InvalidInput(
+                "A report measures on patients that were not trained on; give volumes of three patients or more."
+            )
+        self._networks: dict[str, Networks] = {}
+        self._measured: dict[str, dict[str, Filling]] = {}
+        sizes = [len(part) for part in (self._parts.training, self._parts.validation, self._parts.test)]
+        self.report = Report(
+            f"Scale “{scale}”: each network saw {self._scale.visits:,} patches in {self._scale.epochs} epochs.",
+            f"{sizes[0]} volumes to train on, {sizes[1]} to validate, {sizes[2]} to test, divided by patient.",
+        )
+
+    def make(self) -> Path:
+        """Do all of it. Returns: the page. Raises: CalqueError."""
+        (self._folder / "figures").mkdir(parents=True, exist_ok=True)
+        every = tables(self._scale, self._base)
+        self._corruptions()
+        for number, cells in every.items():
+            self._table(number, cells)
+        self._curves(every["IV"])
+        self._whole_slice(every["V"])
+        if self._masks:
+            self._study(every["V"])
+        self._space()
+        self.report.numbers["volumes"] = self._parts.described()
+        return self.report.write(self._folder)
+
+    def _table(self, number: str, cells: list[Cell]) -> None:
+        columns = ("", "PSNR", "over hidden pixels", "as corrupted", "SSIM", *_more_columns(number))
+        text = "Peak signal to noise ratio over whole patches of test patients, then over their hidden pixels; what doing "
+        table = Table(TITLES[number], text + "nothing gives is beside it.", columns)
+        for cell in cells:
+            found = self._measure(cell)
+            own, nothing = found[cell.name], found[CORRUPTED]
+            told = (_db(own.psnr_db), _db(own.psnr_hidden_db), _db(nothing.psnr_db), f"{own.ssim:.3f}")
+            table.rows.append((cell.label, *told, *self._more(number, cell)))
+        if number == "V":
+            slow = self._measure(cells[1])[BIHARMONIC]
+            row = (
+                f"biharmonic, {slow.patches} patches",
+                _db(slow.psnr_db),
+                _db(slow.psnr_hidden_db),
+                "",
+                f"{slow.ssim:.3f}",
+                "",
+            )
+            table.rows.append(row)
+        self.report.parts.append(table)
+        self.report.numbers[number] = {
+            cell.label: {way: asdict(one) for way, one in self._measured[cell.name].items()} for cell in cells
+        }
+
+    def _more(self, number: str, cell: Cell) -> tuple[str, ...]:
+        if number == "V":
+            return (PAPER_PSNR[cell.label],)
+        if number == "III":
+            patches = len(self._training(cell.config))
+            arrays = 2 * 4 * patches * cell.config.patch**2  # the patches and their corruption, float32
+            return (
+                f"{patches:,}",
+                f"{arrays / 1e9:.2f} GB",
+                f"{sum(s.volume.voxels.nbytes for s in self._scans) / 1e9:.2f} GB",
+            )
+        return ()
+
+    def _training(self, config: Config) -> Patches:
+        return find_patches([scan.volume for scan in self._parts.training], config).some(config.most_patches, config.seed)
+
+    def _test(self, config: Config) -> Patches:
+        return find_patches([scan.volume for scan in self._parts.test], config)
+
+    def _measure(self, cell: Cell) -> dict[str, Filling]:
+        if cell.name not in self._measured:
+            test = self._test(cell.config)
+            ways: dict[str, Fill] = {cell.name: network(self._trained(cell).model), CORRUPTED: as_corrupted}
+            found = fillings(ways, test, cell.config, self._scale.measured)
+            if cell.name == "final":
+                found |= fillings({BIHARMONIC: biharmonic}, test, cell.config, self._scale.slow)
+            self._measured[cell.name] = found
+        return self._measured[cell.name]
+
+    def _trained(self, cell: Cell) -> Networks:
+        def told(epoch: int, pace: Pace) -> None:
+            if pace.step == pace.steps:
+                self._say(f"{cell.name}: epoch {epoch} of {cell.config.epochs}, {pace.patches_per_s:.0f} patches a second")
+
+        if cell.name not in self._networks:
+            self._say(f"{cell.name} …")
+            self._networks[cell.name] = trained(cell, self._scans, self._folder / "cells", told)
+        return self._networks[cell.name]
+
+    def _corruptions(self) -> None:
+        pictures.corruptions(self._test(self._base), self._base.fraction, self._base.seed, self._figure("corruptions.png"))
+        text = f"Patches of {self._base.patch} pixels with {self._base.fraction:.0%} of them hidden."
+        self.report.parts.append(Picture("How pixels are hidden", text, "corruptions.png"))
+
+    def _curves(self, cells: list[Cell]) -> None:
+        pictures.curves({cell.label: self._folder / "cells" / cell.name for cell in cells}, self._figure("curves.png"))
+        self.report.parts.append(Picture("Figure 7: curves", "Of the networks of Table IV.", "curves.png"))
+
+    def _whole_slice(self, cells: list[Cell]) -> None:
+        volume, config = self._parts.test[0].volume, self._base
+        index = volume.shape[0] // 2
+        truth, corrupted, hidden = corrupted_slice(
+            volume, index, config.corruption, config.fraction, config.patch, config.seed
+        )
+        planes = [("slice", truth), ("corrupted", corrupted)]
+        for cell in cells:
+            planes.append((cell.label, filled_slice(network(self._trained(cell).model), corrupted, hidden, config.patch)))
+        pictures.rebuilt(planes, self._figure("slice.png"))
+        text = "A slice of a test patient, filled in by overlapping patches whose seams are blended."
+        self.report.parts.append(Picture("Figure 8: a whole slice", text, "slice.png"))
+
+    def _study(self, cells: list[Cell]) -> None:
+        """Table VI, on all patients with a mask and on those that no encoder saw."""
+        final = self._trained(cells[1]).encoder
+        load()[1].utils.set_random_seed(self._base.seed + 1)  # not the weights that training began with
+        fresh = build("final", self._base.patch).encoder
+        ways = {"raw": raw, "Table I": table_one, "latent": latent(final), "latent, random weights": latent(fresh)}
+        unseen = {id(scan) for scan in (*self._parts.validation, *self._parts.test)}
+        numbers: dict[str, Any] = {}
+        for name, some in (
+            ("patients that the encoder never saw", [n for n in self._masks if id(self._scans[n]) in unseen]),
+            ("all patients; the encoder saw images of some, without labels", list(self._masks)),
+        ):
+            targets = self._targets(some)
+            if len(np.unique(targets.patients)) < 2:
+                continue
+            rows = study(
+                targets, ways, folds=_FOLDS, seed=self._base.seed, told=lambda what: self._say(f"Table VI: {what} …")
+            )
+            self.report.parts.append(_study_table(name, targets, rows))
+            numbers[name] = [asdict(row) for row in rows]
+        self.report.numbers["VI"] = numbers
+        targets = self._targets(list(self._masks))
+        pictures.spread(latent(final)(targets.pixels()), targets.target, self._base.seed, self._figure("latent.png"))
+        text = "Latent vectors of the patches of Table VI, all patients."
+        self.report.parts.append(Picture("The latent space in a plane", text, "latent.png"))
+
+    def _targets(self, some: list[int]) -> Targets:
+        scans, masks = [self._scans[n] for n in some], [self._masks[n] for n in some]
+        return find_targets(scans, masks, self._base, self._scale.targets, self._base.seed)
+
+    def _space(self) -> None:
+        volume = self._parts.test[0].volume
+        window = intensity_window(volume)
+        images = np.stack([to_window(volume.intensity(k), window) for k in range(volume.shape[0])]) / np.float32(255.0)
+        pictures.in_space(feature_map(self._networks["final"].encoder, volume), images, self._figure("space.png"))
+        text = "Features of all slices of a test patient by their three principal components as red, green and blue."
+        self.report.parts.append(Picture("Features in 3-D", text, "space.png"))
+
+    def _figure(self, name: str) -> Path:
+        return self._folder / "figures" / name
+
+
+def _more_columns(number: str) -> tuple[str, ...]:
+    return {"V": ("the paper's",), "III": ("patches", "as arrays", "as streamed")}.get(number, ())
+
+
+def _study_table(name: str, targets: Targets, rows: list[Accuracy]) -> Table:
+    patients = len(np.unique(targets.patients))
+    text = (
+        f"{len(targets)} patches with and without the target, of {patients} {name}: accuracy, 95 % interval over patients."
+    )
+    table = Table("Table VI: what the latent knows", text, ("", "classifier", "accuracy", "interval", "the paper's"))
+    for row in rows:
+        interval = f"{row.low:.1%} – {row.high:.1%}"
+        paper = PAPER_RIGHT.get((row.representation, row.classifier), "")
+        table.rows.append((row.representation, row.classifier, f"{row.mean:.1%}", interval, paper))
+    return table
+
+
+def _db(value: float) -> str:
+    return f"{value:.1f} dB"

@@ -28,7 +28,6 @@ from services.formats.room import Plan, Room
 from services.formats.source import (
     MAX_CHOICES,
     MAX_SLICES,
-    UNIT_MM,
     Progress,
     SourceFile,
     bad_header,
@@ -40,6 +39,7 @@ from services.formats.source import (
     short_name,
     truncated,
 )
+from services.formats.tiff_spacing import imagej_spacing, ome_pixels, ome_spacing
 
 _MAGIC = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
 # Size in bytes of a value of each TIFF field type.
@@ -260,12 +260,12 @@ def _interpret(file: SourceFile, tif: Any, pages: int, shape: tuple[int, int], d
             channels, slices, times = 1, images, 1
         total = max(pages, images)
         order = "CZT"
-        spacing, warnings = _imagej_spacing(meta, tags, channels * slices * times)
-    elif tif.is_ome and (ome := _ome_pixels(tif.ome_metadata or "")):
+        spacing, warnings = imagej_spacing(meta, tags, channels * slices * times)
+    elif tif.is_ome and (ome := ome_pixels(tif.ome_metadata or "")):
         channels, slices, times = (int(ome.get(key, "1")) for key in ("SizeC", "SizeZ", "SizeT"))
         total = pages
         order = ome.get("DimensionOrder", "XYCZT")[2:]
-        spacing, warnings = _ome_spacing(ome)
+        spacing, warnings = ome_spacing(ome)
     else:
         channels, slices, times, total, order = 1, pages, 1, pages, "CZT"
         spacing = (1.0, 1.0, 1.0)
@@ -287,58 +287,11 @@ def _interpret(file: SourceFile, tif: Any, pages: int, shape: tuple[int, int], d
     return Stack(shape, dtype, slices, pages_of, spacing, warnings, channels)
 
 
-def _imagej_spacing(meta: dict[str, Any], tags: Any, images: int) -> tuple[tuple[float, float, float], tuple[str, ...]]:
-    """Distances of slices, rows and columns in mm. ImageJ leaves out a slice distance of one unit."""
-    unit = str(meta.get("unit", "")).replace("\\u00B5", "µ").strip().lower()
-    scale = UNIT_MM.get(unit)
-    if scale is None:
-        return (1.0, 1.0, 1.0), ("The file does not say how large its voxels are; 1 mm is assumed in each direction.",)
-    column, row = (_per_unit(tags, key) for key in ("XResolution", "YResolution"))
-    depth = float(meta.get("spacing", 1.0))
-    warnings: tuple[str, ...] = ()
-    if "spacing" not in meta and images > 1:
-        warnings = (f"The file does not say how far apart its slices are; {scale:g} mm is assumed.",)
-    if column is None or row is None:
-        warnings = (*warnings, f"The file does not say how large its pixels are; {scale:g} mm is assumed.")
-    row, column = (1.0 if size is None else size for size in (row, column))
-    return (depth * scale, row * scale, column * scale), warnings
-
-
-def _per_unit(tags: Any, key: str) -> float | None:
-    """The size of a pixel, in units, from a resolution tag in pixels a unit."""
-    tag = tags.get(key)
-    if tag is None:
-        return None
-    pixels, units = tag.value
-    return float(units) / float(pixels) if pixels else float("inf")
-
-
-def _ome_pixels(xml: str) -> dict[str, str]:
-    """The attributes of the first ``Pixels`` element. Found by pattern: a parser would expand what the XML defines."""
-    found = re.search(r"<(?:\w+:)?Pixels\b([^>]*)>", xml)
-    return dict(re.findall(r"""(\w+)\s*=\s*["']([^"']*)["']""", found.group(1))) if found else {}
-
-
-def _ome_spacing(ome: dict[str, str]) -> tuple[tuple[float, float, float], tuple[str, ...]]:
-    depth, row, column = (_ome_size(ome, axis) for axis in "ZYX")
-    if depth is not None and row is not None and column is not None:
-        return (depth, row, column), ()
-    if row is not None and column is not None:
-        return (row, row, column), ("The file does not say how far apart its slices are; as far as its rows is assumed.",)
-    return (1.0, 1.0, 1.0), ("The file does not say how large its voxels are; 1 mm is assumed in each direction.",)
-
-
 def _frame_text(stack: Stack, number: int) -> str:
     time, channel = divmod(number, stack.channels)
     if stack.channels == 1:
         return f"time {time + 1}"
     return f"channel {channel + 1}" if len(stack.pages_of) == stack.channels else f"time {time + 1}, channel {channel + 1}"
-
-
-def _ome_size(ome: dict[str, str], axis: str) -> float | None:
-    """The size of a voxel along an axis in mm; ``None`` where the file does not say it."""
-    value, scale = ome.get(f"PhysicalSize{axis}"), UNIT_MM.get(ome.get(f"PhysicalSize{axis}Unit", "µm").lower())
-    return None if value is None or scale is None else float(value) * scale
 
 
 def choose_frame(file: SourceFile, stack: Stack, frame: int | None) -> int:

@@ -2,17 +2,10 @@
 
 from __future__ import annotations
 
-import asyncio
-import errno
 import io
-import json
-import os
 import re
-import threading
-import time
 from collections.abc import AsyncIterator
 from dataclasses import replace
-from datetime import timedelta
 from pathlib import Path
 from typing import Any
 from uuid import uuid4
@@ -20,62 +13,24 @@ from uuid import uuid4
 import grpc
 import nibabel
 import numpy as np
-import pydicom
 import pytest
-from calque import wire
-from calque.v1 import common_pb2, segmentation_pb2, volumes_pb2
+from calque.v1 import common_pb2, volumes_pb2
 from grpc_status import rpc_status
 from PIL import Image
-from pydicom.dataset import Dataset
 
-from services.core.volume import Volume, grey_map, intensity_window
+from services.core.volume import grey_map, intensity_window
 from services.formats.read import SourceFile, read_volume
 from services.formats.write import tiff_bytes
 from services.store.catalogue import Catalogue
-from services.store.directory import DirectoryStore
-from services.volumes import intake, servicer
-from services.volumes.intake import Intake
-from services.volumes.uploads import UploadFolder, collect
 from tests.phantoms import oblique_phantom, set_pixels, write_dicom_series, write_nifti
-from tests.served import SECONDS, Served, chunks, eventually, keep, refused, serve
-
-PLANES = ("PLANE_AXIAL", "PLANE_CORONAL", "PLANE_SAGITTAL")
+from tests.served import Served, chunks, keep, refused, serve
+from tests.volumes.importing import bring, dicom_files, greys, keep_file, send
 
 
 @pytest.fixture
 async def served(tmp_path: Path) -> AsyncIterator[Served]:
     async with serve(tmp_path / "store", parser_memory_bytes=4 << 30) as served:
         yield served
-
-
-async def bring(
-    served: Served, files: dict[str, bytes], **request: Any
-) -> tuple[volumes_pb2.Volume, list[volumes_pb2.ImportProgress]]:
-    """Upload files and import them. Returns the volume and the progress that was told."""
-    upload_id = str(uuid4())
-    await served.volumes.Upload(r for name, data in files.items() for r in chunks(upload_id, name, data))
-    call = served.volumes.Import(volumes_pb2.ImportRequest(upload_id=upload_id, **request))
-    responses = [response async for response in call]
-    assert {r.WhichOneof("what") for r in responses[:-1]} <= {"progress", "preview"}
-    assert await refused(served.volumes.Import(volumes_pb2.ImportRequest(upload_id=upload_id))) == (
-        "NOT_FOUND",
-        "OBJECT_NOT_FOUND",
-        0,
-    )
-    return responses[-1].volume, [r.progress for r in responses if r.WhichOneof("what") == "progress"]
-
-
-def dicom_files(volume: Volume, folder: Path, skip: tuple[int, ...] = ()) -> dict[str, bytes]:
-    written = write_dicom_series(volume, folder, skip=skip)
-    return {f"series/{p.name}": p.read_bytes() for p in sorted(written.iterdir())}
-
-
-async def greys(served: Served, volume: volumes_pb2.Volume, plane: int, slices: list[int]) -> list[np.ndarray]:
-    geometry = volume.planes[plane]
-    request = volumes_pb2.ReadSlicesRequest(volume_id=volume.volume_id, plane=PLANES[plane], slices=slices)
-    found = [(r.slice, r.grey) async for r in served.volumes.ReadSlices(request)]
-    assert [index for index, _ in found] == slices
-    return [wire.unpack(grey, wire.GREY, (geometry.rows, geometry.columns)) for _, grey in found]
 
 
 def expected_image(array: np.ndarray, volume: volumes_pb2.Volume, plane: int, index: int) -> np.ndarray:
@@ -258,12 +213,6 @@ async def test_of_several_images_the_chosen_one_is_imported(served: Served, tmp_
     assert last.volume.planes[0].slices == 5
 
 
-async def send(served: Served, files: dict[str, bytes]) -> str:
-    upload_id = str(uuid4())
-    await served.volumes.Upload(r for name, data in files.items() for r in chunks(upload_id, name, data))
-    return upload_id
-
-
 async def test_an_uploads_series_are_listed_and_the_chosen_one_is_imported(
     served: Served, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -341,161 +290,6 @@ async def test_an_upload_that_is_not_there_or_holds_nothing_is_not_listed(served
     assert await refused(served.volumes.ListSeries(request)) == ("FAILED_PRECONDITION", "UPLOAD_OUT_OF_STEP", 0)
 
 
-async def test_an_upload_is_imported_whole_or_not_at_all(served: Served) -> None:
-    request = volumes_pb2.ImportRequest(upload_id=str(uuid4()))
-    assert await refused(served.volumes.Import(request)) == ("NOT_FOUND", "OBJECT_NOT_FOUND", 0)
-    half = chunks(request.upload_id, "a.nii", bytes(2_000), size=1_000)[:1]
-    await served.volumes.Upload(iter(half))
-    assert await refused(served.volumes.Import(request)) == ("FAILED_PRECONDITION", "UPLOAD_OUT_OF_STEP", 0)
-
-
-async def test_bytes_that_were_never_checked_are_checked_before_they_are_read(served: Served) -> None:
-    """The server may end after the last byte is durable and before the digest is compared."""
-    upload_id, data = str(uuid4()), b"damaged"
-    head = chunks(upload_id, "a.nii", data, sha256=bytes(32))
-    folder = f"uploads/{upload_id.replace('-', '')}/000000"
-    announced = {"name": "a.nii", "size_bytes": 7, "sha256": "00" * 32, "announced_ms": time.time_ns() // 1_000_000}
-    served.store.create(f"{folder}/file.json", json.dumps(announced).encode())
-    served.store.create(f"{folder}/parts/000000000000000", data)
-    assert head[0].file.size_bytes == 7
-    call = served.volumes.Import(volumes_pb2.ImportRequest(upload_id=upload_id))
-    assert await refused(call) == ("DATA_LOSS", "DIGEST_MISMATCH", 0)
-    kept = await served.volumes.GetUpload(volumes_pb2.GetUploadRequest(upload_id=upload_id))
-    assert list(kept.files) == []
-
-
-async def test_deleting_removes_the_volume_and_all_that_was_made_of_it(served: Served) -> None:
-    gone, kept = (keep(served.store, oblique_phantom((n, 20, 24))) for n in (4, 5))
-    for record in (gone, kept):
-        request = segmentation_pb2.CreateAnnotationRequest(volume_id=record.volume_id)
-        made = (await served.segmentation.CreateAnnotation(request)).annotation
-        assert made.volume_id == record.volume_id
-    await served.volumes.DeleteVolume(volumes_pb2.DeleteVolumeRequest(volume_id=gone.volume_id))
-
-    listed = (await served.volumes.ListVolumes(volumes_pb2.ListVolumesRequest())).volumes
-    assert [v.volume_id for v in listed] == [kept.volume_id]
-    keys = [*served.store.list("volumes"), *served.store.list("annotations")]
-    assert keys
-    assert not [key for key in keys if gone.volume_id in key]
-    request = segmentation_pb2.ListAnnotationsRequest(volume_id=gone.volume_id)
-    assert await refused(served.segmentation.ListAnnotations(request)) == ("NOT_FOUND", "VOLUME_NOT_FOUND", 0)
-
-
-async def test_an_import_without_room_is_told_and_can_be_tried_again(served: Served, tmp_path: Path, monkeypatch) -> None:
-    upload_id = str(uuid4())
-    data = write_nifti(oblique_phantom((4, 20, 24)), tmp_path / "a.nii").read_bytes()
-    await served.volumes.Upload(iter(chunks(upload_id, "a.nii", data)))
-
-    def full(self: UploadFolder, folder: Path) -> None:
-        raise OSError(errno.ENOSPC, "No space left on device", str(folder))
-
-    with monkeypatch.context() as patched:
-        patched.setattr(UploadFolder, "sources", full)
-        call = served.volumes.Import(volumes_pb2.ImportRequest(upload_id=upload_id))
-        assert await refused(call) == ("RESOURCE_EXHAUSTED", "STORE_FULL", 0)
-    responses = [one async for one in served.volumes.Import(volumes_pb2.ImportRequest(upload_id=upload_id))]
-    assert responses[-1].volume.name.startswith("NIfTI · 24 × 20 × 4 · ")
-
-
-@pytest.mark.parametrize(
-    ("owner", "moment"), [(UploadFolder, "sources"), (Intake, "begin"), (Intake, "ready"), (Intake, "finish")]
-)
-async def test_a_cancelled_import_leaves_nothing_but_the_upload(
-    owner: type, moment: str, served: Served, tmp_path: Path, monkeypatch
-) -> None:
-    upload_id = str(uuid4())
-    data = write_nifti(oblique_phantom((4, 20, 24)), tmp_path / "a.nii").read_bytes()
-    await served.volumes.Upload(iter(chunks(upload_id, "a.nii", data)))
-    begun, release, original = threading.Event(), threading.Event(), getattr(owner, moment)
-
-    def held(*arguments: Any) -> Any:
-        begun.set()
-        assert release.wait(SECONDS)
-        return original(*arguments)
-
-    with monkeypatch.context() as patched:
-        patched.setattr(owner, moment, held)
-        call = served.volumes.Import(volumes_pb2.ImportRequest(upload_id=upload_id))
-        assert await asyncio.to_thread(begun.wait, SECONDS)
-        call.cancel()
-        await eventually(lambda: all(stop.asked for stop in served.imports))
-        release.set()
-        await eventually(lambda: not served.imports)
-    assert list(served.store.list("volumes")) == []
-    assert list((tmp_path / "store" / ".tmp").iterdir()) == []
-    responses = [one async for one in served.volumes.Import(volumes_pb2.ImportRequest(upload_id=upload_id))]
-    assert responses[-1].volume.name.startswith("NIfTI · 24 × 20 × 4 · ")
-
-
-async def test_a_cancelled_import_does_not_wait_for_its_worker(served: Served, tmp_path: Path, monkeypatch) -> None:
-    upload_id = str(uuid4())
-    data = write_nifti(oblique_phantom((4, 20, 24)), tmp_path / "a.nii").read_bytes()
-    await served.volumes.Upload(iter(chunks(upload_id, "a.nii", data)))
-    os.mkfifo(tmp_path / "hangs")
-    with monkeypatch.context() as patched:
-        patched.setattr(DirectoryStore, "file", lambda *_: tmp_path / "hangs")
-        for _ in range(2 * servicer.IMPORTS_AT_ONCE):  # more than there is room for: each has to go
-            call = served.volumes.Import(volumes_pb2.ImportRequest(upload_id=upload_id))
-            # It opens when the worker has opened its end, which then reads what never comes.
-            async with asyncio.timeout(SECONDS):
-                writing = await asyncio.to_thread(open, tmp_path / "hangs", "wb")
-            with writing:
-                call.cancel()
-                await eventually(lambda: not served.imports)
-    assert list((tmp_path / "store" / ".tmp").iterdir()) == []
-    responses = [one async for one in served.volumes.Import(volumes_pb2.ImportRequest(upload_id=upload_id))]
-    assert responses[-1].volume.name.startswith("NIfTI · 24 × 20 × 4 · ")
-
-
-async def test_a_forgotten_upload_leaves_nothing(served: Served) -> None:
-    upload_id, other = str(uuid4()), str(uuid4())
-    await served.volumes.Upload(iter(chunks(upload_id, "a.nii", bytes(600_000))[:2]))
-    await served.volumes.Upload(iter(chunks(other, "b.nii", b"kept")))
-    for _ in range(2):
-        await served.volumes.DeleteUpload(volumes_pb2.DeleteUploadRequest(upload_id=upload_id))
-        arrived = await served.volumes.GetUpload(volumes_pb2.GetUploadRequest(upload_id=upload_id))
-        assert list(arrived.files) == []
-    assert {key.split("/")[1] for key in served.store.list("uploads")} == {other.replace("-", "")}
-    nothing = served.volumes.DeleteUpload(volumes_pb2.DeleteUploadRequest(upload_id="../volumes"))
-    assert await refused(nothing) == ("INVALID_ARGUMENT", "REQUEST_INVALID", 0)
-
-
-async def test_an_old_upload_is_forgotten_but_not_while_it_is_read(served: Served) -> None:
-    upload_id, other = str(uuid4()), str(uuid4())
-    for one in (upload_id, other):
-        await served.volumes.Upload(iter(chunks(one, "a.nii", b"a patient's")))
-    read = UploadFolder(served.store, upload_id, limit_bytes=0, checked=set())
-    assert collect(served.store, 24.0, set(), ()) == 0
-    assert collect(served.store, 0.0, set(), [read.name]) == 1
-    assert [file.committed_bytes for file in read.files()] == [11]
-    assert collect(served.store, 0.0, set(), ()) == 1
-    assert list(served.store.list("uploads")) == []
-
-
-async def test_slices_are_shown_before_the_volume_is_there(served: Served, tmp_path: Path, monkeypatch) -> None:
-    monkeypatch.setattr(intake, "_PREVIEW_S", 0.0)
-    phantom = oblique_phantom((80, 40, 48), (5.0, 2.0, 0.5))  # pixels four times as high as wide
-    files = dicom_files(phantom, tmp_path / "dicom")
-    upload_id = str(uuid4())
-    await served.volumes.Upload(r for name, data in files.items() for r in chunks(upload_id, name, data))
-    responses = [one async for one in served.volumes.Import(volumes_pb2.ImportRequest(upload_id=upload_id))]
-    assert [one.WhichOneof("what") for one in responses[-1:]] == ["volume"]
-    volume = responses[-1].volume
-    previews = [one.preview for one in responses if one.WhichOneof("what") == "preview"]
-    assert len(previews) == 64  # of more slices: enough
-    acquired = next(plane for plane in volume.planes if plane.plane == volume.acquisition)
-    low, high = volume.window_low, volume.window_high
-    for preview in previews[20::11]:
-        assert preview.plane == acquired
-        picture = Image.open(io.BytesIO(preview.picture))
-        assert (picture.format, picture.mode, picture.size) == ("JPEG", "L", (round(256 * 24 / 80), 256))
-        assert {key for key in picture.info if not key.startswith("jfif")} == set()  # pixels, and nothing about them
-        [grey] = await greys(served, volume, volume.acquisition - 1, [preview.slice])
-        shown = np.clip((grey * volume.grey_slope + volume.grey_intercept - low) / (high - low) * 255, 0, 255)
-        small = np.asarray(picture.resize((48, 40), Image.Resampling.BOX), dtype=float)
-        assert np.corrcoef(small.ravel(), shown.ravel())[0, 1] > 0.9
-
-
 async def test_what_the_reader_took_other_room_for_is_stored_right(served: Served, tmp_path: Path) -> None:
     """A slice of a wider type half-way, and slices that are repaired or turned round, come as the reader gives them."""
     phantom = oblique_phantom((6, 20, 24))
@@ -518,65 +312,3 @@ async def test_what_the_reader_took_other_room_for_is_stored_right(served: Serve
         kept = keep(served.store, read)  # summed from memory: the same volume
         assert kept.volume_id == volume.volume_id
         assert (record.window, record.grey) == (intensity_window(read), grey_map(read))
-
-
-async def test_a_typed_name_stays_and_studies_of_a_patient_have_one_pseudonym(served: Served, tmp_path: Path) -> None:
-    def later(_: int, dataset: Dataset) -> None:
-        dataset.StudyDate, dataset.StudyInstanceUID = "20240314", "1.2.3.4.5"
-
-    first, _ = await bring(served, dicom_files(oblique_phantom((4, 20, 24)), tmp_path / "first"))
-    folder = write_dicom_series(oblique_phantom((5, 20, 24)), tmp_path / "second", change=later)
-    second, _ = await bring(served, {path.name: path.read_bytes() for path in folder.iterdir()}, name="Case 7")
-    assert (second.name, second.pseudonym) == ("Case 7", first.pseudonym)
-    one, other = (Catalogue(served.store).get(volume.volume_id).source for volume in (first, second))
-    assert one is not None
-    assert other is not None
-    assert pydicom.valuerep.DA(other.study_date) - pydicom.valuerep.DA(one.study_date) == timedelta(14)
-    assert one.study_uid != other.study_uid
-    assert one.frame_of_reference_uid == other.frame_of_reference_uid
-
-
-async def test_images_that_may_show_the_patient_have_a_warning(served: Served, tmp_path: Path) -> None:
-    def burned(_: int, dataset: Dataset) -> None:
-        dataset.BurnedInAnnotation, dataset.RecognizableVisualFeatures = "YES", "YES"
-
-    folder = write_dicom_series(oblique_phantom((4, 20, 24)), tmp_path / "burned", change=burned)
-    volume, _ = await bring(served, {path.name: path.read_bytes() for path in folder.iterdir()})
-    assert [warning for warning in volume.warnings if "burned into the images" in warning]
-    assert [warning for warning in volume.warnings if "can be recognised" in warning]
-
-
-async def test_without_de_identification_a_volume_is_as_its_files_say(tmp_path: Path) -> None:
-    async with serve(tmp_path / "store", deidentify="off") as served:
-        volume, _ = await bring(served, dicom_files(oblique_phantom((4, 20, 24)), tmp_path / "dicom"))
-        nifti = write_nifti(oblique_phantom((5, 20, 24)), tmp_path / "a.nii").read_bytes()
-        other, _ = await bring(served, {"a.nii": nifti})
-        source = Catalogue(served.store).get(volume.volume_id).source
-    assert (volume.name, other.name) == ("phantom", "a")
-    assert source is not None
-    assert (source.patient_id, source.patient_name, source.study_date) == ("PID-4711", "Someone^Secret", "20240229")
-    for one in (volume, other):
-        assert (one.deidentified, one.pseudonym) == (False, "")
-        assert [warning for warning in one.warnings if "De-identification was switched off" in warning]
-
-
-async def test_an_import_de_identifies_what_was_imported_without(tmp_path: Path) -> None:
-    files = dicom_files(oblique_phantom((4, 20, 24)), tmp_path / "dicom")
-    async with serve(tmp_path / "store", deidentify="off") as served:
-        before, _ = await bring(served, files)
-    async with serve(tmp_path / "store") as served:
-        after, _ = await bring(served, files)
-        listed = (await served.volumes.ListVolumes(volumes_pb2.ListVolumesRequest())).volumes
-        assert list(listed) == [after]
-        assert b"PID-4711" not in served.store.read(f"volumes/{after.volume_id}/volume.json")
-    assert (before.deidentified, after.deidentified) == (False, True)
-    assert before.volume_id == after.volume_id
-    async with serve(tmp_path / "store", deidentify="off") as served:
-        again, _ = await bring(served, files)
-    assert again == after
-
-
-def keep_file(folder: Path, data: bytes) -> Path:
-    path = folder / uuid4().hex
-    path.write_bytes(data)
-    return path

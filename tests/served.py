@@ -120,11 +120,18 @@ async def eventually(found: Callable[[], Any]) -> None:
 
 
 def stroke(
-    plane: int, index: int, x: Iterable[float], y: Iterable[float], *, label: int = 1, width_mm: float = 2.0
+    plane: int,
+    index: int,
+    x: Iterable[float],
+    y: Iterable[float],
+    *,
+    label: int = 1,
+    width_mm: float = 2.0,
+    widths_mm: Iterable[float] = (),
 ) -> segmentation_pb2.EventBody:
     """A stroke of the pen."""
     drawn = segmentation_pb2.Stroke(
-        plane=common_pb2.Plane.Name(plane), slice=index, label=label, width_mm=width_mm, x=x, y=y
+        plane=common_pb2.Plane.Name(plane), slice=index, label=label, width_mm=width_mm, x=x, y=y, widths_mm=widths_mm
     )
     return segmentation_pb2.EventBody(stroke=drawn)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from fractions import Fraction
 from itertools import pairwise
 
@@ -123,6 +124,57 @@ def test_a_stroke_is_its_parts(path: list[Point], width_mm: float, cut: int) -> 
     middle = min(cut, len(path) - 1)
     parts = [part for part in (path[: middle + 1], path[middle:]) if len(part) > 1] or [path]
     assert ink(path) == set.union(*map(ink, parts))
+
+
+varying = st.lists(st.tuples(coordinates, coordinates, st.floats(0.0, 6.0, width=32)), min_size=1, max_size=6)
+
+
+@given(varying, sizes)
+def test_a_width_at_each_point_changes_evenly_between_them(
+    path: list[tuple[float, float, float]], size: tuple[int, int]
+) -> None:
+    x, y, widths = zip(*path)
+    pixel_mm = (1.0, 2.0)
+    inked = as_set(stroke_pixels(x, y, width_mm=widths, pixel_mm=pixel_mm, size=size), size)
+    circles, thick = set(), set()
+    for column in range(size[0]):
+        for row in range(size[1]):
+            if any(distance_mm(p, p, column, row, pixel_mm) < w / 2 - EDGE for p, w in zip(zip(x, y), widths)):
+                circles.add((column, row))
+    for part in pairwise(path) if len(path) > 1 else [(path[0], path[0])]:
+        px, py, wide = zip(*part)
+        thick |= as_set(stroke_pixels(px, py, width_mm=max(wide), pixel_mm=pixel_mm, size=size), size)
+        thin = as_set(stroke_pixels(px, py, width_mm=min(wide), pixel_mm=pixel_mm, size=size), size)
+        assert thin <= inked
+        assert as_set(stroke_pixels(px, py, width_mm=wide, pixel_mm=pixel_mm, size=size), size) <= inked
+    assert circles <= inked <= thick
+
+
+@given(paths, st.floats(0.0, 9.0, width=32))
+def test_the_same_width_at_each_point_is_one_width(path: list[Point], width_mm: float) -> None:
+    x, y = zip(*path)
+    one = stroke_pixels(x, y, width_mm=width_mm, pixel_mm=(0.7, 1.3), size=(12, 9))
+    same = stroke_pixels(x, y, width_mm=[width_mm] * len(x), pixel_mm=(0.7, 1.3), size=(12, 9))
+    assert np.array_equal(one, same)
+
+
+def test_a_wedge() -> None:
+    _, rows = stroke_pixels([0.0, 8.0], [4.0, 4.0], width_mm=[0.0, 8.0], pixel_mm=(1.0, 1.0), size=(9, 9))
+    columns, _ = stroke_pixels([0.0, 8.0], [4.0, 4.0], width_mm=[0.0, 8.0], pixel_mm=(1.0, 1.0), size=(9, 9))
+    assert [int((columns == column).sum()) for column in (0, 2, 4)] == [1, 3, 5]
+    assert rows[columns == 8].tolist() == list(range(9))
+
+
+def test_old_strokes_keep_their_pixels() -> None:
+    """Logs are replayed for ever: what was inked once is inked again."""
+    rng = np.random.default_rng(7)
+    digest = hashlib.sha256()
+    for _ in range(200):
+        x, y = rng.uniform(-3, 40, (2, int(rng.integers(1, 9))))
+        width, spacing = float(rng.uniform(0.1, 12)), (float(rng.uniform(0.3, 2)), float(rng.uniform(0.3, 6)))
+        for part in stroke_pixels(x, y, width_mm=width, pixel_mm=spacing, size=(38, 31)):
+            digest.update(part.tobytes())
+    assert digest.hexdigest() == "edd31dcbc8242dc61bbaa24f78d1199f1b1997f2bd06423d908161ead4afba59"
 
 
 @given(st.lists(st.tuples(*[st.floats(-2.0, 12.0)] * 2), min_size=1, max_size=6))

@@ -18,7 +18,7 @@ def stroke_pixels(
     x: ArrayLike,
     y: ArrayLike,
     *,
-    width_mm: float,
+    width_mm: ArrayLike,
     pixel_mm: tuple[float, float],
     size: tuple[int, int],
 ) -> Pixels:
@@ -28,17 +28,17 @@ def stroke_pixels(
 
     Args:
         x, y: ``(n,)`` points in pixels, n ≥ 1.
-        width_mm: width of the line in millimetres.
+        width_mm: width of the line in millimetres, or ``(n,)`` widths at the points, between which it changes evenly.
         pixel_mm: distance of neighbouring columns and of neighbouring rows, in millimetres.
         size: columns and rows of the image.
     """
     px, py = _points(x, y)
     columns, rows = size
     inked = np.zeros((rows, columns), dtype=bool)
-    radius = float(np.float32(width_mm)) / 2.0
-    ends_x, ends_y = (px[1:], py[1:]) if len(px) > 1 else (px, py)
-    for ax, ay, bx, by in zip(px, py, ends_x, ends_y):
-        _capsule(inked, ax, ay, bx, by, radius, pixel_mm)
+    radii = np.broadcast_to(np.asarray(width_mm, dtype=np.float32).astype(np.float64) / 2.0, px.shape)
+    ends = slice(1, None) if len(px) > 1 else slice(None)
+    for ax, ay, bx, by, start, end in zip(px, py, px[ends], py[ends], radii, radii[ends]):
+        _capsule(inked, ax, ay, bx, by, start, end, pixel_mm)
         _line(inked, ax, ay, bx, by)
     found_rows, found_columns = np.nonzero(inked)
     return found_columns, found_rows
@@ -83,12 +83,15 @@ def _capsule(
     ay: float,
     bx: float,
     by: float,
-    radius: float,
+    start: float,
+    end: float,
     pixel_mm: tuple[float, float],
 ) -> None:
-    """Ink the pixels whose centre is within ``radius`` mm of the segment from a to b."""
+    """Ink the pixels whose centre is near the segment from a to b: within ``start`` mm of a, ``end`` mm of b, and what lies
+    evenly between."""
     rows, columns = inked.shape
     dx, dy = pixel_mm
+    radius = max(start, end)
     left = max(0, int(np.floor(min(ax, bx) - radius / dx)))
     right = min(columns - 1, int(np.ceil(max(ax, bx) + radius / dx)))
     top = max(0, int(np.floor(min(ay, by) - radius / dy)))
@@ -100,7 +103,11 @@ def _capsule(
     sx, sy = (bx - ax) * dx, (by - ay) * dy
     length = sx * sx + sy * sy
     along = np.clip((cx * sx + cy * sy) / length, 0.0, 1.0) if length > 0 else 0.0
-    near = (cx - along * sx) ** 2 + (cy - along * sy) ** 2 <= radius * radius
+    reach = start + along * (end - start)
+    near = (cx - along * sx) ** 2 + (cy - along * sy) ** 2 <= reach * reach
+    if start != end:  # else the two circles are in it
+        near |= cx**2 + cy**2 <= start * start
+        near |= (cx - sx) ** 2 + (cy - sy) ** 2 <= end * end
     inked[top : bottom + 1, left : right + 1] |= near
 
 

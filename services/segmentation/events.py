@@ -58,6 +58,10 @@ def check(event: segmentation_pb2.EventBody, sequence: int, planes: Planes, labe
         raise _refused(sequence, "The stroke leaves the volume; it was not kept.")
     if not isinstance(path, segmentation_pb2.Lasso) and not 0 < path.width_mm <= WIDTH_LIMIT_MM:
         raise _refused(sequence, "The stroke's width is not a length; it was not kept.")
+    if not isinstance(path, segmentation_pb2.Lasso) and len(path.widths_mm):
+        widths = np.array(path.widths_mm)
+        if len(widths) != len(x) or not ((widths > 0) & (widths <= WIDTH_LIMIT_MM)).all():
+            raise _refused(sequence, "The stroke's widths are not those of its points; it was not kept.")
     if not isinstance(path, segmentation_pb2.Erase) and path.label not in labels:
         message = "The stroke has a label that this annotation does not have; it was not kept."
         raise OutOfSequence(message, sequence, Reason.LABEL_UNKNOWN)
@@ -92,7 +96,8 @@ def to_action(
         columns, rows = raster.lasso_pixels(path.x, path.y, size=size)
     else:
         spacing = (plane.column_mm, plane.row_mm)
-        columns, rows = raster.stroke_pixels(path.x, path.y, width_mm=path.width_mm, pixel_mm=spacing, size=size)
+        widths = np.array(path.widths_mm or [path.width_mm])
+        columns, rows = raster.stroke_pixels(path.x, path.y, width_mm=widths, pixel_mm=spacing, size=size)
     voxels = np.ravel_multi_index(plane.to_voxels(columns, rows, path.slice), shape)
     label = 0 if isinstance(path, segmentation_pb2.Erase) else path.label
     return Edit(voxels=np.asarray(voxels, dtype=np.int64), label=label)

@@ -61,6 +61,7 @@ def record(event: Any) -> Motion:
             place=Place(event.getX(k), event.getY(k)),
             history=tuple(Place(event.getHistoricalX(k, h), event.getHistoricalY(k, h)) for h in past),
             pressure=event.getPressure(k),
+            pressures=tuple(event.getHistoricalPressure(k, h) for h in past),
             tilt=event.getAxisValue(_AXIS_TILT, k),
             size=event.getTouchMajor(k),
         )

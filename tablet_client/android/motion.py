@@ -40,6 +40,7 @@ class Pointer:
         place: where it is.
         history: where it was since the last event, oldest first.
         pressure: 0 to 1.
+        pressures: those of its history, or none where they are not known.
         tilt: of a pen, in radians from upright.
         size: its larger diameter in pixels, 0 when unknown.
     """
@@ -49,6 +50,7 @@ class Pointer:
     place: Place
     history: tuple[Place, ...] = ()
     pressure: float = 1.0
+    pressures: tuple[float, ...] = ()
     tilt: float = 0.0
     size: float = 0.0
 
@@ -129,7 +131,8 @@ class Motions:
             return self._end(pointer, taken_away=True)  # the hand comes down edge first
         places = needed(last, [*pointer.history, pointer.place], self.tolerance)
         self._touches[pointer.identity] = (number, kind, pointer.place)
-        return [Step("move", number, kind, place, pointer.pressure) for place in places]
+        pressures = {**dict(zip(pointer.history, pointer.pressures)), pointer.place: pointer.pressure}
+        return [Step("move", number, kind, place, pressures.get(place, pointer.pressure)) for place in places]
 
     def _end(self, pointer: Pointer, *, taken_away: bool) -> list[Step]:
         known = self._touches.pop(pointer.identity, None)

@@ -13,7 +13,7 @@ A line is an object with ``do`` and the gesture's own fields; ``id``, if given, 
     {"do": "tool", "tool": "object|background|eraser|lasso|contrast"}
     {"do": "brush", "mm": MM}                               the nearest size; the answer has "mm"
     {"do": "stroke", "x": [...], "y": [...]}                pixels of the slice's image; "with" may be given, and
-                                                            "plane" for an image beside it
+                                                            "plane" for an image beside it, "pressure": [...]
     {"do": "drag", "right": PART, "up": PART}               across the image, parts of its size; "with" may be given
     {"do": "hold", "x": X, "y": Y, "file": PATH}            the pen, still; a picture of what is seen meanwhile
     {"do": "pinch", "factor": F}
@@ -40,6 +40,7 @@ import json
 import threading
 import time
 import traceback
+from collections.abc import Sequence
 from typing import Any, TextIO
 
 from tablet_client.hand import eyes
@@ -147,8 +148,10 @@ class Conductor:
     async def _do_brush(self, mm: float) -> Answer:
         return {"mm": await self._hand.brush(mm)}
 
-    async def _do_stroke(self, x: list[float], y: list[float], plane: str = "", **how: str) -> None:
-        await self._hand.stroke(x, y, _touch(**how), plane)
+    async def _do_stroke(
+        self, x: list[float], y: list[float], plane: str = "", pressure: Sequence[float] = (), **how: str
+    ) -> None:
+        await self._hand.stroke(x, y, _touch(**how), plane, pressure)
 
     async def _do_drag(self, right: float = 0.0, up: float = 0.0, **how: str) -> None:
         await self._hand.drag_image(right, up, _touch(**how))

@@ -186,11 +186,21 @@ class Hand:
             await self.tap("brush_wider" if rail.brush_mm < nearest else "brush_narrower")
         return float(rail.brush_mm)
 
-    async def stroke(self, x: Sequence[float], y: Sequence[float], kind: Touch = Touch.PEN, plane: str = "") -> None:
-        """Draw through places of the slice's image, in its pixels; or of the image beside it that shows another plane."""
+    async def stroke(
+        self,
+        x: Sequence[float],
+        y: Sequence[float],
+        kind: Touch = Touch.PEN,
+        plane: str = "",
+        pressure: Sequence[float] = (),
+    ) -> None:
+        """Draw through places of the slice's image, in its pixels; or of the image beside it that shows another plane.
+
+        There may be a pressure at each place.
+        """
         if self._app.screens.current != "viewer":
             raise NotThere("There is no image on the screen.")
-        if not x or len(x) != len(y):
+        if not x or len(x) != len(y) or len(pressure) not in (0, len(x)):
             raise NotThere("A stroke needs as many columns as rows, and at least one point.")
         await self.ready()
         image = self._image(plane)
@@ -198,7 +208,7 @@ class Hand:
         left, low = image.to_window(image.x, image.y)
         if not all(left <= px < left + image.width and low <= py < low + image.height for px, py in path):
             raise NotThere("The stroke leaves the part of the image that is shown.")
-        await self._touches.draw(path, kind=kind)
+        await self._touches.draw(path, kind=kind, pressures=pressure)
 
     def _image(self, plane: str) -> Any:
         """The image that shows a plane; the large one where none is named."""

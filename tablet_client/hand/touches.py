@@ -6,7 +6,7 @@ from __future__ import annotations
 import asyncio
 from collections import deque
 from collections.abc import Awaitable, Callable, Sequence
-from itertools import count
+from itertools import count, zip_longest
 from typing import Any
 
 from kivy.base import EventLoop
@@ -28,10 +28,12 @@ _IDS = count(1)
 class Finger(MotionEvent):
     """One touch, or one click of a wheel when ``button`` is given."""
 
-    def __init__(self, place: Point, button: str = "", kind: Touch = Touch.FINGER) -> None:
+    def __init__(self, place: Point, button: str = "", kind: Touch = Touch.FINGER, pressure: float | None = None) -> None:
         super().__init__("hand", next(_IDS), _shares(place), is_touch=True, type_id="touch")
         self.profile = ["pos", "button"] if button else ["pos", "kind"]
-        self.button, self.kind = button, kind.value
+        self.button, self.kind, self.pressure = button, kind.value, pressure
+        if pressure is not None:
+            self.profile.append("pressure")
 
     def depack(self, args: dict[str, float]) -> None:
         self.sx, self.sy = args["sx"], args["sy"]
@@ -76,11 +78,13 @@ class Touches(MotionEventProvider):
         """Press and lift."""
         await self.draw([place])
 
-    async def draw(self, path: Sequence[Point], *, slow: bool = False, kind: Touch = Touch.FINGER) -> None:
-        """Down at the first place, through all others, up at the last; ``slow``: one move a frame."""
+    async def draw(
+        self, path: Sequence[Point], *, slow: bool = False, kind: Touch = Touch.FINGER, pressures: Sequence[float] = ()
+    ) -> None:
+        """Down at the first place, through all others, up at the last; ``slow``: one move a frame; with these pressures."""
         button = kind.value if kind in (Touch.LEFT, Touch.MIDDLE, Touch.RIGHT) else ""
-        finger = Finger(path[0], button, kind)
-        rest = [(finger, place) for place in path[1:]]
+        finger = Finger(path[0], button, kind, pressures[0] if pressures else None)
+        rest = [(finger, place, pressure) for place, pressure in zip_longest(path[1:], pressures[1:])]
         size = 1 if slow else MOVES_A_FRAME
         moves = [rest[k : k + size] for k in range(0, len(rest), size)]
         await self._play([[_begin(finger)], *([_move(*m) for m in some] for some in moves), [_end(finger)]])
@@ -123,8 +127,9 @@ def _begin(finger: Finger) -> Callable[[], None]:
     return lambda: EventLoop.post_dispatch_input("begin", finger)
 
 
-def _move(finger: Finger, place: Point) -> Callable[[], None]:
+def _move(finger: Finger, place: Point, pressure: float | None = None) -> Callable[[], None]:
     def step() -> None:
+        finger.pressure = pressure
         finger.go(place)
         EventLoop.post_dispatch_input("update", finger)
 

@@ -11,6 +11,7 @@ import numpy as np
 from calque import raster
 from calque.v1 import segmentation_pb2
 from google.protobuf.message import DecodeError
+from numpy.typing import NDArray
 
 from tablet_client.state.geometry import Plane, PlaneInfo
 from tablet_client.state.ink import Ink, Patch
@@ -66,31 +67,39 @@ def decode(body: bytes, planes: Mapping[Plane, PlaneInfo], ink: Ink) -> Action:
     if which == "mask_import":
         return Action(Kind.IMPORT)
     if which == "stroke":
-        return _painted(event.stroke, event.stroke.label, event.stroke.width_mm, planes, ink)
+        return _painted(event.stroke, event.stroke.label, _widths(event.stroke), planes, ink)
     if which == "erase":
-        return _painted(event.erase, 0, event.erase.width_mm, planes, ink)
+        return _painted(event.erase, 0, _widths(event.erase), planes, ink)
     if which == "lasso":
         return _painted(event.lasso, event.lasso.label, None, planes, ink)
     return NOTHING
 
 
+Widths = NDArray[np.float32]
 Path = segmentation_pb2.Stroke | segmentation_pb2.Lasso | segmentation_pb2.Erase
 
 
-def _painted(path: Path, label: int, width_mm: float | None, planes: Mapping[Plane, PlaneInfo], ink: Ink) -> Action:
+def _widths(path: segmentation_pb2.Stroke | segmentation_pb2.Erase) -> Widths:
+    """One width, or one a point."""
+    return np.array(path.widths_mm or [path.width_mm], dtype=np.float32)
+
+
+def _painted(path: Path, label: int, widths_mm: Widths | None, planes: Mapping[Plane, PlaneInfo], ink: Ink) -> Action:
     x, y = np.array(path.x, dtype=np.float32), np.array(path.y, dtype=np.float32)
     if not 0 < len(x) == len(y) <= MOST_POINTS or not (np.abs(x) < _FARTHEST).all() or not (np.abs(y) < _FARTHEST).all():
         return NOTHING
     if int(path.plane) not in planes or path.slice >= planes[Plane(path.plane)].slices or label > 15:
         return NOTHING
-    if width_mm is not None and not (0 < width_mm < math.inf):
+    if widths_mm is not None and not (
+        len(widths_mm) in (1, len(x)) and (widths_mm > 0).all() and (widths_mm < math.inf).all()
+    ):
         return NOTHING
     info = planes[Plane(path.plane)]
-    return Action(Kind.PAINT, label, ink.patch(info.plane, path.slice, *pixels(info, x, y, width_mm)))
+    return Action(Kind.PAINT, label, ink.patch(info.plane, path.slice, *pixels(info, x, y, widths_mm)))
 
 
-def pixels(info: PlaneInfo, x: object, y: object, width_mm: float | None) -> raster.Pixels:
-    """Pixels of a line of ``width_mm``, or of a filled outline when that is None."""
+def pixels(info: PlaneInfo, x: object, y: object, width_mm: object) -> raster.Pixels:
+    """Pixels of a line of a width or of one a point, or of a filled outline when that is None."""
     size = (info.columns, info.rows)
     if width_mm is None:
         return raster.lasso_pixels(x, y, size=size)  # type: ignore[arg-type]

@@ -88,22 +88,29 @@ class Document:
 
     # --- drawing -----------------------------------------------------------------------------------------------------
 
-    def begin_stroke(self, plane: Plane, index: int, label: int, width_mm: float, x: float, y: float) -> Box:
-        """The pen comes down to draw ``label`` (1 to 15); ``x``, ``y`` in pixels. Returns: what to show anew."""
-        return self._begin(plane, index, label, width_mm, False, x, y)
+    def begin_stroke(
+        self, plane: Plane, index: int, label: int, width_mm: float, x: float, y: float, here_mm: float | None = None
+    ) -> Box:
+        """The pen comes down to draw ``label`` (1 to 15); ``x``, ``y`` in pixels. Returns: what to show anew.
 
-    def begin_erase(self, plane: Plane, index: int, width_mm: float, x: float, y: float) -> Box:
+        With ``here_mm``, the width at this point, the line has one at each point, as `extend` says them.
+        """
+        return self._begin(plane, index, label, width_mm, False, x, y, here_mm)
+
+    def begin_erase(
+        self, plane: Plane, index: int, width_mm: float, x: float, y: float, here_mm: float | None = None
+    ) -> Box:
         """The eraser comes down. Returns: what to show anew."""
-        return self._begin(plane, index, 0, width_mm, True, x, y)
+        return self._begin(plane, index, 0, width_mm, True, x, y, here_mm)
 
     def begin_lasso(self, plane: Plane, index: int, label: int, x: float, y: float) -> Box:
         """The pen comes down for an outline; it becomes ink when it is finished."""
         return self._begin(plane, index, label, None, False, x, y)
 
-    def extend(self, x: float, y: float) -> Box | None:
+    def extend(self, x: float, y: float, here_mm: float | None = None) -> Box | None:
         """The pen moved. Returns: what to show anew, or None when the point is too near the last one."""
         path = self._require_running()
-        return self._draw(path) if path.add(x, y) else None
+        return self._draw(path) if path.add(x, y, here_mm) else None
 
     @property
     def running(self) -> bool:
@@ -271,14 +278,24 @@ class Document:
 
     # --- inside ------------------------------------------------------------------------------------------------------
 
-    def _begin(self, plane: Plane, index: int, label: int, width_mm: float | None, erases: bool, x: float, y: float) -> Box:
+    def _begin(
+        self,
+        plane: Plane,
+        index: int,
+        label: int,
+        width_mm: float | None,
+        erases: bool,
+        x: float,
+        y: float,
+        here_mm: float | None = None,
+    ) -> Box:
         if self._running is not None:
             raise RuntimeError("The pen is down already.")
         info = self.planes[plane]
         if not 0 <= index < info.slices:
             raise ValueError(f"There is no slice {index}.")
         self._running = RunningPath(info, index, label, width_mm, erases)
-        self._running.add(x, y)
+        self._running.add(x, y, here_mm)
         return self._draw(self._running)
 
     def _draw(self, path: RunningPath) -> Box:

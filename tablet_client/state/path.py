@@ -37,6 +37,7 @@ class RunningPath:
         width_mm: None for an outline.
         erases: it is the eraser's.
         x, y: columns and rows of its points.
+        widths_mm: width at each of them, where the pen's pressure changes it; else empty.
         patches: voxels of its first point while it is the only one, then of each segment: together those of the line.
         under: gives back what lay under each patch that was inked.
     """
@@ -48,6 +49,7 @@ class RunningPath:
     erases: bool
     x: list[float] = field(default_factory=list)
     y: list[float] = field(default_factory=list)
+    widths_mm: list[float] = field(default_factory=list)
     patches: list[Patch] = field(default_factory=list)
     under: list[Callable[[], None]] = field(default_factory=list)
 
@@ -55,8 +57,9 @@ class RunningPath:
         # Rounded as it will be on the wire, so that ink drawn now is the ink that is replayed later.
         self.width_mm = None if self.width_mm is None else float(np.float32(self.width_mm))
 
-    def add(self, x: float, y: float) -> bool:
-        """Add the image's nearest point. Returns: False when it is too near the last one, or the path is full."""
+    def add(self, x: float, y: float, width_mm: float | None = None) -> bool:
+        """Add the image's nearest point, and its width where that changes. Returns: False when it is too near the last one,
+        or the path is full."""
         x = float(np.float32(min(self.plane.columns - 1.0, max(0.0, x))))
         y = float(np.float32(min(self.plane.rows - 1.0, max(0.0, y))))
         if self.x and max(abs(x - self.x[-1]), abs(y - self.y[-1])) < NEAREST_POINTS:
@@ -67,6 +70,10 @@ class RunningPath:
             del self.x[least], self.y[least]
         elif self.full:
             return False
+        if width_mm is not None and (self.widths_mm or not self.x):
+            self.widths_mm.append(float(np.float32(width_mm)))
+        elif self.widths_mm:
+            self.widths_mm.append(self.widths_mm[-1])
         self.x.append(x)
         self.y.append(y)
         return True
@@ -81,7 +88,7 @@ class RunningPath:
         x, y = self.x[-2:], self.y[-2:]
         if self.width_mm is None:
             return _box(np.array(x, dtype=np.int64), np.array(y, dtype=np.int64))
-        columns, rows = pixels(self.plane, x, y, self.width_mm)
+        columns, rows = pixels(self.plane, x, y, self.widths_mm[-2:] or self.width_mm)
         patch = ink.patch(self.plane.plane, self.index, columns, rows)
         self.under.append(ink.paint(patch, self.label))
         if len(self.x) == 2:
@@ -111,9 +118,10 @@ class RunningPath:
         where: dict[str, Any] = {"plane": self.plane.plane, "slice": self.index, "x": self.x, "y": self.y}
         if self.width_mm is None:
             return segmentation_pb2.EventBody(lasso=segmentation_pb2.Lasso(label=self.label, **where))
+        where |= {"width_mm": self.width_mm, "widths_mm": self.widths_mm}
         if self.erases:
-            return segmentation_pb2.EventBody(erase=segmentation_pb2.Erase(width_mm=self.width_mm, **where))
-        stroke = segmentation_pb2.Stroke(label=self.label, width_mm=self.width_mm, **where)
+            return segmentation_pb2.EventBody(erase=segmentation_pb2.Erase(**where))
+        stroke = segmentation_pb2.Stroke(label=self.label, **where)
         return segmentation_pb2.EventBody(stroke=stroke)
 
 

@@ -33,6 +33,7 @@ class Preferences:
         journal_mb: strokes that may wait for the server on the tablet's disk, of `JOURNAL_MB`, in 10⁶ bytes.
         reader: name under which other people see what this tablet drew, at most `READER_LIMIT` characters; may be empty.
         sort: order of the library, of `SORTS`.
+        pressure: a pen's pressure changes the width of its strokes.
         cache_mb: slices that are held in memory, of `CACHE_MB`, in 10⁶ bytes.
     """
 
@@ -44,6 +45,7 @@ class Preferences:
     cache_mb: int = 256
     reader: str = ""
     sort: str = SORTS[0]
+    pressure: bool = False
 
     @property
     def journal_bytes(self) -> int:
@@ -81,6 +83,8 @@ def plain_reader(text: str) -> str:
 def _possible(name: str, value: Any) -> bool:
     if name in ("journal_mb", "cache_mb"):
         return type(value) is int and value in {"journal_mb": JOURNAL_MB, "cache_mb": CACHE_MB}[name]
+    if name == "pressure":
+        return isinstance(value, bool)
     if not isinstance(value, str):
         return False
     if name == "server":

@@ -12,6 +12,9 @@ BRUSHES_MM = (0.5, 1.0, 2.0, 3.0, 5.0, 8.0, 12.0, 20.0)
 """Brush sizes that a tap steps through, in millimetres."""
 
 
+_LIGHT = 0.4  # of the width, where the pen only just touches
+
+
 class Tool(Enum):
     """What a stroke of the pen does."""
 
@@ -52,6 +55,10 @@ class Toolbox:
     def width_mm(self) -> float:
         """Width of the line that the tool draws."""
         return self.eraser_mm if self.tool is Tool.ERASER else self.brush_mm
+
+    def pressed(self, pressure: float) -> float:
+        """The width under a pen's pressure, 0 to 1, which most hands keep near a half: there it is `width_mm`."""
+        return self.width_mm * (_LIGHT + 2 * (1 - _LIGHT) * min(1.0, max(0.0, pressure)))
 
     def chosen(self, tool: Tool) -> Toolbox:
         """With another tool."""

@@ -123,6 +123,7 @@ class CalqueApp(App):
     def _wire(self) -> None:
         """Every event of a widget to what it does."""
         control, viewer = self.viewer_control, self.viewer
+        viewer.menu.display.pressure = self.preferences.pressure
         viewer.tools, self.library.sort = self.preferences.tools, self.preferences.sort
         self.library.bind(on_pick_sort=lambda _, sort: self.settings_control.pick("sort", sort))
         self.library.bind(on_open=lambda _, volume_id: self._start(self._open(volume_id)))
@@ -149,6 +150,7 @@ class CalqueApp(App):
             viewer.side.bind(**{f"on_pick_{switch}": lambda _, on, switch=switch: self._choose(switch, on)})
         viewer.side.bind(on_pick_style=lambda _, style: self._look("style", style))
         viewer.menu.display.bind(on_pick_contrast=lambda _, name: self._look("preset", name))
+        viewer.menu.display.bind(on_pick_pressure=lambda _, on: self.settings_control.pick("pressure", on))
         for name in ("equalised", "smooth", "colour_blind", "fill"):
             viewer.menu.display.bind(**{f"on_pick_{name}": lambda _, value, name=name: self._look(name, value)})
         viewer.slices.bind(on_pick=lambda _, index: self._show("look_at_slice", index))
@@ -243,6 +245,7 @@ class CalqueApp(App):
         """What was picked in the settings, at once."""
         self.preferences = now
         self.viewer.tools, self.library.sort = now.tools, now.sort
+        self.viewer.menu.display.pressure = now.pressure
         self.viewer_control.prefer(now)
         if (now.server, now.certificate) != (before.server, before.certificate) and not self._given:
             self._begin_anew(self._call(now))

@@ -19,17 +19,26 @@ class Display(BoxLayout):
         equalised: greys are spread by the histogram of each slice.
         smooth: greys are interpolated between pixels.
         colour_blind: object and background in colours that everyone tells apart.
+        pressure: a pen's pressure changes the width of its strokes.
         fill: 0 to 1, opacity of the mask's fill.
         object_color: the mask's.
     """
 
-    __events__ = ("on_pick_contrast", "on_pick_equalised", "on_pick_smooth", "on_pick_colour_blind", "on_pick_fill")
+    __events__ = (
+        "on_pick_contrast",
+        "on_pick_equalised",
+        "on_pick_smooth",
+        "on_pick_colour_blind",
+        "on_pick_pressure",
+        "on_pick_fill",
+    )
 
     presets = ListProperty([])
     contrast = StringProperty("")
     equalised = BooleanProperty(False)
     smooth = BooleanProperty(True)
     colour_blind = BooleanProperty(False)
+    pressure = BooleanProperty(False)
     fill = NumericProperty(0.35)
     object_color = ColorProperty(theme.OBJECT)
 
@@ -60,6 +69,9 @@ class Display(BoxLayout):
 
     def on_pick_colour_blind(self, colour_blind: bool) -> None:
         """The switch "Colour-blind" was pressed."""
+
+    def on_pick_pressure(self, pressure: bool) -> None:
+        """The switch "Pen pressure" was pressed."""
 
     def on_pick_fill(self, fill: float) -> None:
         """The opacity slider is here now."""

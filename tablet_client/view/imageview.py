@@ -39,6 +39,7 @@ class ImageView(FloatLayout):
         cross: column and row of a place that other images show too, or None; `arms` are its lines.
         aims: a finger aims the cross here, and never draws.
         region: first column and row, columns and rows of a part of the image that is outlined, or None.
+        pressure: of the touch that was heard last, 0 to 1; None where it tells none.
         pointer_text: place and value under the pen, two lines.
         bar_mm, bar_length: the scale bar in millimetres and screen pixels.
     """
@@ -78,6 +79,7 @@ class ImageView(FloatLayout):
         self.tracing = Tracing()
         self.add_widget(self.tracing, index=len(self.children) - 1)
         self._gestures = Gestures(committed=dp(24), step=dp(24), still=dp(6), aims=self.aims)
+        self.pressure: float | None = None
         self._place = (0.0, 0.0)
         # A frame that took long is no hold: what happened meanwhile is heard before the hold is.
         self._is_held = Clock.create_trigger(lambda _: self._perform(self._gestures.hold()), 0)
@@ -195,7 +197,7 @@ class ImageView(FloatLayout):
             self._wheel(touch)
             return True
         touch.grab(self)
-        kind = _kind(touch)
+        kind, self.pressure = _kind(touch), _pressure(touch)
         if kind.is_pen:
             self.dispatch("on_pen_seen")
         self._perform(self._gestures.down(touch.uid, touch.x, touch.y, kind))
@@ -207,6 +209,7 @@ class ImageView(FloatLayout):
     def on_touch_move(self, touch: Any) -> bool:
         if touch.grab_current is not self:
             return False
+        self.pressure = _pressure(touch)
         self._perform(self._gestures.move(touch.uid, touch.x, touch.y))
         return True
 
@@ -299,6 +302,11 @@ def _kind(touch: Any) -> Touch:
     if "kind" in touch.profile:
         return Touch(touch.kind)
     return _BUTTONS.get(touch.button, Touch.FINGER) if "button" in touch.profile else Touch.FINGER
+
+
+def _pressure(touch: Any) -> float | None:
+    """How hard a pen is pressed; others tell how large a finger is, or nothing."""
+    return float(touch.pressure) if "pressure" in touch.profile and _kind(touch).is_pen else None
 
 
 theme.load_kv(__file__)

@@ -29,6 +29,7 @@ class Pen:
         toolbox: what is in the hand.
         places: plane and slice of each image that is shown.
         window: the contrast that is shown.
+        pressing: the pen's pressure changes the width.
     """
 
     def __init__(
@@ -44,6 +45,7 @@ class Pen:
         self._images, self._volume, self._document = images, volume, document
         self._submit, self._may_draw, self._contrast = submit, may_draw, contrast
         self.places: tuple[tuple[Plane, int], ...] = ((volume.acquisition, 0),)
+        self.pressing = False
         self._on = 0
         self.window = Window.of(volume.window_low, volume.window_high)
         self._drag: tuple[float, float, Window] | None = None
@@ -132,11 +134,11 @@ class Pen:
         plane, index = self.place
         tool, width = self._used.tool, self._used.width_mm
         if tool is Tool.ERASER:
-            self._show(self._document.begin_erase(plane, index, width, column, row))
+            self._show(self._document.begin_erase(plane, index, width, column, row, self._here()))
         elif tool is Tool.LASSO:
             self._document.begin_lasso(plane, index, self._used.label, column, row)
         else:
-            self._show(self._document.begin_stroke(plane, index, _LABEL[tool], width, column, row))
+            self._show(self._document.begin_stroke(plane, index, _LABEL[tool], width, column, row, self._here()))
 
     def _extend(self, column: float, row: float) -> None:
         if self._used.tool is Tool.LASSO:
@@ -149,7 +151,12 @@ class Pen:
                 return
             self._submit(self._document.finish())
             self._begin(x[-1], y[-1])
-        self._show(self._document.extend(column, row))
+        self._show(self._document.extend(column, row, self._here()))
+
+    def _here(self) -> float | None:
+        """Width under the pen's pressure; None where it changes none."""
+        pressure = self._image.pressure if self.pressing else None
+        return None if pressure is None else self._used.pressed(pressure)
 
     def _show(self, box: Box | None) -> None:
         if box is None:

@@ -82,8 +82,8 @@ class SettingsControl:
         self._screen.trouble = ""
         self._screen.ids.certificate.text = str(path)
 
-    def pick(self, name: str, value: str) -> None:
-        """Another side for the tools, another language, name or order."""
+    def pick(self, name: str, value: Any) -> None:
+        """Another side for the tools, another language, name or order; whether a pen's pressure counts."""
         value = plain_reader(value) if name == "reader" else value
         self._take(replace(self._screen.preferences, **{name: value}), anew=name == "language")
 

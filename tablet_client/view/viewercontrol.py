@@ -128,8 +128,9 @@ class ViewerControl(Listener):
     def prefer(self, preferences: Preferences) -> None:
         """Hold as much as the user wants from now on."""
         self._preferences = preferences
-        if self.work is not None:
+        if self.work is not None and self.pen is not None:
             self.work.prefer(preferences)
+            self.pen.pressing = preferences.pressure
 
     async def menu(self) -> None:
         """Open the menu with the annotations as they are now, or as they were known when there is no server."""
@@ -163,6 +164,7 @@ class ViewerControl(Listener):
         self.pen = Pen(
             self._viewer.images, volume, work.document, self._toolbox, self._submit, self._may_begin, self.contrast
         )
+        self.pen.pressing = self._preferences.pressure
         self.showing = Showing(self._viewer, work, self.pen, shown if same else None)
         look = self.looking.look if same and self.looking is not None else read_look(self._folder, volume.volume_id)
         self.looking = Looking(self._viewer, work, self.showing, self.pen, self._folder, look)

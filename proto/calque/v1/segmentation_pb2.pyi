@@ -223,20 +223,22 @@ class EventBody(_message.Message):
     def __init__(self, stroke: _Optional[_Union[Stroke, _Mapping]] = ..., lasso: _Optional[_Union[Lasso, _Mapping]] = ..., erase: _Optional[_Union[Erase, _Mapping]] = ..., undo: _Optional[_Union[Undo, _Mapping]] = ..., redo: _Optional[_Union[Redo, _Mapping]] = ..., clear: _Optional[_Union[Clear, _Mapping]] = ..., mask_import: _Optional[_Union[MaskImport, _Mapping]] = ..., drawn_ms: _Optional[int] = ...) -> None: ...
 
 class Stroke(_message.Message):
-    __slots__ = ("plane", "slice", "label", "width_mm", "x", "y")
+    __slots__ = ("plane", "slice", "label", "width_mm", "x", "y", "widths_mm")
     PLANE_FIELD_NUMBER: _ClassVar[int]
     SLICE_FIELD_NUMBER: _ClassVar[int]
     LABEL_FIELD_NUMBER: _ClassVar[int]
     WIDTH_MM_FIELD_NUMBER: _ClassVar[int]
     X_FIELD_NUMBER: _ClassVar[int]
     Y_FIELD_NUMBER: _ClassVar[int]
+    WIDTHS_MM_FIELD_NUMBER: _ClassVar[int]
     plane: _common_pb2.Plane
     slice: int
     label: int
     width_mm: float
     x: _containers.RepeatedScalarFieldContainer[float]
     y: _containers.RepeatedScalarFieldContainer[float]
-    def __init__(self, plane: _Optional[_Union[_common_pb2.Plane, str]] = ..., slice: _Optional[int] = ..., label: _Optional[int] = ..., width_mm: _Optional[float] = ..., x: _Optional[_Iterable[float]] = ..., y: _Optional[_Iterable[float]] = ...) -> None: ...
+    widths_mm: _containers.RepeatedScalarFieldContainer[float]
+    def __init__(self, plane: _Optional[_Union[_common_pb2.Plane, str]] = ..., slice: _Optional[int] = ..., label: _Optional[int] = ..., width_mm: _Optional[float] = ..., x: _Optional[_Iterable[float]] = ..., y: _Optional[_Iterable[float]] = ..., widths_mm: _Optional[_Iterable[float]] = ...) -> None: ...
 
 class Lasso(_message.Message):
     __slots__ = ("plane", "slice", "label", "x", "y")
@@ -253,18 +255,20 @@ class Lasso(_message.Message):
     def __init__(self, plane: _Optional[_Union[_common_pb2.Plane, str]] = ..., slice: _Optional[int] = ..., label: _Optional[int] = ..., x: _Optional[_Iterable[float]] = ..., y: _Optional[_Iterable[float]] = ...) -> None: ...
 
 class Erase(_message.Message):
-    __slots__ = ("plane", "slice", "width_mm", "x", "y")
+    __slots__ = ("plane", "slice", "width_mm", "x", "y", "widths_mm")
     PLANE_FIELD_NUMBER: _ClassVar[int]
     SLICE_FIELD_NUMBER: _ClassVar[int]
     WIDTH_MM_FIELD_NUMBER: _ClassVar[int]
     X_FIELD_NUMBER: _ClassVar[int]
     Y_FIELD_NUMBER: _ClassVar[int]
+    WIDTHS_MM_FIELD_NUMBER: _ClassVar[int]
     plane: _common_pb2.Plane
     slice: int
     width_mm: float
     x: _containers.RepeatedScalarFieldContainer[float]
     y: _containers.RepeatedScalarFieldContainer[float]
-    def __init__(self, plane: _Optional[_Union[_common_pb2.Plane, str]] = ..., slice: _Optional[int] = ..., width_mm: _Optional[float] = ..., x: _Optional[_Iterable[float]] = ..., y: _Optional[_Iterable[float]] = ...) -> None: ...
+    widths_mm: _containers.RepeatedScalarFieldContainer[float]
+    def __init__(self, plane: _Optional[_Union[_common_pb2.Plane, str]] = ..., slice: _Optional[int] = ..., width_mm: _Optional[float] = ..., x: _Optional[_Iterable[float]] = ..., y: _Optional[_Iterable[float]] = ..., widths_mm: _Optional[_Iterable[float]] = ...) -> None: ...
 
 class Undo(_message.Message):
     __slots__ = ()

@@ -37,6 +37,7 @@ class JavaEvent:
             "getHistoricalX": lambda k, h: rows[k][2][h][0],
             "getHistoricalY": lambda k, h: rows[k][2][h][1],
             "getPressure": lambda k: 0.5,
+            "getHistoricalPressure": lambda k, h: 0.25,
             "getAxisValue": lambda axis, k: 0.25,
             "getTouchMajor": lambda k: 8.0,
             "getFlags": lambda: 0,
@@ -112,6 +113,29 @@ async def test_a_pen_draws_with_its_history_and_a_finger_beside_it_does_nothing(
     surface.touch(JavaEvent(motion.ACTION_UP, (0, TOOL_ERASER, [at(15, 20)])))
     await frame()
     assert image.picture.labels[20, 15] == 0
+
+
+async def test_the_history_has_its_own_pressures(studio: Any, surface: Surface) -> None:
+    from kivy.core.window import Window
+
+    from tablet_client.hand.touches import frame
+
+    image, pen = studio.app.viewer.image, studio.app.viewer_control.pen
+    places = [(x, Window.height - 1 - y) for x, y in (image.screen_of(*at) for at in ((10, 9), (20, 9), (20, 20)))]
+    felt: list[float | None] = []
+    bound = image.fbind("on_pen_move", lambda *_: felt.append(image.pressure))
+    pen.pressing = True
+    try:
+        surface.touch(JavaEvent(motion.ACTION_DOWN, (0, TOOL_STYLUS, places[:1])))
+        surface.touch(JavaEvent(motion.ACTION_MOVE, (0, TOOL_STYLUS, places[1:])))
+        await frame()
+        assert felt == [0.25, 0.5]
+        assert len(set(studio.app.viewer_control.work.document._running.widths_mm)) == 2
+        surface.touch(JavaEvent(motion.ACTION_UP, (0, TOOL_STYLUS, places[2:])))
+        await frame()
+    finally:
+        pen.pressing = False
+        image.unbind_uid("on_pen_move", bound)
 
 
 async def test_what_is_taken_away_is_no_stroke_and_presses_no_button(studio: Any, surface: Surface) -> None:

@@ -142,3 +142,36 @@ async def test_the_hand_waits_until_the_screen_is_laid_out(studio: Any) -> None:
     finally:
         Window.size = SIZE
         await studio.hand.until("The size", lambda: tuple(studio.app.viewer.size) == SIZE)
+
+
+async def test_pressure_changes_the_width_only_where_it_is_switched_on(studio: Any) -> None:
+    from tablet_client.hand.eyes import find
+
+    hand, picture, menu = studio.hand, studio.app.viewer.image.picture, studio.app.viewer.menu
+
+    async def switch() -> None:
+        await hand.tap("more")
+        await hand.until("The menu", lambda: menu.shown)
+        await hand.tap("pressure")
+        menu.close()
+
+    async def rows(column: int) -> int:
+        await hand.stroke([8.0, 32.0], [15.0, 15.0], pressure=[0.0, 1.0])
+        return int((picture.labels[:, column] > 0).sum())
+
+    await hand.brush(8.0)
+    assert await rows(9) == await rows(31)
+    assert not find("brush_wider").disabled
+    await switch()
+    try:
+        await hand.tap("undo")
+        await hand.tap("undo")
+        assert await rows(9) < await rows(31)
+        await hand.tap("undo")
+        await hand.tap("undo")
+        await hand.stroke([8.0, 32.0], [15.0, 15.0], Touch.LEFT)  # a mouse has no pressure
+        assert (picture.labels[:, 9] > 0).sum() == (picture.labels[:, 31] > 0).sum()
+    finally:
+        await switch()
+        await hand.brush(2.0)
+    assert not studio.app.viewer_control.pen.pressing

@@ -11,6 +11,8 @@ from enum import Enum
 
 from calque.v1 import common_pb2, segmentation_pb2, volumes_pb2
 
+from tablet_client.state.palette import colour_of
+
 SORTS = ("date", "name", "state")
 """Orders of the cards: what changed last first, by name, or what is in work first."""
 
@@ -41,6 +43,7 @@ class Card:
         work: how far the work is.
         changed_ms: when something was drawn last, as imported_ms; 0: never, or not known.
         who: who drew it; empty: nobody said.
+        colours: of its annotations, the oldest first, 0xRRGGBB.
         warnings: how many sentences stay with the volume.
     """
 
@@ -54,6 +57,7 @@ class Card:
     work: Work = Work.UNKNOWN
     changed_ms: int = 0
     who: str = ""
+    colours: tuple[int, ...] = ()
     warnings: int = 0
 
 
@@ -75,6 +79,7 @@ def card(
         work=work_of(annotations),
         changed_ms=last.changed_ms,
         who=last.changed_by,
+        colours=tuple(colour_of(annotation) for annotation in reversed(annotations or ())),
         warnings=len(volume.warnings),
     )
 

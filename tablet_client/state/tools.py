@@ -35,6 +35,16 @@ class Tool(Enum):
         return self is not Tool.WINDOW
 
 
+TOOLS = {
+    "object": Tool.OBJECT,
+    "background": Tool.BACKGROUND,
+    "eraser": Tool.ERASER,
+    "lasso": Tool.LASSO,
+    "contrast": Tool.WINDOW,
+}
+"""Tools by the names that the rail has for them."""
+
+
 @dataclass(frozen=True)
 class Toolbox:
     """The chosen tool.

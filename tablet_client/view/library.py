@@ -11,7 +11,7 @@ from typing import Any
 from kivy.core.image import Image as CoreImage
 from kivy.graphics import Color, Rectangle
 from kivy.metrics import dp
-from kivy.properties import ColorProperty, NumericProperty, ObjectProperty, OptionProperty, StringProperty
+from kivy.properties import ColorProperty, ListProperty, NumericProperty, ObjectProperty, OptionProperty, StringProperty
 from kivy.uix.screenmanager import Screen
 from kivy.uix.widget import Widget
 
@@ -26,6 +26,7 @@ _WORK = {
     Work.DONE: (N_("Mask saved"), theme.SAFE),
 }
 _SORTS = {"date": N_("By date"), "name": N_("By name"), "state": N_("By state")}
+_MOST_DOTS = 5
 _NARROWEST_CARD = dp(264)
 
 
@@ -60,9 +61,16 @@ class VolumeCard(controls.PressButton):
     size_text = StringProperty("")
     who = StringProperty("")
     date = StringProperty("")
+    colours = ListProperty([])
     work_text = StringProperty("")
     work_color = ColorProperty(theme.CLEAR)
     texture = ObjectProperty(None, allownone=True)
+
+    def on_colours(self, *unused: object) -> None:
+        """A dot for each annotation."""
+        self.ids.dots.clear_widgets()
+        for colour in self.colours:
+            self.ids.dots.add_widget(controls.Dot(color=theme.rgba(colour), pos_hint={"center_y": 0.5}))
 
 
 class Library(Screen):
@@ -134,7 +142,7 @@ class Library(Screen):
         return widget
 
     def _tell(self, widget: VolumeCard, card: Card) -> None:
-        widget.title, widget.who = card.name, card.who
+        widget.title, widget.who, widget.colours = card.name, card.who, list(card.colours[:_MOST_DOTS])
         widget.date = when(card.changed_ms or card.imported_ms, time.time_ns() // 1_000_000)
         warned = ngettext("{n} warning", "{n} warnings", card.warnings) if card.warnings else ""
         widget.size_text = " · ".join(filter(None, (card.modality, card.size_mm, warned)))

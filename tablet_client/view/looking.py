@@ -9,6 +9,7 @@ from kivy.clock import Clock
 
 from tablet_client.state.contrast import OF_A_SLICE, preset_window, presets
 from tablet_client.state.look import Look, write_look
+from tablet_client.state.palette import safe
 from tablet_client.state.tools import Window
 from tablet_client.view import theme
 from tablet_client.view.pen import Pen
@@ -109,7 +110,7 @@ class Looking:
             self._showing.three(look.three)
         for image in self._viewer.images:
             image.picture.uniforms(style=STYLES[look.style], fill=look.fill, soft=float(look.smooth))
-        self._colours()
+        self.colours()
         self._contrast()
 
     def _contrast(self) -> None:
@@ -120,11 +121,12 @@ class Looking:
         for image in self._viewer.images:
             image.picture.window(black, white, equalised=self.look.equalised)
 
-    def _colours(self) -> None:
+    def colours(self) -> None:
+        """Image and rails in the annotation's colours."""
         labels = self._work.annotation.labels
         colours = [label.colour for label in labels] or list(theme.LABEL_COLOURS)
         if self.look.colour_blind:
-            colours[:2] = theme.COLOUR_BLIND
+            colours = safe(colours)
         viewer = self._viewer
         for image in viewer.images:
             image.picture.palette(colours)

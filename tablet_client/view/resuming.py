@@ -9,8 +9,9 @@ from calque.v1.volumes_pb2 import Volume
 
 from tablet_client.state.geometry import Plane
 from tablet_client.state.place import Place, read_place, write_place
+from tablet_client.state.tools import TOOLS
 from tablet_client.view.viewer import Viewer
-from tablet_client.view.viewercontrol import TOOLS, ViewerControl
+from tablet_client.view.viewercontrol import ViewerControl
 
 
 class Resuming:

@@ -39,8 +39,6 @@ BLACK = [0.0, 0.0, 0.0, 1.0]
 
 # Label colours on the screen where the annotation names none: the object, the background, then further labels.
 LABEL_COLOURS = (0xD08A4E, 0x4C8DD9, 0x5FB58A, 0xB98AD9, 0xD9C34C, 0xD96C9A, 0x7FC8D9, 0x9AA5B1)
-# Object and background for those who do not tell the two above apart, after Okabe and Ito.
-COLOUR_BLIND = (0xE69F00, 0x56B4E9)
 
 RAIL = dp(72)
 RIGHT = dp(120)

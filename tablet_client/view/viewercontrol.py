@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from pathlib import Path
 
 from calque.v1.segmentation_pb2 import Advice, Annotation, Mask, Statistics
 from calque.v1.volumes_pb2 import Volume
 
+from tablet_client.link.annotations import Annotations
 from tablet_client.link.listener import Connection, Listener, Status
 from tablet_client.link.port import Link, LinkError, Step
 from tablet_client.state.choices import Choices
@@ -17,8 +18,9 @@ from tablet_client.state.document import Event
 from tablet_client.state.geometry import GeometryError, Plane, VolumeInfo
 from tablet_client.state.journal import JournalError
 from tablet_client.state.look import read_look
+from tablet_client.state.palette import free_colour
 from tablet_client.state.preferences import Preferences
-from tablet_client.state.tools import BACKGROUND_LABEL, Tool, Toolbox, Window
+from tablet_client.state.tools import BACKGROUND_LABEL, TOOLS, Toolbox, Window
 from tablet_client.state.words import _
 from tablet_client.view import sentences
 from tablet_client.view.choosing import Choosing
@@ -32,14 +34,6 @@ from tablet_client.view.work import Work
 
 Say = Callable[[str, str], None]
 """Shows a sentence, as "done" or "error"."""
-
-TOOLS = {
-    "object": Tool.OBJECT,
-    "background": Tool.BACKGROUND,
-    "eraser": Tool.ERASER,
-    "lasso": Tool.LASSO,
-    "contrast": Tool.WINDOW,
-}
 
 
 class ViewerControl(Listener):
@@ -70,7 +64,7 @@ class ViewerControl(Listener):
         self.last_mask: Mask | None = None
         self.started: Callable[[], None] = lambda: None
         self.saving = False
-        self._annotations: list[Annotation] = []
+        self._annotations = Annotations(link)
         self._toolbox = Toolbox()
         self._changed = asyncio.Event()
         viewer.slices.bind(index=self._moved)
@@ -82,9 +76,9 @@ class ViewerControl(Listener):
         """Go on with an annotation of a volume, else with its newest, or begin the first. Returns: it is open."""
         try:
             info = VolumeInfo.from_message(volume)
-            self._annotations = await self._link.list_annotations(volume.volume_id)
-            wanted = [a for a in self._annotations if a.annotation_id == annotation_id] or self._annotations
-            chosen = wanted[0] if wanted else await self._create(volume.volume_id, "")
+            await self._annotations.load(volume.volume_id)
+            newest = next(iter(self._annotations.known), None)
+            chosen = self._annotations.find(annotation_id) or newest or await self._annotations.create(volume.volume_id)
         except GeometryError:
             self._say(_("The server describes this volume in a way that cannot be shown."), "error")
             return False
@@ -93,22 +87,17 @@ class ViewerControl(Listener):
             return False
         return await self._start(info, chosen)
 
-    async def new_annotation(self, name: str) -> None:
+    async def new_annotation(self, name: str, colour: int) -> None:
         """Begin another annotation of the open volume."""
-        if self.work is None:
-            return
-        try:
-            created = await self._create(self.work.volume.volume_id, name)
-        except LinkError as error:
-            self._say(sentences.sentence(error), "error")
-            return
-        await self._start(self.work.volume, created)
+        work = self.work
+        if work is not None and (made := await self._asked(self._annotations.create(work.volume.volume_id, name, colour))):
+            await self._start(work.volume, made)
 
     async def switch(self, annotation_id: str) -> None:
         """Another annotation of the open volume."""
-        chosen = next((a for a in self._annotations if a.annotation_id == annotation_id), None)
-        if self.work is not None and chosen is not None and annotation_id != self.work.annotation.annotation_id:
-            await self._start(self.work.volume, chosen)
+        chosen, work = self._annotations.find(annotation_id), self.work
+        if work is not None and chosen is not None and annotation_id != work.annotation.annotation_id:
+            await self._start(work.volume, chosen)
 
     async def close(self) -> None:
         """Hang up; what was drawn is in the journal afterwards."""
@@ -138,14 +127,30 @@ class ViewerControl(Listener):
         if work is None:
             return
         with suppress(LinkError):
-            self._annotations = await self._link.list_annotations(work.volume.volume_id)
-        open_id = work.annotation.annotation_id
-        self._viewer.menu.show([entry(a, a.annotation_id == open_id) for a in self._annotations])
+            await self._annotations.load(work.volume.volume_id)
+        open_id, known = work.annotation.annotation_id, self._annotations.known
+        self._viewer.menu.show([entry(a, a.annotation_id == open_id) for a in known], free_colour(known))
 
-    async def _create(self, volume_id: str, name: str) -> Annotation:
-        created = await self._link.create_annotation(volume_id, name)
-        self._annotations.insert(0, created)
-        return created
+    async def recolour(self, annotation_id: str, colour: int) -> None:
+        """Another colour for an annotation of the open volume."""
+        if changed := await self._asked(self._annotations.recolour(annotation_id, colour)):
+            self._named(changed)
+
+    async def _asked(self, call: Awaitable[Annotation | None]) -> Annotation | None:
+        """What the server answers; None, and a sentence, where it does not."""
+        try:
+            return await call
+        except LinkError as error:
+            self._trouble(error)
+            return None
+
+    def _named(self, annotation: Annotation) -> None:
+        """An annotation has other names or colours, perhaps the open one."""
+        if self.work is not None and annotation.annotation_id == self.work.annotation.annotation_id:
+            self.work.annotation = annotation
+            if self.looking is not None:
+                self.looking.colours()
+                self._set_toolbox(self._toolbox)
 
     async def _start(self, volume: VolumeInfo, annotation: Annotation) -> bool:
         left, shown = self.work, self.showing
@@ -360,6 +365,7 @@ class ViewerControl(Listener):
     def opened(self, annotation: Annotation) -> None:
         if self.work is not None:
             self.work.guide.restart()
+            self._named(annotation)
 
     def computing_failed(self, reason: str, message: str) -> None:
         if reason != "NOT_SEGMENTED" or (self.showing is not None and self.showing.segmentable):  # else the hint says it

@@ -7,13 +7,14 @@ import os
 import shutil
 import subprocess
 import tempfile
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Iterator, Sequence
 from typing import Any
 
 import numpy as np
 import pytest
 import pytest_asyncio
-from calque.v1.segmentation_pb2 import AnnotateSettings
+from calque.v1.common_pb2 import Label
+from calque.v1.segmentation_pb2 import AnnotateSettings, Annotation
 from numpy.typing import NDArray
 
 from tablet_client.link.fake import FakeLink
@@ -77,12 +78,14 @@ class Recorder(FakeLink):
     Attributes:
         asked: names of messages and calls, in order.
         settings: how it was told to compute, in order.
+        coloured: annotations are made in the colours that were asked for; else all in the first of the palette.
     """
 
     def __init__(self, volumes: Any) -> None:
         super().__init__(volumes)
         self.asked: list[str] = []
         self.settings: list[AnnotateSettings] = []
+        self.coloured = False
         self.fault = self._note
 
     def _note(self, way: str, message: object) -> bool:
@@ -91,6 +94,10 @@ class Recorder(FakeLink):
             if isinstance(message, AnnotateSettings):
                 self.settings.append(message)
         return False
+
+    async def create_annotation(self, volume_id: str, name: str = "", labels: Sequence[Label] = ()) -> Annotation:
+        """See `Link`."""
+        return await super().create_annotation(volume_id, name, labels if self.coloured else ())
 
     def _call(self) -> None:
         self.asked.append("call")

@@ -198,7 +198,7 @@ def _segment(desk: Desk, hand: Hand, volume: Volume, task: Task) -> Outcome:
 
     def draw(strokes: tuple[PenStroke, ...]) -> dict[str, Any]:
         result.strokes += len(strokes)
-        return {"ms": sum(_draw(hand, stroke) for stroke in strokes)}
+        return {"ms": sum(draw_stroke(hand, stroke) for stroke in strokes)}
 
     hand.do("new_annotation", name=task.name)
     hand.forget()
@@ -209,7 +209,7 @@ def _segment(desk: Desk, hand: Hand, volume: Volume, task: Task) -> Outcome:
     away = min(first[0].slice + 8, volume.shape[0] - 1)
     step(f"scroll {away - first[0].slice} slices on", lambda: hand.choose("slice", slice=away), "scrolled")
     if task.bare:
-        seen = best_seen(_probability(desk), task.truth, task.labelling)
+        seen = best_seen(probability(desk), task.truth, task.labelling)
         result.dice_first = seen.dice
         for number in range(1, CORRECTIONS + 1):
             more = corrections(task.truth, seen.mask, volume.affine, labelling=task.labelling, number=number, habit=BRIEF)
@@ -219,7 +219,7 @@ def _segment(desk: Desk, hand: Hand, volume: Volume, task: Task) -> Outcome:
             step(words, lambda strokes=more: draw(strokes), f"correct-{number}")  # type: ignore[misc]
             step(f"correction {number} to its mask", lambda: hand.do("wait_mask"), f"corrected-{number}")
             hand.do("wait_volume")
-            seen = best_seen(_probability(desk), task.truth, task.labelling)
+            seen = best_seen(probability(desk), task.truth, task.labelling)
         result.threshold = seen.threshold
     else:
         result.threshold = DEFAULT_THRESHOLD
@@ -230,7 +230,7 @@ def _segment(desk: Desk, hand: Hand, volume: Volume, task: Task) -> Outcome:
     return result
 
 
-def _draw(hand: Hand, stroke: PenStroke) -> float:
+def draw_stroke(hand: Hand, stroke: PenStroke) -> float:
     """Draw a stroke, and choose plane, slice, tool and brush where they are not chosen yet."""
     hand.choose("plane", plane=_PLANES[int(stroke.plane)])
     hand.choose("slice", slice=stroke.slice)
@@ -239,7 +239,7 @@ def _draw(hand: Hand, stroke: PenStroke) -> float:
     return float(hand.do("stroke", x=list(stroke.x), y=list(stroke.y))["ms"])
 
 
-def _probability(desk: Desk) -> NDArray[np.uint8]:
+def probability(desk: Desk) -> NDArray[np.uint8]:
     """The probability as it is now, by the services' own export."""
     annotation = desk.client.annotations(desk.volume.volume_id)[0]
     _, data = desk.client.export(annotation.annotation_id, "probability", "tiff")

@@ -27,9 +27,14 @@ class _Words:
 _words = _Words()
 
 
-def use(language: str) -> str:
-    """Speak a language of `LANGUAGES` from now on; another one, or an empty one, is the system's. Returns: which it is."""
-    chosen = language if language in LANGUAGES else system_language()
+def use(language: str, tablet: str = "") -> str:
+    """Speak a language of `LANGUAGES` from now on. Returns: which it is.
+
+    Args:
+        language: that was chosen; another one than those, or an empty one: the tablet's or the system's.
+        tablet: the tablet's, where the system has another way to tell it than its environment.
+    """
+    chosen = next((one for one in (language, tablet) if one in LANGUAGES), "") or system_language()
     if chosen == "en":
         _words.catalogue = gettext.NullTranslations()
     else:

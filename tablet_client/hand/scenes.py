@@ -220,9 +220,28 @@ async def _viewer_menu_ct(w: World) -> None:
         await w.hand.tap(name)
 
 
+async def _viewer_menu_palette(w: World) -> None:
+    await w.hand.tap("colour:new")
+
+
 async def _settings(w: World) -> None:
     await w.hand.tap("settings")
     await w.hand.until("The settings", lambda: w.app.screens.current == "settings")
+
+
+async def _settings_files(w: World) -> None:
+    """A folder without certificates."""
+    empty = w.folder / "empty"
+    empty.mkdir()
+    w.app.settings.ids.files.show(empty, (".pem",))
+
+
+async def _settings_first(w: World) -> None:
+    """The first start, and an address that is none."""
+    await w.hand.tap("files_close")
+    w.app.settings.first = True
+    await w.hand.type_into("server", "Hospital")
+    await w.hand.tap("connect")
 
 
 async def _export(w: World) -> None:
@@ -259,7 +278,10 @@ SCENES = (
     Scene("viewer-reading", _viewer_reading),
     Scene("viewer-menu-reading", _viewer_menu_reading, _the_menu),
     Scene("viewer-menu-ct", _viewer_menu_ct, _the_menu),
+    Scene("viewer-menu-palette", _viewer_menu_palette, _the_menu),
     Scene("settings", _settings),
+    Scene("settings-files", _settings_files, lambda app: app.settings.ids.files),
+    Scene("settings-first", _settings_first),
     Scene("export", _export),
 )
 

@@ -18,6 +18,7 @@ from services.core.volume import intensity_window, to_window
 from trainer.backend import load
 from trainer.config import Config
 from trainer.data import Patches, find_patches
+from trainer.export import export_encoder
 from trainer.loop import Pace
 from trainer.models import Networks, build
 from trainer.report import pictures
@@ -25,6 +26,7 @@ from trainer.report.cells import SCALES, Cell, Scale, tables, trained
 from trainer.report.measures import BIHARMONIC, CORRUPTED, Fill, Filling, as_corrupted, biharmonic, fillings, network
 from trainer.report.page import Picture, Report, Table
 from trainer.report.rebuild import corrupted_slice, feature_map, filled_slice
+from trainer.report.speed import speed
 from trainer.report.study import Accuracy, latent, raw, study, table_one
 from trainer.report.targets import Mask, Targets, find_targets
 from trainer.scans import Parts, Scan, split
@@ -85,6 +87,7 @@ class Maker:
         self._whole_slice(every["V"])
         if self._masks:
             self._study(every["V"])
+        self._speed()
         self._space()
         self.report.numbers["volumes"] = self._parts.described()
         return self.report.write(self._folder)
@@ -204,6 +207,28 @@ class Maker:
     def _targets(self, some: list[int]) -> Targets:
         scans, masks = [self._scans[n] for n in some], [self._masks[n] for n in some]
         return find_targets(scans, masks, self._base, self._scale.targets, self._base.seed)
+
+    def _speed(self) -> None:
+        """One pass over a slice beside patch by patch, and ONNX Runtime beside Keras."""
+        volume, encoder = self._parts.test[0].volume, self._networks["final"].encoder
+        index = volume.shape[0] // 2
+        image = to_window(volume.intensity(index), intensity_window(volume)) / np.float32(255.0)
+        path = self._folder / "encoder.onnx"
+        export_encoder(encoder, path)
+        found = speed(encoder, path.read_bytes(), image, self._base.patch)
+        text = (
+            f"Features of a slice of {found.rows} × {found.columns} pixels on this machine's processor: once through the "
+            f"encoder, and patch by patch around {found.patches} places. The two correlate with {found.correlation:.3f}."
+        )
+        table = Table("A slice at once", text, ("", "seconds", "times as long"))
+        for name, seconds in (
+            ("at once, ONNX Runtime", found.dense_s),
+            ("at once, Keras", found.keras_s),
+            ("patch by patch, ONNX Runtime", found.patches_s),
+        ):
+            table.rows.append((name, f"{seconds:.3f}", f"{seconds / found.dense_s:.1f}"))
+        self.report.parts.append(table)
+        self.report.numbers["speed"] = asdict(found)
 
     def _space(self) -> None:
         volume = self._parts.test[0].volume

@@ -90,9 +90,16 @@ def test_a_report_has_its_tables_and_figures_and_trains_nothing_twice(tmp_path: 
     assert any("epoch 1 of 1" in text for text in said)
 
     said.clear()
+    measured = numbers.pop("speed")
+    assert measured["patches"] == 25  # 48 × 48 pixels, patches of 16 every 8
+    assert min(measured["dense_s"], measured["patches_s"], measured["keras_s"]) > 0
+    assert -1.0 <= measured["correlation"] <= 1.0
+
     again = Maker(tmp_path / "report", made, masks, "tiny", BASE, said.append).make()
     assert not any("epoch" in text for text in said)
-    assert json.loads((again.parent / "report.json").read_text("utf-8")) == numbers
+    found = json.loads((again.parent / "report.json").read_text("utf-8"))
+    assert found.pop("speed")["correlation"] == pytest.approx(measured["correlation"], abs=1e-4)
+    assert found == numbers
     with pytest.raises(InvalidInput, match="another configuration"):
         Maker(tmp_path / "report", made, masks, "tiny", replace(BASE, fraction=0.3), said.append).make()
 

@@ -167,7 +167,8 @@ class Exporting:
     def _show(self, masks: list[Mask], habits: Habits) -> None:
         screen, no_dicom = self._screen, self._work.volume.no_dicom if self._work is not None else ""
         screen.trouble = ""
-        screen.contents = tuple(_content(content) for content in self._contents.values())
+        no_mask = () if masks else (Pick("mask", _("Mask"), "", _("none was saved yet")),)
+        screen.contents = (*no_mask, *(_content(content) for content in self._contents.values()))
         refusals = {"dicom_seg": sentences.no_dicom(no_dicom)} if no_dicom else {}
         screen.formats = tuple(
             Pick(form.name, f"{form.word}  {form.ending}", _(form.note), refusals.get(form.name, "")) for form in FORMATS

@@ -17,7 +17,7 @@ class ToolRail(BoxLayout):
         tool: "object", "background", "eraser", "lasso" or "contrast".
         brush_mm: width of the line, between `least_mm` and `most_mm`.
         hand: "left" or "right", the side of the screen on which it stands.
-        lasso_color: of the label that the lasso fills with.
+        lasso_background: the lasso fills with the background, else with the object; it has that one's ``lasso_color``.
         short: it is low, and its buttons are as small as they may be.
         object_name, background_name: the words under the two pens, from the annotation's labels.
     """
@@ -33,6 +33,7 @@ class ToolRail(BoxLayout):
     background_name = StringProperty("")
     object_color = ColorProperty(theme.OBJECT)
     background_color = ColorProperty(theme.BACKGROUND)
+    lasso_background = BooleanProperty(False)
     lasso_color = ColorProperty(theme.OBJECT)
     short = BooleanProperty(False)
 

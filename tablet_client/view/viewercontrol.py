@@ -274,7 +274,7 @@ class ViewerControl(Listener):
         self._toolbox = toolbox
         rail = self._viewer.rail
         rail.brush_mm = toolbox.width_mm
-        rail.lasso_color = rail.background_color if toolbox.label == BACKGROUND_LABEL else rail.object_color
+        rail.lasso_background = toolbox.label == BACKGROUND_LABEL
         if self.pen is not None:
             self.pen.take(toolbox)
 

@@ -106,6 +106,10 @@ def test_the_main_job_by_touches(program: Program) -> None:
     assert (saved["mask"], saved["threshold"]) == (1, 77)
     assert program.do("state")["toast"].startswith("Mask saved: ")
     assert program.do("save")["mask"] == 2
+    path = program.do("export", kind="mask-1", format="tiff", folder=str(program.folder / "files"), name="first")["path"]
+    assert path == str(program.folder / "files" / "first.tif")
+    assert Path(path).stat().st_size > 0
+    assert program.do("state")["toast"] == f"Exported to {path}"
     picture = program.folder / "out" / "picture.png"
     assert program.do("screenshot", file=str(picture))["size"] == [1024, 768]
     assert picture.read_bytes().startswith(b"\x89PNG")

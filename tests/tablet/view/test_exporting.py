@@ -57,7 +57,12 @@ async def test_a_mask_lies_under_the_name_that_was_shown_and_is_told_with_its_pa
 
 
 async def test_strokes_and_probability_need_no_saved_mask(studio: Any, tmp_path: Path) -> None:
+    from tablet_client.hand import eyes
+
     await both_labels(studio)
+    assert (await choose(studio)).content == "annotation"
+    assert eyes.find("export_mask").disabled
+    await leave(studio)
     strokes = Path(await studio.hand.export("annotation", "tiff", str(tmp_path), "my strokes"))
     assert strokes == tmp_path / "my_strokes.tif"
     assert values(strokes) == {0, 1, 2}

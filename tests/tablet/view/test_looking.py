@@ -148,6 +148,7 @@ async def test_colours_for_the_colour_blind_reach_ink_mask_and_controls(studio: 
     assert tuple(shown[22, 35]) == (0x56, 0xB4, 0xE9)
     for part in (viewer.rail, viewer.side, viewer.slices, viewer.menu.display):
         assert part.object_color[:2] == pytest.approx([0xE6 / 255, 0x9F / 255])
+    assert viewer.rail.lasso_color[:2] == pytest.approx([0x56 / 255, 0xB4 / 255])  # the background was drawn last
     await pick(studio, "colour_blind")
     assert tuple((await window_pixels(studio))[12, 14]) == (0xD0, 0x8A, 0x4E)
 

@@ -28,7 +28,7 @@ from services.formats.sample import reference_mask, sample_volume
 SIZE = "1280x800"
 NAME, FILE = "ICBM 152, T1", "icbm152-t1.nii.gz"
 COLUMNS, WIDTH, GAP, LINE = 3, 520, 8, 24
-COLOURS = 192
+COLOURS = 256
 _PATIENCE_S = 300.0
 
 
@@ -74,7 +74,6 @@ def begin(hand: Hand, take: Callable[[str], None]) -> str:
     until(hand, lambda state: state["screen"] == "library" and bool(state["volumes"]))
     take("Imported")
     opened = hand.do("open", volume=NAME)
-    hand.do("new_annotation", name="Grey matter")
     take("What to do first")
     return str(opened["volume_id"])
 

@@ -201,7 +201,7 @@ async def test_everything_can_be_pressed_and_read(settings: Any, size: tuple[int
     try:
         await hand.until("The size", lambda: tuple(app.settings.size) == size)
         names = [n for n in eyes.names() if n not in ("files_close", "files_up")]
-        assert len(names) == 14
+        assert len(names) == 15
         places = {}
         for name in names:
             widget = eyes.find(name)

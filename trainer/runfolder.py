@@ -82,6 +82,7 @@ class RunFolder:
         self._path, self._chief = path, chief
         self._tf, _ = load()
         self._events: Any = None
+        self._best: list[Any] = []
         if not chief:
             return
         if (path / "config.json").exists():
@@ -134,6 +135,8 @@ class RunFolder:
 
     def add_epoch(self, progress: Progress, pace: Pace, scores: Scores | None, seconds: float) -> None:
         """An epoch has ended; its weights are kept if they are the best."""
+        if progress.waited == 0:
+            self._best = self._loop.networks.model.get_weights()
         if not self._chief:
             return
         if progress.waited == 0:
@@ -145,8 +148,11 @@ class RunFolder:
             self._events(progress.epochs * pace.steps, {"validation_psnr_db": scores.psnr_db, "validation_mse": scores.mse})
 
     def best_weights(self) -> None:
-        """Give the loop the weights that are kept."""
-        self._loop.networks.model.load_weights(self._path / "model.weights.h5")
+        """Give the loop the weights that are kept: other workers' may not be on the disk yet."""
+        if self._best:
+            self._loop.networks.model.set_weights(self._best)
+        else:  # of an epoch before this run was resumed
+            self._loop.networks.model.load_weights(self._path / "model.weights.h5")
 
     def finish(self, scores: dict[str, Scores | None]) -> None:
         """The run has ended."""

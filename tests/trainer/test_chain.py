@@ -35,15 +35,6 @@ from trainer.train import train_and_evaluate
 CONFIG = Config(batch=8, epochs=2, max_steps=2, seed=1)
 
 
-@pytest.fixture(scope="module", autouse=True)
-def two_devices():
-    """The processor as two devices, which TensorFlow must be told before its first operation; most tests use one."""
-    tf, _ = load()
-    (processor,) = tf.config.list_physical_devices("CPU")
-    tf.config.set_logical_device_configuration(processor, [tf.config.LogicalDeviceConfiguration()] * 2)
-    return tf
-
-
 @dataclass
 class Trained:
     """The encoder after the steps; all weights before and after the first; each step's loss; what the first should be."""

@@ -49,7 +49,8 @@ def test_the_table_of_keys(key: str, modifiers: list[str], done: tuple[str, Any]
         ("s", ["meta", "capslock"], ("save", 0)),
         ("s", ["ctrl"], None),
         ("s", ["meta", "ctrl"], None),
-        ("e", ["meta"], None),
+        ("e", ["meta"], ("export", 0)),
+        ("b", ["meta"], None),
         ("e", [], ("tool", "eraser")),
     ],
 )

@@ -62,7 +62,7 @@ class SliceStrip(Widget):
         low, high = self.y + dp(6), self.top - dp(12)
         most = float(np.max(self.mask)) if self.mask is not None and len(self.mask) else 0.0
         with self.canvas:
-            Color(*theme.RAISED)
+            Color(*theme.LINE)
             for left, wide in [(k * step, step) for k in range(self.count)] if gap else [(0.0, self.width)]:
                 RoundedRectangle(pos=(self.x + left + gap / 2, low), size=(wide - gap, dp(4)), radius=[dp(2)])
             for k in np.flatnonzero(np.asarray(self.mask) > 0) if most > 0 else ():
@@ -128,6 +128,7 @@ class SliceBar(BoxLayout):
     """The strip with its buttons: previous and next slice, the next doubtful place, segment now, save.
 
     Attributes:
+        upright: the strip has a row of its own over the buttons: between them it would have no room.
         count, index, mask, strokes, doubts, upcoming: as in `SliceStrip`.
         position_text: where the slice lies, such as "36.3 mm".
         next_text, next_plane, enough: as in `NextPlace`.
@@ -136,6 +137,7 @@ class SliceBar(BoxLayout):
 
     __events__ = ("on_pick", "on_next", "on_segment", "on_save")
 
+    upright = BooleanProperty(False)
     count = NumericProperty(1)
     index = NumericProperty(0)
     mask = ObjectProperty(None, allownone=True, force_dispatch=True)
@@ -150,6 +152,11 @@ class SliceBar(BoxLayout):
     can_segment = BooleanProperty(False)
     can_save = BooleanProperty(False)
 
+    def __init__(self, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self._filler = Widget()
+        self.bind(upright=self._arrange)
+
     def on_pick(self, index: int) -> None:
         """A slice was chosen."""
 
@@ -161,6 +168,19 @@ class SliceBar(BoxLayout):
 
     def on_save(self) -> None:
         """Keep the mask."""
+
+    def _arrange(self, *_: object) -> None:
+        """The strip between the arrows, or over them with the number of the slice in its place."""
+        # `ids` holds weak references; without a parent only these keep the widgets.
+        names = ("row", "strip", "previous", "next", "number", "place", "segment", "save")
+        row, strip, previous, following, number, *rest = (self.ids[name].__self__ for name in names)
+        self.remove_widget(strip)
+        row.clear_widgets()
+        beside = (previous, number, following, self._filler) if self.upright else (previous, strip, following, number)
+        for part in (*beside, *rest):
+            row.add_widget(part)
+        if self.upright:
+            self.add_widget(strip, index=1)
 
 
 theme.load_kv(__file__)

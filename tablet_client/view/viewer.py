@@ -76,6 +76,7 @@ class Viewer(Screen):
         if self.side.upright is not upright:
             self.side.upright = upright
             self.side.parent.remove_widget(self.side)
+            self.slices.upright = upright
             if upright:
                 self.ids.parts.add_widget(self.side, index=1)
         self._change_sides(upright)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from itertools import combinations
+from itertools import combinations, pairwise
 from typing import Any
 
 import pytest
@@ -41,6 +41,9 @@ async def upright(studio: Any, request: Any) -> Any:
     Window.size = SIZE
     await studio.hand.until("The turn back", lambda: tuple(viewer.size) == SIZE and not viewer.side.upright)
     assert viewer.side.right == viewer.right
+    strip, row = viewer.slices.ids.strip, viewer.slices.ids.row
+    assert (strip.y, strip.height) == (row.y, row.height)
+    assert viewer.slices.ids.previous.right < strip.x < strip.right < viewer.slices.ids.next.x
 
 
 async def test_the_column_is_a_sheet_of_which_every_part_can_be_pressed(upright: Any) -> None:
@@ -85,6 +88,20 @@ async def test_the_handle_folds_and_unfolds_the_sheet(upright: Any) -> None:
     assert side.folded
     await upright.hand.tap("sheet")
     await upright.hand.threshold(90)
+
+
+async def test_the_picture_of_the_volume_has_a_row_of_its_own(upright: Any) -> None:
+    from tablet_client.hand import eyes
+
+    viewer, strip = upright.app.viewer, eyes.find("slices")
+    assert strip.width >= viewer.width - 24
+    assert strip.height >= 48
+    row = [eyes.find(name) for name in ("previous", "next", "next_place", "segment", "save")]
+    assert all(min(button.width, button.height) >= 48 and button.top < strip.y for button in row)
+    assert all(one.right <= other.x for one, other in pairwise(row))
+    for index in (0, strip.count - 1, strip.count // 2):
+        await upright.hand._touches.tap(strip.middle_of(index))
+        assert viewer.slices.index == index
 
 
 async def test_words_fit(upright: Any) -> None:

@@ -7,11 +7,18 @@ from pathlib import Path
 
 import pytest
 
+from services.core import pipeline
 from services.core.volume import Volume
 from tests.phantoms import oblique_phantom
 from tests.served import Served, serve
 
 SHAPE = (12, 40, 48)
+
+
+@pytest.fixture(scope="session", autouse=True)
+def compiled_loops() -> None:
+    """Compiling them after a change of the engine takes as long as the tests wait for an answer."""
+    pipeline.warm_up()
 
 
 @pytest.fixture(scope="session")

@@ -8,6 +8,7 @@ import shutil
 import subprocess
 import tempfile
 from collections.abc import AsyncIterator, Iterator, Sequence
+from contextlib import contextmanager
 from typing import Any
 
 import numpy as np
@@ -15,6 +16,7 @@ import pytest
 import pytest_asyncio
 from calque.v1.common_pb2 import Label
 from calque.v1.segmentation_pb2 import AnnotateSettings, Annotation
+from calque.v1.volumes_pb2 import Volume
 from numpy.typing import NDArray
 
 from tablet_client.link.fake import FakeLink
@@ -76,7 +78,7 @@ class Recorder(FakeLink):
     """A server in memory that remembers what it was asked.
 
     Attributes:
-        asked: names of messages and calls, in order.
+        asked: names of messages and calls, in order, without those of the library, which asks by itself now and then.
         settings: how it was told to compute, in order.
         coloured: annotations are made in the colours that were asked for; else all in the first of the palette.
     """
@@ -95,9 +97,27 @@ class Recorder(FakeLink):
                 self.settings.append(message)
         return False
 
+    async def list_volumes(self) -> list[Volume]:
+        """See `Link`."""
+        with self._unnoted():
+            return await super().list_volumes()
+
+    async def list_annotations(self, volume_id: str) -> list[Annotation]:
+        """See `Link`."""
+        with self._unnoted():
+            return await super().list_annotations(volume_id)
+
     async def create_annotation(self, volume_id: str, name: str = "", labels: Sequence[Label] = ()) -> Annotation:
         """See `Link`."""
         return await super().create_annotation(volume_id, name, labels if self.coloured else ())
+
+    @contextmanager
+    def _unnoted(self) -> Iterator[None]:
+        asked = len(self.asked)
+        try:
+            yield
+        finally:
+            del self.asked[asked:]
 
     def _call(self) -> None:
         self.asked.append("call")

@@ -39,6 +39,8 @@ def make_card(run: Path, weights: str = "float32") -> Card:
     scores = json.loads((run / "scores.json").read_text("utf-8"))
     test = sorted(one["sha256"] for one in data["volumes"] if one["part"] == "test")
     task = [test, config.patch, config.step, config.content, config.corruption, config.fraction, config.seed]
+    if config.max_steps:  # which cuts the test short as well
+        task.append(config.max_steps * config.batch)
     return {
         "name": config.model,
         "weights": weights,

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import structlog
 
-from services.core.errors import CalqueError, ChoiceNeeded, Reason
+from services.core.errors import CalqueError, ChoiceNeeded, Reason, Unavailable
 from services.embedding.encoder import Encoder
 from services.store.models import Models
 
@@ -56,11 +56,15 @@ class Held:
     def look(self) -> bool:
         """Take the model that counts in the store, where it is another one, once it has answered a trial.
 
-        Until then, and where it is not usable, the one that was there goes on. Returns: whether another one answers now.
+        Until then, and where it is not usable, the one that was there goes on; it is tried again where the store was away.
+
+        Returns:
+            Whether another one answers now.
         """
         if self._models is None:
             return False
         with self._looking:
+            seen = self._seen
             try:
                 head = self._models.head()
                 if head is None or head.number == self._seen:
@@ -72,6 +76,8 @@ class Held:
             except CalqueError as error:
                 log.error("the model that counts is not usable", why=str(error), goes_on=self.encoder is not None)
                 self._why_not = str(error)
+                if isinstance(error, Unavailable):
+                    self._seen = seen
                 return False
             self.encoder = encoder
             _told(encoder)

@@ -11,7 +11,7 @@ from calque import wire
 from calque.v1 import embedding_pb2, embedding_pb2_grpc
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 
-from services.core.errors import ChoiceNeeded
+from services.core.errors import ChoiceNeeded, Unavailable
 from services.embedding.held import Held
 from services.embedding.servicer import EmbeddingServicer
 from services.serving.server import Server
@@ -71,6 +71,20 @@ def test_a_model_that_is_not_usable_leaves_the_one_before(models, small_model, b
     with pytest.raises(ChoiceNeeded) as refused:
         _ = alone.usable
     assert "none that counts" not in str(refused.value)
+
+
+def test_a_store_that_was_away_is_asked_again(models, small_model, monkeypatch) -> None:
+    digest = put(models, small_model().SerializeToString())
+    held = Held(models=models)
+
+    def away(_: str) -> bytes:
+        raise Unavailable("The store does not answer.")
+
+    with monkeypatch.context() as broken:
+        broken.setattr(models, "read", away)
+        assert not held.look()
+    assert held.look()
+    assert held.usable.digest == digest
 
 
 def test_a_damaged_file_in_the_store_is_refused(models, small_model) -> None:

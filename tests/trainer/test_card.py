@@ -69,7 +69,10 @@ def test_what_was_not_measured_or_fills_nothing_does_not_count(models: Models, t
     assert len(models.digests()) == 1
 
 
-@pytest.mark.parametrize("other", [{"test": "b"}, {"config": replace(Config(), fraction=0.1)}])
+@pytest.mark.parametrize(
+    "other",
+    [{"test": "b"}, {"config": replace(Config(), fraction=0.1)}, {"config": replace(Config(), max_steps=2)}],
+)
 def test_models_measured_on_other_patches_are_not_compared(models: Models, tmp_path: Path, other: dict[str, Any]) -> None:
     first, _, _ = register(models, run(tmp_path / "first", 30.0), 1)
     _, head, why = register(models, run(tmp_path / "other", 40.0, **other), 2)

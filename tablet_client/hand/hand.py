@@ -292,12 +292,13 @@ class Hand:
 
     async def save(self) -> Any:
         """Press save, and wait for the answer. Returns: the contract's Mask."""
-        before = self._control.last_mask
+        saving = self._control.saving
+        before = saving.last
         await self.tap("save")
-        await self.until("The answer to save", lambda: not self._control.saving)
-        if self._control.last_mask in (None, before):
+        await self.until("The answer to save", lambda: not saving.busy)
+        if saving.last in (None, before):
             raise NotThere(self._app.toast.text or "The mask was not saved.")
-        return self._control.last_mask
+        return saving.last
 
     async def export(self, what: str, form: str, folder: str = "", name: str = "") -> str:
         """Export by the menu. Returns: where the file lies.

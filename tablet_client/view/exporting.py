@@ -29,7 +29,8 @@ from tablet_client.state.places import passing_folder
 from tablet_client.state.words import _
 from tablet_client.view import sentences
 from tablet_client.view.exporter import Exporter, Pick
-from tablet_client.view.viewercontrol import Say, ViewerControl
+from tablet_client.view.toast import Say
+from tablet_client.view.viewercontrol import ViewerControl
 from tablet_client.view.work import Work
 
 _ANY_KIND = "application/octet-stream"  # of a kind that it knows, Android may change the name's ending
@@ -159,7 +160,7 @@ class Exporting:
             passing.unlink(missing_ok=True)
 
     async def _fetch(self, work: Work, content: Content, form: int) -> ExportedFile:
-        if content.computed and (error := await self._control.all_sent(work)) is not None:
+        if content.computed and (error := await work.all_sent()) is not None:
             raise error
         number = content.mask.number if content.mask is not None else 0
         return await self._link.export(work.annotation.annotation_id, content.kind, form, number, self._watch)

@@ -3,11 +3,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from kivy.clock import Clock
 from kivy.properties import OptionProperty, StringProperty
 from kivy.uix.anchorlayout import AnchorLayout
 
 from tablet_client.view import controls, theme  # noqa: F401  (controls: its rules are used in the kv)
+
+Say = Callable[[str, str], None]
+"""Shows a sentence of a kind, as `Toast` has them."""
 
 _SHOWN_S = {"done": 5.0, "warning": 30.0, "error": 12.0}
 

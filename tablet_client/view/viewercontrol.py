@@ -1,18 +1,17 @@
-"""The viewer's life: opens an annotation, takes what the session brings and what the hand does, saves."""
+"""The viewer's life: opens an annotation, takes what the session brings and what the hand does."""
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from pathlib import Path
 
-from calque.v1.segmentation_pb2 import Advice, Annotation, Mask, Statistics
+from calque.v1.segmentation_pb2 import Advice, Annotation, Statistics
 from calque.v1.volumes_pb2 import Volume
 
 from tablet_client.link.annotations import Annotations
 from tablet_client.link.listener import Connection, Listener, Status
-from tablet_client.link.port import Link, LinkError, Step
+from tablet_client.link.port import Link, LinkError
 from tablet_client.state.choices import Choices
 from tablet_client.state.document import Event
 from tablet_client.state.geometry import GeometryError, Plane, VolumeInfo
@@ -28,12 +27,11 @@ from tablet_client.view.guiding import Guiding
 from tablet_client.view.looking import Looking
 from tablet_client.view.menu import entry
 from tablet_client.view.pen import Pen
+from tablet_client.view.saving import Saving
 from tablet_client.view.showing import Showing
+from tablet_client.view.toast import Say
 from tablet_client.view.viewer import Viewer
 from tablet_client.view.work import Work
-
-Say = Callable[[str, str], None]
-"""Shows a sentence, as "done" or "error"."""
 
 
 class ViewerControl(Listener):
@@ -48,7 +46,7 @@ class ViewerControl(Listener):
 
     Attributes:
         work, showing, looking, pen, choosing, guiding: of the open annotation, or None.
-        last_mask: what was saved last, of this annotation.
+        saving: saves its mask.
         started: told when an annotation was opened.
     """
 
@@ -61,12 +59,10 @@ class ViewerControl(Listener):
         self.pen: Pen | None = None
         self.choosing: Choosing | None = None
         self.guiding: Guiding | None = None
-        self.last_mask: Mask | None = None
         self.started: Callable[[], None] = lambda: None
-        self.saving = False
+        self.saving = Saving(link, viewer, say, self._buttons)
         self._annotations = Annotations(link)
         self._toolbox = Toolbox()
-        self._changed = asyncio.Event()
         viewer.slices.bind(index=self._moved)
         viewer.side.bind(plane=self._moved)
 
@@ -165,7 +161,7 @@ class ViewerControl(Listener):
         except JournalError:
             self._say(_(sentences.TABLET_FULL), "error")
             return False
-        self.work, self.last_mask, self._viewer.menu.reading = work, None, False
+        self.work, self.saving.last, self._viewer.menu.reading = work, None, False
         self.pen = Pen(
             self._viewer.images, volume, work.document, self._toolbox, self._submit, self._may_begin, self.contrast
         )
@@ -234,37 +230,9 @@ class ViewerControl(Listener):
             self.work.keeper.segment()
 
     async def save(self) -> None:
-        """Keep the mask at the threshold that is shown, once the server has every stroke."""
-        work, choosing = self.work, self.choosing
-        if work is None or choosing is None or self.saving:
-            return
-        threshold = int(self._viewer.side.threshold)
-        self.saving = True
-        self._buttons()
-        try:
-            if (held_up := await self.all_sent(work)) is not None:
-                later = _("There is no connection: the mask can be saved when the server answers again.")
-                self._say(later if held_up.retry else sentences.sentence(held_up), "error")
-                return
-            mask = await self._link.save_mask(work.annotation.annotation_id, threshold, self._saved_step)
-            self.last_mask = mask
-            choosing.keep_anyway()
-            self._say(_("Mask saved: {volume}").format(volume=sentences.millilitres(mask.object_ml)), "done")
-        except LinkError as error:
-            self._say(sentences.sentence(error), "error")
-        finally:
-            self.saving = False
-            self._viewer.bar.progress = 0.0
-            self._buttons()
-
-    async def all_sent(self, work: Work) -> LinkError | None:
-        """Wait until the server has every stroke. Returns: why it does not get them for now, or None."""
-        while work.document.waiting and work is self.work:
-            if (error := work.keeper.status.held_up) is not None:
-                return error
-            self._changed.clear()
-            await self._changed.wait()
-        return None
+        """Keep the mask that is shown."""
+        if self.work is not None and self.choosing is not None:
+            await self.saving.save(self.work, self.choosing)
 
     @property
     def _drawing(self) -> bool:
@@ -297,20 +265,18 @@ class ViewerControl(Listener):
             self.work.keeper.submit(event)
             self.ink_changed()
 
-    def _saved_step(self, step: Step) -> None:
-        self._viewer.bar.progress = step.done / step.total if step.total else 0.0
-
     def _buttons(self) -> None:
         enough = self.showing is not None and self.showing.segmentable
         self._viewer.slices.can_segment = enough
-        self._viewer.slices.can_save = enough and not self.saving
+        self._viewer.slices.can_save = enough and not self.saving.busy
 
     # --- what comes (see Listener) -----------------------------------------------------------------------------------
 
     def status_changed(self, status: Status) -> None:
         bar = self._viewer.bar
         bar.safety, bar.safety_text = sentences.safety(status)
-        self._changed.set()
+        if self.work is not None:
+            self.work.news()
         if status.connection in (Connection.OFFLINE, Connection.REFUSED):
             bar.progress = 0.0  # whoever computes, tells it no longer
         if self.showing is not None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable
 from pathlib import Path
 
@@ -34,6 +35,9 @@ class Work:
         arrived, failed: told of slices that came, or could not be had.
         broken: told when a background task ends by a fault of ours.
 
+    Attributes:
+        ended: it was left.
+
     Raises:
         JournalError: the tablet's disk cannot be written.
     """
@@ -62,6 +66,8 @@ class Work:
         )
         self.loader = SliceLoader(link, volume, self.greys, arrived, failed)
         self.tasks = Tasks(broken)
+        self.ended = False
+        self._news = asyncio.Event()
 
     def prefer(self, preferences: Preferences) -> None:
         """Hold as much as the user wants, slices in memory and strokes in the journal, and sign with the user's name."""
@@ -74,8 +80,25 @@ class Work:
         self.tasks.start(self.keeper.run())
         self.tasks.start(self.loader.run())
 
+    def news(self) -> None:
+        """The session tells another status."""
+        self._news.set()
+
+    async def all_sent(self) -> LinkError | None:
+        """Wait until the server has every stroke. Returns: why it does not get them for now, or None."""
+        while self.document.waiting:
+            if self.ended:
+                return LinkError("SERVICE_UNAVAILABLE", retry=True)
+            if (error := self.keeper.status.held_up) is not None:
+                return error
+            self._news.clear()
+            await self._news.wait()
+        return None
+
     async def end(self) -> None:
         """Hang up; what was drawn is in the journal afterwards."""
+        self.ended = True
+        self.news()
         try:
             await self.tasks.end()
         finally:

@@ -79,7 +79,7 @@ async def test_keys_choose_tools_and_brushes_and_save(studio: Any) -> None:
     await hand.key("-")
     assert rail.brush_mm == width
     await hand.key("ctrl+s")
-    assert not studio.app.viewer_control.saving  # there is nothing to save
+    assert not studio.app.viewer_control.saving.busy  # there is nothing to save
     await hand.stroke([10.0, 14.0], [9.0, 12.0])
     await hand.key("b")
     await hand.stroke([30.0, 35.0], [20.0, 22.0])
@@ -89,7 +89,7 @@ async def test_keys_choose_tools_and_brushes_and_save(studio: Any) -> None:
     assert (studio.app.viewer.image.picture.labels == 2).any()
     await hand.see_mask()
     await hand.key("ctrl+s")
-    await hand.until("The mask", lambda: studio.app.viewer_control.last_mask is not None)
+    await hand.until("The mask", lambda: studio.app.viewer_control.saving.last is not None)
 
 
 @pytest.mark.screen

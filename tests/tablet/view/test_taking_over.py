@@ -60,9 +60,9 @@ async def test_one_who_loses_the_pen_in_the_middle_of_a_stroke_is_told_at_once_a
         assert len(studio.link.log_of(annotation)) == entries
         toast.clear()
         await studio.hand.tap("save")  # the stroke would be missing in it
-        await studio.hand.until("The answer", lambda: not control.saving)
+        await studio.hand.until("The answer", lambda: not control.saving.busy)
         assert toast.text.startswith("Another tablet draws on this annotation now. Your strokes stay on this tablet")
-        assert control.last_mask is None
+        assert control.saving.last is None
         toast.clear()
         await draw_here(studio)
         assert not viewer.menu.reading

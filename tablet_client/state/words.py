@@ -27,14 +27,9 @@ class _Words:
 _words = _Words()
 
 
-def use(language: str, tablet: str = "") -> str:
-    """Speak a language of `LANGUAGES` from now on. Returns: which it is.
-
-    Args:
-        language: that was chosen; another one than those, or an empty one: the tablet's or the system's.
-        tablet: the tablet's, where the system has another way to tell it than its environment.
-    """
-    chosen = next((one for one in (language, tablet) if one in LANGUAGES), "") or system_language()
+def use(language: str) -> str:
+    """Speak a language of `LANGUAGES` from now on; another one, or an empty one, is the system's. Returns: which it is."""
+    chosen = language if language in LANGUAGES else system_language()
     if chosen == "en":
         _words.catalogue = gettext.NullTranslations()
     else:
@@ -47,11 +42,6 @@ def use(language: str, tablet: str = "") -> str:
 def language() -> str:
     """The language that is spoken."""
     return _words.language
-
-
-def other() -> str:
-    """The language that is not spoken."""
-    return next(name for name in LANGUAGES if name != _words.language)
 
 
 def system_language() -> str:

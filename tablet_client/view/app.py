@@ -17,7 +17,6 @@ from kivy.uix.floatlayout import FloatLayout
 from kivy.uix.screenmanager import NoTransition, ScreenManager
 from kivy.utils import platform
 
-from tablet_client.android.language import tablet_language
 from tablet_client.android.provider import AndroidTouches
 from tablet_client.link.connect import CertificateError, LinkFactory, NoLink
 from tablet_client.link.listener import Connection
@@ -63,7 +62,7 @@ class CalqueApp(App):
         super().__init__()
         self._connect_to, self._folder, self._given, self._picker = connect, folder, given, picker
         self.preferences = read_preferences(folder)
-        self._speak()
+        words.use(self.preferences.language)
         self._link = self._call(self.preferences)
 
     async def run_on_loop(self) -> None:
@@ -243,10 +242,6 @@ class CalqueApp(App):
         elif not isinstance(self._link, NoLink):
             self.settings.answer = self.library.notice or _("The server answers.")
 
-    def _speak(self) -> None:
-        """The chosen language, else the tablet's."""
-        words.use(self.preferences.language, tablet_language() if platform == "android" else "")
-
     def _prefer(self, before: Preferences, now: Preferences) -> None:
         """What was picked in the settings, at once."""
         self.preferences = now
@@ -273,7 +268,7 @@ class CalqueApp(App):
         volumes, first = self.library_control.volumes, isinstance(self._link, NoLink)
         scrolled = self.settings.ids.scroll.scroll_y
         self._link = link
-        self._speak()
+        words.use(self.preferences.language)
         Window.unbind(on_key_down=self._key)
         Window.remove_widget(self.root)  # type: ignore[has-type]
         self.root = self.build()

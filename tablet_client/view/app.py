@@ -64,6 +64,7 @@ class CalqueApp(App):
         self.preferences = read_preferences(folder)
         words.use(self.preferences.language)
         self._link = self._call(self.preferences)
+        self._moving: asyncio.Task[None] | None = None
 
     async def run_on_loop(self) -> None:
         """Run until the window is closed or `stop` is called; then hang up in order."""
@@ -249,23 +250,31 @@ class CalqueApp(App):
         self.viewer.menu.display.pressure = now.pressure
         self.viewer_control.prefer(now)
         if (now.server, now.certificate) != (before.server, before.certificate) and not self._given:
-            self._begin_anew(self._call(now))
+            self._begin_anew(self._call(now), None if now.server == before.server else before.server)
         elif now.language != before.language:
             self._begin_anew(self._link)
 
     def _not_now(self) -> str:
         """Why the screens cannot be made anew now; empty: they can."""
         work = self.viewer_control.work
+        if self._moving is not None and not self._moving.done():
+            return _("The last change is not finished. Try again in a moment.")
         if self.importer.busy or self.exporter.busy:
             return _("Files are on their way. Change this when they have arrived.")
         if work is not None and work.keeper.status.connection not in (Connection.CONNECTED, Connection.OTHER_WRITER):
             return _("There is no connection: go back to the volumes first. What you drew is kept on this tablet.")
         return ""
 
-    def _begin_anew(self, link: Link) -> None:
-        """All screens made anew, in another language or for another server, with the settings on top as they were."""
+    def _begin_anew(self, link: Link, left: str | None = None) -> None:
+        """All screens made anew, with the settings on top as they were: in another language, or with another link.
+
+        Args:
+            link: to the services from now on.
+            left: address of the server that is left for another one, empty where none was known; None: it is the same.
+        """
         before = self.tasks, self.viewer_control, self._link
-        volumes, first = self.library_control.volumes, isinstance(self._link, NoLink)
+        first = isinstance(self._link, NoLink)
+        volumes = {} if first else self.library_control.volumes
         scrolled = self.settings.ids.scroll.scroll_y
         self._link = link
         words.use(self.preferences.language)
@@ -275,19 +284,22 @@ class CalqueApp(App):
         Window.add_widget(self.root)
         self._go("library" if first else "settings")
         self.settings.ids.scroll.scroll_y = scrolled
-        self._resumed = self.tasks.start(self._go_on(*before, volumes))
+        self._moving = self.tasks.start(self._move(*before, volumes, left))
 
-    async def _go_on(self, tasks: Tasks, control: ViewerControl, link: Link, volumes: dict[str, Volume]) -> None:
-        """End what the old screens did; the same volume is opened again where the server is the same."""
+    async def _move(
+        self, tasks: Tasks, control: ViewerControl, link: Link, volumes: dict[str, Volume], left: str | None
+    ) -> None:
+        """End what the old screens did, and go on with the new ones: at the same volume where the server is the same."""
         await control.close()
         await tasks.end()
-        if link is self._link:
+        if link is not self._link:
+            link.close()
+        if left is None:
             self.library_control.volumes = volumes
-            await self.resuming.resume(volumes)
+            self._resumed = self.tasks.start(self.resuming.resume(volumes) if volumes else self._resume())
         else:
             self.resuming.left()
-            link.close()
-            if waiting := sum(waiting_annotations(self._folder).values()):
+            if left and (waiting := sum(waiting_annotations(self._folder).values())):
                 self._say(sentences.left_behind(waiting), "warning")
         self.tasks.start(self.library_control.run())
 

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator
+from copy import copy
 from dataclasses import replace
 from itertools import combinations
 from pathlib import Path
@@ -35,9 +37,15 @@ async def settings(studio: Any, monkeypatch: Any) -> AsyncIterator[Any]:
         link.online = True
     if app._link is not studio.link:
         app._begin_anew(studio.link)
+        await hand.until("The end", lambda: moved(app))
     app.settings_control._take(Preferences(server="a:1", language="en"), anew=False)
-    await hand.until("The end", lambda: app._resumed.done())
+    await hand.until("The end", lambda: moved(app))
     app._go("library")
+
+
+def moved(app: Any) -> bool:
+    """All screens that were made anew are at work."""
+    return app._moving is None or (app._moving.done() and app._resumed.done())
 
 
 async def enter(studio: Any, server: str, certificate: str = "") -> None:
@@ -98,6 +106,43 @@ async def test_a_volume_that_is_open_is_closed_before_another_server_is_asked(se
     assert not settings.link._annotations[work.annotation.annotation_id].sessions
     await hand.tap("settings_back")
     assert app.screens.current == "library"
+
+
+async def test_with_another_certificate_the_same_volume_goes_on(settings: Any, monkeypatch: Any) -> None:
+    app, hand = settings.app, settings.hand
+    work, anew = app.viewer_control.work, copy(settings.link)
+    monkeypatch.setattr(app, "_connect_to", lambda preferences: anew if preferences.certificate else settings.link)
+    settings.link.online = False
+    settings.link.hang_up()
+    await hand.tap("settings_back")
+    await hand.until("Offline", lambda: app.viewer.bar.safety == "offline")
+    await hand.stroke([10.0, 14.0], [9.0, 12.0])
+    await hand.until("The journal", lambda: work.document.saved_on_tablet == 1)
+    await hand.back()
+    settings.link.online = anew.online = True
+    await hand.tap("settings")
+    await enter(settings, "a:1", str(CERTIFICATES / "ca.pem"))
+    await hand.until("The other link", lambda: app._link is anew and app.settings.answer == "The server answers.")
+    assert app.toast.text == ""  # the stroke is for this very server
+
+
+async def test_who_imports_while_a_volume_is_opened_again_finds_the_library(settings: Any, monkeypatch: Any) -> None:
+    app, hand, listed, held = settings.app, settings.hand, settings.link.list_annotations, asyncio.Event()
+
+    async def slowly(volume_id: str) -> Any:
+        await held.wait()
+        return await listed(volume_id)
+
+    monkeypatch.setattr(settings.link, "list_annotations", slowly)
+    await hand.tap("language_fr")
+    try:
+        await hand.until("The new screens", lambda: app._moving.done())
+        await hand.tap("settings_back")
+        await hand.tap("import")
+        await hand.tap("back")
+        await hand.until("The cards", lambda: len(app.library.cards) == 2)
+    finally:
+        held.set()
 
 
 async def test_the_tools_change_sides(settings: Any) -> None:

@@ -16,7 +16,7 @@ import platformdirs
 from calque.v1 import segmentation_pb2
 from calque.v1.segmentation_pb2 import Mask
 
-from tablet_client.state.disk import sync
+from tablet_client.state.disk import sync, sync_folder
 from tablet_client.state.kept import read_kept, write_kept
 from tablet_client.state.words import N_
 
@@ -130,6 +130,7 @@ def keep_file(folder: Path, stem: str, ending: str, data: bytes) -> Path:
             sync(file.fileno())
         path = _free(folder, stem, ending)
         os.replace(beside, path)
+        sync_folder(folder)
     except OSError:
         with suppress(OSError):
             beside.unlink(missing_ok=True)

@@ -74,8 +74,10 @@ class SettingsControl:
             chosen = await picker.files(lambda done, total: None)
             if chosen is None:
                 return
-            path = await asyncio.to_thread(_kept, chosen, self._folder)
-            await picker.forget(chosen)
+            try:
+                path = await asyncio.to_thread(_kept, chosen, self._folder)
+            finally:
+                await picker.forget(chosen)
         except (PickerError, OSError):
             self._screen.trouble = _("This file cannot be read. Nothing was changed.")
             return

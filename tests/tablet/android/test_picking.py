@@ -230,5 +230,13 @@ async def test_the_certificate_is_chosen_by_the_picker_and_a_copy_kept(desk: Des
     await hand.tap("certificate_choose")
     await hand.until("The picker", lambda: len(desk.tablet.asked) == 2)
     desk.tablet.answer("content://gone")
-    await hand.until("The sentence", lambda: app.settings.trouble == "This file cannot be read. Nothing was changed.")
+    refused = "This file cannot be read. Nothing was changed."
+    await hand.until("The sentence", lambda: app.settings.trouble == refused)
+    app.settings.trouble = ""
+    desk.tablet.files["content://two"], desk.tablet.names["content://two"] = tmp_path / "hospital.pem", "two.pem"
+    await hand.tap("certificate_choose")
+    await hand.until("The picker", lambda: len(desk.tablet.asked) == 3)
+    desk.tablet.answer("content://pem", "content://two")  # a folder of copies is no certificate
+    await hand.until("The sentence", lambda: app.settings.trouble == refused)
+    assert desk.copies() == []
     await hand.tap("settings_back")

@@ -72,6 +72,13 @@ def test_of_a_file_that_could_not_be_written_nothing_is_left(tmp_path: Path, mon
     assert os.listdir(tmp_path) == []
 
 
+def test_a_file_is_on_the_disk_under_its_name_when_it_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    synced: list[list[str]] = []
+    monkeypatch.setattr(exporting, "sync_folder", lambda folder: synced.append(os.listdir(folder)))
+    keep_file(tmp_path, "mask", ".tif", b"data")
+    assert synced == [["mask.tif"]]
+
+
 def test_habits_are_kept_and_nonsense_is_not_believed(tmp_path: Path) -> None:
     assert read_habits(tmp_path) == Habits()
     assert format_of(Habits().format).ending == ".nii.gz"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from pathlib import Path
@@ -63,6 +64,7 @@ class ViewerControl(Listener):
         self.saving = Saving(link, viewer, say, self._buttons)
         self._annotations = Annotations(link)
         self._toolbox = Toolbox()
+        self._turn = asyncio.Lock()  # a journal must be left before it is opened again
         viewer.slices.bind(index=self._moved)
         viewer.side.bind(plane=self._moved)
 
@@ -97,6 +99,10 @@ class ViewerControl(Listener):
 
     async def close(self) -> None:
         """Hang up; what was drawn is in the journal afterwards."""
+        async with self._turn:
+            await self._hang_up()
+
+    async def _hang_up(self) -> None:
         work, self.work = self.work, None
         if self.guiding is not None:
             self.guiding.quiet()
@@ -149,8 +155,12 @@ class ViewerControl(Listener):
                 self._set_toolbox(self._toolbox)
 
     async def _start(self, volume: VolumeInfo, annotation: Annotation) -> bool:
+        async with self._turn:
+            return await self._open_anew(volume, annotation)
+
+    async def _open_anew(self, volume: VolumeInfo, annotation: Annotation) -> bool:
         left, shown = self.work, self.showing
-        await self.close()
+        await self._hang_up()
         same = left is not None and left.volume.volume_id == volume.volume_id
         greys = left.greys if same and left is not None else None
         try:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from itertools import pairwise
 from typing import Any
 
@@ -191,3 +192,24 @@ async def test_progress_of_many_small_files_does_not_cost_a_frame_each(studio: A
     assert 4 <= len(shown) <= 7
     assert shown[-1] == pytest.approx(0.8)  # what is done changed: that is shown at once
     importer.progress = 0.0
+
+
+async def test_an_annotation_is_opened_again_only_when_it_was_left(studio: Any, monkeypatch: Any) -> None:
+    """Two journals on one file would lose what the other wrote."""
+    control, work = studio.app.viewer_control, studio.app.viewer_control.work
+    volume, may_end, end = studio.link._volumes[work.volume.volume_id][0], asyncio.Event(), work.end
+
+    async def slowly() -> None:
+        await may_end.wait()
+        await end()
+
+    monkeypatch.setattr(work, "end", slowly)
+    leaving = asyncio.create_task(control.close())
+    opening = asyncio.create_task(control.open(volume, work.annotation.annotation_id))
+    for _ in range(20):
+        await asyncio.sleep(0)
+    assert (control.work, leaving.done(), opening.done()) == (None, False, False)
+    may_end.set()
+    await leaving
+    assert await opening
+    assert control.work.journal.path == work.journal.path

@@ -106,6 +106,8 @@ def _scans(paths: list[Path], manifest: Path | None, store: Path | None) -> list
     if sum(given is not None for given in (manifest, store, paths or None)) > 1:
         raise InvalidInput("Say volumes, a manifest or a store, one of them.")
     if store is not None:
+        if not store.is_dir():  # it would be made
+            raise InvalidInput(f"There is no store at {store}.")
         found = list(scans_of_store(DirectoryStore(store)))
         if not found:
             raise InvalidInput("The store holds no volumes.")

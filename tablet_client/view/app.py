@@ -35,6 +35,7 @@ from tablet_client.view.imageview import ImageView
 from tablet_client.view.importer import Importer
 from tablet_client.view.library import Library
 from tablet_client.view.librarycontrol import LibraryControl
+from tablet_client.view.opened import Opened
 from tablet_client.view.picking import Picking
 from tablet_client.view.rails import Rails
 from tablet_client.view.resuming import Resuming
@@ -93,6 +94,7 @@ class CalqueApp(App):
         if self._picker is not None:
             self.picking = Picking(self._picker, self.importer, self.library_control, self._start)
         self.viewer_control = ViewerControl(self._link, self.viewer, self._folder, self._say, self.preferences)
+        self.opened = Opened(self.viewer_control)
         self.exporting = Exporting(
             self._link, self.exporter, self.viewer_control, self._folder, self._say, self._go, self._picker
         )
@@ -117,8 +119,8 @@ class CalqueApp(App):
         """The tablet puts the application aside, and may end it without another word: strokes go to its disk first."""
         if self.viewer_control.work is not None:
             self.viewer_control.work.keeper.flush()
-        self._choose("keep")
-        self._look("keep")
+        self.opened.choose("keep")
+        self.opened.look("keep")
         return True
 
     def _wire(self) -> None:
@@ -143,19 +145,19 @@ class CalqueApp(App):
         viewer.bar.bind(on_more=lambda _: self._start(control.menu()))
         viewer.rail.bind(on_choose=lambda _, tool: control.choose_tool(tool))
         viewer.rail.bind(on_brush=lambda _, steps: control.step_brush(steps))
-        viewer.side.bind(on_pick_plane=lambda _, plane: self._show("look_at_plane", Plane[plane.upper()]))
-        viewer.side.bind(on_pick_three=lambda _, three: self._look("three", three))
-        viewer.side.bind(on_pick_threshold=lambda _, value: self._choose("threshold", value))
-        viewer.side.bind(on_hand_over=lambda _: self._choose("hand_over"))
+        viewer.side.bind(on_pick_plane=lambda _, plane: self.opened.show("look_at_plane", Plane[plane.upper()]))
+        viewer.side.bind(on_pick_three=lambda _, three: self.opened.look("three", three))
+        viewer.side.bind(on_pick_threshold=lambda _, value: self.opened.choose("threshold", value))
+        viewer.side.bind(on_hand_over=lambda _: self.opened.choose("hand_over"))
         for switch in ("live", "shape", "connected", "fill_holes"):
-            viewer.side.bind(**{f"on_pick_{switch}": lambda _, on, switch=switch: self._choose(switch, on)})
-        viewer.side.bind(on_pick_style=lambda _, style: self._look("style", style))
-        viewer.menu.display.bind(on_pick_contrast=lambda _, name: self._look("preset", name))
+            viewer.side.bind(**{f"on_pick_{switch}": lambda _, on, switch=switch: self.opened.choose(switch, on)})
+        viewer.side.bind(on_pick_style=lambda _, style: self.opened.look("style", style))
+        viewer.menu.display.bind(on_pick_contrast=lambda _, name: self.opened.look("preset", name))
         viewer.menu.display.bind(on_pick_pressure=lambda _, on: self.settings_control.pick("pressure", on))
         for name in ("equalised", "smooth", "colour_blind", "fill"):
-            viewer.menu.display.bind(**{f"on_pick_{name}": lambda _, value, name=name: self._look(name, value)})
-        viewer.slices.bind(on_pick=lambda _, index: self._show("look_at_slice", index))
-        viewer.slices.bind(on_next=lambda _: self._guide("next"))
+            viewer.menu.display.bind(**{f"on_pick_{name}": lambda _, value, name=name: self.opened.look(name, value)})
+        viewer.slices.bind(on_pick=lambda _, index: self.opened.show("look_at_slice", index))
+        viewer.slices.bind(on_next=lambda _: self.opened.guide("next"))
         viewer.slices.bind(on_segment=lambda _: control.segment())
         viewer.slices.bind(on_save=lambda _: self._start(control.save()))
         viewer.menu.bind(on_annotation=lambda _, chosen: self._start(control.switch(chosen)))
@@ -175,18 +177,16 @@ class CalqueApp(App):
 
     def _wire_image(self, image: ImageView, number: int) -> None:
         """What pen and fingers do on an image."""
-        image.bind(on_pen_down=lambda _, *how: self._pen("down", *how, number))
-        image.bind(on_pen_down=lambda *_: self._guide("quiet"))
+        image.bind(on_pen_down=lambda _, *how: self.opened.pen("down", *how, number))
+        image.bind(on_pen_down=lambda *_: self.opened.guide("quiet"))
         image.bind(on_pen_down=lambda *_: self.rails.pen_down())
         image.bind(on_pen_up=lambda *_: self.rails.pen_up(), on_pen_cancel=lambda *_: self.rails.pen_up())
-        image.bind(on_pen_move=lambda _, *place: self._pen("move", *place, number))
-        image.bind(on_pen_up=lambda _, column, row: self._lift(column, row, number))
-        image.bind(on_pen_cancel=lambda _: self._pen("cancel", number))
-        image.bind(on_hover=lambda _, *place: self._show("pointed", *place, number))
-        image.bind(
-            on_scroll=lambda _, steps: self._show("scroll_beside", number - 1, steps) if number else self._step(steps)
-        )
-        image.bind(on_aim=lambda _, *place: self._show("aim", number - 1, *place))
+        image.bind(on_pen_move=lambda _, *place: self.opened.pen("move", *place, number))
+        image.bind(on_pen_up=lambda _, column, row: self.opened.lift(column, row, number))
+        image.bind(on_pen_cancel=lambda _: self.opened.pen("cancel", number))
+        image.bind(on_hover=lambda _, *place: self.opened.show("pointed", *place, number))
+        image.bind(on_scroll=lambda _, steps: self.opened.step(steps, number))
+        image.bind(on_aim=lambda _, *place: self.opened.show("aim", number - 1, *place))
 
     def _start(self, work: Coroutine[Any, Any, Any]) -> None:
         self.tasks.start(work)
@@ -303,43 +303,6 @@ class CalqueApp(App):
                 self._say(sentences.left_behind(waiting), "warning")
         self.tasks.start(self.library_control.run())
 
-    def _pen(self, what: str, *how: Any) -> None:
-        """What the pen does, if something is open."""
-        if self.viewer_control.pen is not None:
-            getattr(self.viewer_control.pen, what)(*how)
-
-    def _lift(self, column: float, row: float, number: int) -> None:
-        """The pen is lifted, perhaps from a stroke: other planes show where it ended."""
-        work = self.viewer_control.work
-        drawing = work is not None and work.document.running
-        self._pen("up", column, row, number)
-        if drawing:
-            self._show("drawn", column, row, number)
-
-    def _show(self, what: str, *values: Any) -> None:
-        """What is shown, if something is open."""
-        if self.viewer_control.showing is not None:
-            getattr(self.viewer_control.showing, what)(*values)
-
-    def _look(self, what: str, *values: Any) -> None:
-        """How it is shown, if something is open."""
-        if self.viewer_control.looking is not None:
-            getattr(self.viewer_control.looking, what)(*values)
-
-    def _choose(self, what: str, *values: Any) -> None:
-        """What is chosen, if something is open."""
-        if self.viewer_control.choosing is not None:
-            getattr(self.viewer_control.choosing, what)(*values)
-
-    def _guide(self, what: str) -> None:
-        """Where to look next, if something is open."""
-        if self.viewer_control.guiding is not None:
-            getattr(self.viewer_control.guiding, what)()
-
-    def _step(self, steps: int) -> None:
-        if self.viewer_control.showing is not None:
-            self._show("look_at_slice", self.viewer_control.showing.index + steps)
-
     def _say(self, text: str, kind: str) -> None:
         self.toast.say(text, kind)
 
@@ -361,9 +324,9 @@ class CalqueApp(App):
         elif what == "brush":
             control.step_brush(value)
         elif what == "slices":
-            self._step(value)
+            self.opened.step(value)
         elif what == "next":
-            self._guide("next")
+            self.opened.guide("next")
         elif what == "export":
             self._start(self.exporting.open())
         elif what == "save":

@@ -41,6 +41,8 @@ def main(argv: Sequence[str] | None = None, link: Callable[[], Link] | None = No
     options = _parser().parse_args(argv)
     if options.server and parse_address(options.server) is None:
         raise SystemExit(f"{options.server!r} is not an address such as {EXAMPLE}")
+    if options.certificate and not options.server:
+        raise SystemExit("A certificate vouches for one server: name it with --server.")
     if options.certificate:
         from tablet_client.link.connect import CertificateError, trusting
 

@@ -12,7 +12,15 @@ ROOT = Path(__file__).parents[3]
 
 
 @pytest.mark.parametrize(
-    "options", [["--size", "10x10"], ["--size", "wide"], ["--server", "nowhere"], ["--server", "host:0"], ["--what"]]
+    "options",
+    [
+        ["--size", "10x10"],
+        ["--size", "wide"],
+        ["--server", "nowhere"],
+        ["--server", "host:0"],
+        ["--certificate", str(Path(__file__).parents[1] / "link" / "certificates" / "ca.pem")],
+        ["--what"],
+    ],
 )
 def test_wrong_options_are_refused_before_a_window_opens(options: list[str]) -> None:
     with pytest.raises(SystemExit) as ended:

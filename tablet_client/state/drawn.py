@@ -9,7 +9,7 @@ from tablet_client.state.ink import Ink
 
 
 class Drawn:
-    """Inks actions and takes them back. What lies under an action costs a byte a voxel of its own; under a clear, its slices.
+    """Inks actions and takes them back. What lies under one costs a byte a voxel of its own, under a clear its slices.
 
     Args:
         ink: takes them; whoever else inks must have lifted it before the next action.

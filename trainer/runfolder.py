@@ -101,7 +101,7 @@ class RunFolder:
         before = load_config(self._path / "config.json")
         if replace(before, epochs=config.epochs) != config:
             raise InvalidInput("The folder holds a run with another configuration; only the epochs may change.")
-        if json.loads((self._path / "data.json").read_text("utf-8"))["volumes"] != data["volumes"]:
+        if volumes_of(self._path) != data["volumes"]:
             raise InvalidInput("The folder holds a run on other volumes.")
 
     def bind(self, loop: Loop) -> Progress:
@@ -189,6 +189,12 @@ def config_of(path: Path) -> Config:
     if not (path / "config.json").exists():
         raise NotFound("The folder holds no training run.")
     return load_config(path / "config.json")
+
+
+def volumes_of(path: Path) -> list[dict[str, str]]:
+    """The volumes of the run in a folder, as `trainer.scans.Parts.described` tells them."""
+    volumes: list[dict[str, str]] = json.loads((path / "data.json").read_text("utf-8"))["volumes"]
+    return volumes
 
 
 def _state(tf: Any) -> Any:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 
@@ -27,7 +28,7 @@ class Scan:
     name: str
     patient: str
 
-    @property
+    @cached_property
     def digest(self) -> str:
         """SHA-256 of the voxels, hexadecimal."""
         little = self.volume.voxels.dtype.newbyteorder("<")

@@ -16,8 +16,8 @@ from trainer.config import Config
 from trainer.corrupt import KINDS
 from trainer.loop import Pace
 from trainer.models import Networks, build
-from trainer.runfolder import config_of
-from trainer.scans import Scan
+from trainer.runfolder import config_of, volumes_of
+from trainer.scans import Scan, split
 from trainer.train import train_and_evaluate
 
 PATCHES = (8, 11, 32, 50, 64)
@@ -102,8 +102,11 @@ def trained(cell: Cell, scans: Sequence[Scan], folder: Path, told: Callable[[int
     place = folder / cell.name
     if not (place / "scores.json").exists():
         return train_and_evaluate(cell.config, scans, place, resume=True, told=told).networks
-    if config_of(place) != cell.config:
-        raise InvalidInput("The report's folder holds cells of another configuration or scale; give this one its own.")
+    parts = split(scans, cell.config.split, cell.config.seed)
+    if config_of(place) != cell.config or volumes_of(place) != parts.described():
+        raise InvalidInput(
+            "The report's folder holds cells of another configuration, scale or manifest; give this one its own."
+        )
     networks = build(cell.config.model, cell.config.patch)
     networks.model.load_weights(place / "model.weights.h5")
     return networks

@@ -94,8 +94,11 @@ class Maker:
 
     def _table(self, number: str, cells: list[Cell]) -> None:
         columns = ("", "PSNR", "over hidden pixels", "as corrupted", "SSIM", *_more_columns(number))
-        text = "Peak signal to noise ratio over whole patches of test patients, then over their hidden pixels; what doing "
-        table = Table(TITLES[number], text + "nothing gives is beside it.", columns)
+        text = (
+            "Peak signal to noise ratio over whole patches of test patients, then over their hidden pixels; what doing "
+            "nothing gives is beside it."
+        )
+        table = Table(TITLES[number], text, columns)
         for cell in cells:
             found = self._measure(cell)
             own, nothing = found[cell.name], found[CORRUPTED]

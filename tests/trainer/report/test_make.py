@@ -102,6 +102,9 @@ def test_a_report_has_its_tables_and_figures_and_trains_nothing_twice(tmp_path: 
     assert found == numbers
     with pytest.raises(InvalidInput, match="another configuration"):
         Maker(tmp_path / "report", made, masks, "tiny", replace(BASE, fraction=0.3), said.append).make()
+    others = [*made[:3], Scan(made[3].volume, "volume 3", "patient 0")]  # who may have been trained on before
+    with pytest.raises(InvalidInput, match="manifest"):
+        Maker(tmp_path / "report", others, masks, "tiny", BASE, said.append).make()
 
 
 def test_two_patients_are_too_few(tmp_path: Path) -> None:

@@ -80,6 +80,7 @@ def tables(scale: Scale, base: Config) -> dict[str, list[Cell]]:
         return Cell(name, label, replace(common, **({"model": "final"} | what)))
 
     final = cell("final", "final")
+    few = max(base.batch, scale.patches // 10)
     models = [cell("naive", "naive", model="naive"), final, cell("deeper", "deeper", model="deeper")]
     return {
         "II": [final if kind == base.corruption else cell(kind, kind, corruption=kind) for kind in KINDS],
@@ -87,7 +88,7 @@ def tables(scale: Scale, base: Config) -> dict[str, list[Cell]]:
             final if side == base.patch else cell(f"patch-{side}", str(side), patch=side, step=max(4, side // 2))
             for side in PATCHES
         ],
-        "IV": [*models, cell("less", "final, a tenth of the patches", most_patches=max(base.batch, scale.patches // 10))],
+        "IV": [*models, cell("less", f"final, {few:,} patches alone", most_patches=few)],
         "V": models,
         "options": [
             final,

@@ -48,6 +48,12 @@ def test_every_cell_is_trained_on_as_many_patches() -> None:
         assert all(other.config == cell.config for other in named if other.name == cell.name)
 
 
+@pytest.mark.parametrize("name", SCALES)
+def test_the_network_of_few_patches_says_how_many(name: str) -> None:
+    (few,) = [cell for cell in tables(SCALES[name], Config())["IV"] if cell.name == "less"]
+    assert few.label == f"final, {few.config.most_patches:,} patches alone"
+
+
 class _Seen(HTMLParser):
     def __init__(self) -> None:
         super().__init__()

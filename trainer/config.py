@@ -107,8 +107,10 @@ def load_config(path: Path) -> Config:
         raise InvalidInput(f"A training configuration is a .toml or .json file, not “{path.name}”.")
     try:
         values = readers[path.suffix](path.read_text("utf-8"))
-    except (OSError, ValueError) as error:  # both decoders' errors are ValueErrors
-        raise InvalidInput(f"The training configuration “{path.name}” cannot be read: {error}") from error
+    except OSError as error:
+        raise InvalidInput(f"The training configuration “{path.name}” cannot be opened ({error.strerror}).") from error
+    except ValueError as error:  # as both decoders' errors are
+        raise InvalidInput(f"The training configuration “{path.name}” cannot be read: {error}.") from error
     if not isinstance(values, dict):
         raise InvalidInput(f"The training configuration “{path.name}” is not a table of names and values.")
     return _from_values(values)

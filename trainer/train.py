@@ -12,7 +12,7 @@ import structlog
 
 from services.core.errors import InvalidInput
 from trainer.config import Config
-from trainer.data import Patches, find_patches
+from trainer.data import Patches, find_patches, steps_of
 from trainer.evaluate import Scores
 from trainer.loop import Loop, Pace, default_strategy, is_chief
 from trainer.models import Networks
@@ -69,6 +69,7 @@ def train_and_evaluate(
     )
     training = training.some(config.most_patches, config.seed)
     log.info("patches", training=len(training), validation=len(validation), test=len(test))
+    steps_of(training, config)  # too few patches are told before the folder holds a run
     strategy = strategy or default_strategy()
     folder = RunFolder(workdir, config, {"volumes": parts.described()}, resume, is_chief(strategy))
     loop = Loop(config, strategy)

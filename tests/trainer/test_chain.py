@@ -215,6 +215,7 @@ def test_one_volume_trains_without_scores_and_too_few_patches_are_refused(slabs,
     assert (tmp_path / "run" / "curve.csv").read_text().splitlines()[1].split(",")[3] == ""
     with pytest.raises(InvalidInput, match="fewer than a batch"):
         train_and_evaluate(replace(CONFIG, batch=100_000), slabs[:1], tmp_path / "other")
+    assert not (tmp_path / "other").exists()  # the next try may have it
 
 
 def test_scores_are_those_of_a_plain_count():

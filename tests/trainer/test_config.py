@@ -62,5 +62,6 @@ def test_files_that_are_no_configuration_are_refused(tmp_path):
     (tmp_path / "list.json").write_text("[1]")
     (tmp_path / "run.yaml").write_text("batch: 3")
     for name in ("list.json", "run.yaml", "missing.toml"):
-        with pytest.raises(InvalidInput):
+        with pytest.raises(InvalidInput) as raised:
             load_config(tmp_path / name)
+        assert "Errno" not in str(raised.value)

@@ -72,7 +72,8 @@ class Maker:
         self._measured: dict[str, dict[str, Filling]] = {}
         sizes = [len(part) for part in (self._parts.training, self._parts.validation, self._parts.test)]
         self.report = Report(
-            f"Scale “{scale}”: each network saw {self._scale.visits:,} patches in {self._scale.epochs} epochs.",
+            f"Scale “{scale}”: each network saw {self._scale.visits:,} patches in "
+            f"{self._scale.epochs} epoch{'' if self._scale.epochs == 1 else 's'}.",
             f"{sizes[0]} volumes to train on, {sizes[1]} to validate, {sizes[2]} to test, divided by patient.",
         )
 
@@ -191,7 +192,7 @@ class Maker:
         numbers: dict[str, Any] = {}
         for name, some in (
             ("patients that the encoder never saw", [n for n in self._masks if id(self._scans[n]) in unseen]),
-            ("all patients; the encoder saw images of some, without labels", list(self._masks)),
+            ("patients in all; the encoder saw images of some, without labels", list(self._masks)),
         ):
             targets = self._targets(some)
             if len(np.unique(targets.patients)) < 2:

@@ -37,7 +37,7 @@ class Card:
         volume_id, name: as in the contract.
         modality: DICOM code, or empty.
         size_mm: "230 × 230 × 180 mm", columns, rows and slices of the acquisition plane; empty when unknown.
-        date: day of the import, "2026-11-30", in the tablet's time zone.
+        dates: days of the import and of what was drawn last, "2026-11-30", in the tablet's time zone.
         imported_ms: milliseconds since 1970, UTC.
         thumbnail: JPEG.
         work: how far the work is.
@@ -51,7 +51,7 @@ class Card:
     name: str
     modality: str
     size_mm: str
-    date: str
+    dates: tuple[str, ...]
     imported_ms: int
     thumbnail: bytes
     work: Work = Work.UNKNOWN
@@ -73,7 +73,7 @@ def card(
         name=volume.name,
         modality=volume.modality,
         size_mm=_size_mm(volume),
-        date=datetime.fromtimestamp(volume.imported_ms / 1000, zone).strftime("%Y-%m-%d"),
+        dates=tuple(_day(moment, zone) for moment in (volume.imported_ms, last.changed_ms) if moment),
         imported_ms=volume.imported_ms,
         thumbnail=volume.thumbnail,
         work=work_of(annotations),
@@ -94,9 +94,9 @@ def work_of(annotations: Sequence[segmentation_pb2.Annotation] | None) -> Work:
 
 
 def found(cards: Iterable[Card], words: str, sort: str = SORTS[0]) -> list[Card]:
-    """The cards whose name, modality, date or last reader holds every one of the words, in an order of `SORTS`."""
+    """The cards whose name, modality, dates or last reader hold every one of the words, in an order of `SORTS`."""
     wanted = words.casefold().split()
-    kept = [c for c in cards if all(w in f"{c.name} {c.modality} {c.date} {c.who}".casefold() for w in wanted)]
+    kept = [c for c in cards if all(word in _words(c) for word in wanted)]
     kept.sort(key=lambda c: -max(c.imported_ms, c.changed_ms))
     if sort == "name":
         kept.sort(key=lambda c: _parts(c.name))
@@ -108,7 +108,15 @@ def found(cards: Iterable[Card], words: str, sort: str = SORTS[0]) -> list[Card]
 def when(moment_ms: int, now_ms: int, zone: tzinfo | None = None) -> str:
     """A moment as a card tells it: ``"14:05"`` on the same day, else ``"2026-11-30"``; ``zone`` None: the tablet's own."""
     moment, now = (datetime.fromtimestamp(ms / 1000, zone) for ms in (moment_ms, now_ms))
-    return moment.strftime("%H:%M" if moment.date() == now.date() else "%Y-%m-%d")
+    return moment.strftime("%H:%M") if moment.date() == now.date() else _day(moment_ms, zone)
+
+
+def _words(card: Card) -> str:
+    return " ".join((card.name, card.modality, *card.dates, card.who)).casefold()
+
+
+def _day(moment_ms: int, zone: tzinfo | None) -> str:
+    return datetime.fromtimestamp(moment_ms / 1000, zone).strftime("%Y-%m-%d")
 
 
 def _parts(name: str) -> list[tuple[int, str]]:

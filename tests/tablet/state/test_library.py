@@ -34,7 +34,7 @@ def test_a_card():
     message = volume_message(SHAPE, oblique())
     message.imported_ms, message.modality = 1_790_000_000_000, "MR"
     shown = card(message, [], UTC)
-    assert (shown.size_mm, shown.date, shown.work) == ("10 × 11 × 22 mm", "2026-09-21", Work.NEW)
+    assert (shown.size_mm, shown.dates, shown.work) == ("10 × 11 × 22 mm", ("2026-09-21",), Work.NEW)
 
 
 def test_a_card_tells_who_drew_last_and_when():
@@ -84,3 +84,5 @@ def test_search_finds_all_words_newest_first():
     assert [c.name for c in found(cards, "")] == ["Placenta 7", "Knee", "Placenta 12"]
     assert [c.name for c in found(cards, "mr PLAC")] == ["Placenta 12"]
     assert found(cards, "nothing") == []
+    drawn = card(message, [annotation(events=1, changed_ms=1_790_000_000_000)], UTC)
+    assert found([drawn], "2026-09-21") == found([drawn], "1970-01-03") == [drawn]

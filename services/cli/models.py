@@ -11,7 +11,7 @@ from rich.console import Console
 from rich.table import Table
 
 from services.cli.serve import load_settings
-from services.core.errors import Unavailable
+from services.core.errors import Corrupt, Unavailable
 from services.store.directory import DirectoryStore
 from services.store.models import Head, Models
 
@@ -32,7 +32,10 @@ def list_models(store: Path | None) -> None:
     head = models.head()
     table = Table("", "model", "SHA-256", "test PSNR", "hidden pixels", "counts since", box=SIMPLE)
     for digest in models.digests():
-        card = models.card(digest)
+        try:
+            card = models.card(digest)
+        except Corrupt:  # hides no other model
+            card = {"name": "card damaged"}
         test = (card.get("scores") or {}).get("test") or {}
         counts = head is not None and digest == head.digest
         table.add_row(

@@ -21,6 +21,8 @@ from services.store.port import Store, is_identifier
 
 Card = dict[str, Any]
 
+_BACK = "back from"  # how the reason of a head begins that goes back
+
 
 @dataclass(frozen=True)
 class Head:
@@ -94,12 +96,19 @@ class Models:
             number += 1
 
     def roll_back(self, *, set_ms: int) -> Head:
-        """Have the model count again that did before the one that counts now. Raises: NotFound, there is none."""
-        heads = self.heads()
-        others = [head for head in heads if head.digest != heads[-1].digest]
-        if not others:
+        """Have the model count again that did before the one that counts now; again, the one before that.
+
+        Raises: NotFound, there is none.
+        """
+        counted: list[Head] = []  # those that were not gone back from
+        for head in self.heads():
+            if head.why.startswith(_BACK) and len(counted) > 1:
+                counted.pop()
+            elif not counted or head.digest != counted[-1].digest:
+                counted.append(head)
+        if len(counted) < 2:
             raise NotFound("There is no earlier model to go back to.")
-        return self.promote(others[-1].digest, why=f"back from head {heads[-1].number}", set_ms=set_ms)
+        return self.promote(counted[-2].digest, why=f"{_BACK} head {counted[-1].number}", set_ms=set_ms)
 
     def _read(self, kind: str, digest: str) -> bytes:
         if not is_identifier(digest):

@@ -38,7 +38,21 @@ def test_the_newest_head_counts_and_one_can_go_back(store: DirectoryStore) -> No
     assert (back.number, back.digest) == (3, first)
     assert models.head() == Models(store).head() == back
     assert [head.digest for head in models.heads()] == [first, second, first]
-    assert models.roll_back(set_ms=4).digest == second
+    with pytest.raises(NotFound):
+        models.roll_back(set_ms=4)
+
+
+def test_going_back_again_goes_further_back(store: DirectoryStore) -> None:
+    models = Models(store)
+    digests = [models.add(data, {}) for data in (b"one", b"two", b"three", b"four")]
+    for digest in digests[:3]:
+        models.promote(digest, why="better", set_ms=1)
+    models.promote(digests[2], why="again", set_ms=1)
+    assert models.roll_back(set_ms=2).digest == digests[1]
+    models.promote(digests[3], why="better", set_ms=3)
+    assert [models.roll_back(set_ms=4).digest for _ in range(2)] == [digests[1], digests[0]]
+    with pytest.raises(NotFound):
+        models.roll_back(set_ms=5)
 
 
 def test_there_is_nothing_to_go_back_to_at_first(store: DirectoryStore) -> None:

@@ -130,7 +130,7 @@ async def test_the_bar_fits(library: Any, size: tuple[int, int]) -> None:
         for name in ("search", "sort", "settings", "import"):
             widget = eyes.find(name)
             x = widget.to_window(*widget.pos)[0]
-            assert min(widget.width, widget.height) >= 47 if name == "search" else 48, name
+            assert min(widget.width, widget.height) >= (47 if name == "search" else 48), name
             assert x >= right, name
             right = x + widget.width
             assert right <= size[0], name

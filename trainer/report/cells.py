@@ -83,9 +83,13 @@ def tables(scale: Scale, base: Config) -> dict[str, list[Cell]]:
     few = max(base.batch, scale.patches // 10)
     models = [cell("naive", "naive", model="naive"), final, cell("deeper", "deeper", model="deeper")]
     return {
-        "II": [final if kind == base.corruption else cell(kind, kind, corruption=kind) for kind in KINDS],
+        "II": [
+            replace(final, label=kind) if kind == base.corruption else cell(kind, kind, corruption=kind) for kind in KINDS
+        ],
         "III": [
-            final if side == base.patch else cell(f"patch-{side}", str(side), patch=side, step=max(4, side // 2))
+            replace(final, label=str(side))
+            if side == base.patch
+            else cell(f"patch-{side}", str(side), patch=side, step=max(4, side // 2))
             for side in PATCHES
         ],
         "IV": [*models, cell("less", f"final, {few:,} patches alone", most_patches=few)],

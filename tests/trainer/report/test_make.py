@@ -54,6 +54,13 @@ def test_the_network_of_few_patches_says_how_many(name: str) -> None:
     assert few.label == f"final, {few.config.most_patches:,} patches alone"
 
 
+def test_a_row_is_called_what_its_table_compares() -> None:
+    made = tables(SCALES["tiny"], Config())
+    assert [cell.label for cell in made["II"]] == ["shapes", "hole", "toss"]
+    assert [cell.label for cell in made["III"]] == [str(side) for side in PATCHES]
+    assert [cell.name for cell in made["II"] + made["III"]].count("final") == 2
+
+
 class _Seen(HTMLParser):
     def __init__(self) -> None:
         super().__init__()

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Literal
 
 from platformdirs import user_data_path
-from pydantic import Field
+from pydantic import Field, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 Service = Literal["volumes", "segmentation", "embedding"]
@@ -40,6 +40,15 @@ class Settings(BaseSettings):
         None, description="ONNX file of the encoder to serve; none: the one that counts in the store."
     )
     model_sha256: str = Field("", description="Digest that the encoder's file must have; empty: any.")
+
+    @field_validator("listen")
+    @classmethod
+    def _is_an_address(cls, listen: str) -> str:
+        """gRPC would take a port of more than 16 bits for another one, without a word."""
+        host, _, port = listen.rpartition(":")
+        if not host or not port.isascii() or not port.isdigit() or int(port) > 65535:
+            raise ValueError("say host:port, with a port from 0 to 65535")
+        return listen
 
     @property
     def key_file(self) -> Path:

@@ -73,6 +73,7 @@ def test_it_ends_at_once_when_told_right_after_its_line(tmp_path: Path, end: str
     ("name", "value"),
     [
         ("LISTEN", "nowhere"),
+        ("LISTEN", "127.0.0.1:99999"),
         ("LOG", "loud"),
         ("UPLOAD_LIMIT_BYTES", "-1"),
         ("COMPUTE_THREADS", "many"),
@@ -85,7 +86,7 @@ def test_a_setting_that_cannot_be_is_named(tmp_path: Path, name: str, value: str
     with Serving(tmp_path, "volumes", **settings) as serving:
         assert serving.ended() == 2
         said = sentence(serving.errors())
-        assert (value if name == "LISTEN" else f"CALQUE_{name}") in said
+        assert f"CALQUE_{name}" in said
 
 
 def test_a_flag_goes_over_the_environment(tmp_path: Path) -> None:

@@ -245,3 +245,10 @@ def test_the_loaded_tablet_holds_no_grpcio_and_no_services(tmp_path: Path) -> No
 
 def test_the_loader_sees_grpcio_when_it_comes(tmp_path: Path) -> None:
     assert "grpc" in loaded(["calque.v1.volumes_pb2_grpc"], "grpc,services,trainer", tmp_path)
+
+
+def test_the_trainer_is_loaded_without_tensorflow(tmp_path: Path) -> None:
+    """Only training needs it; and tests on a screen, which load all test modules, do not live in one process with it."""
+    names = [name for name, _ in modules() if name == "trainer" or name.startswith("trainer.")]
+    assert len(names) > 10
+    assert loaded(names, "tensorflow,keras", tmp_path) == []

@@ -11,7 +11,6 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 from sklearn.manifold import TSNE
-from umap import UMAP
 
 from trainer.corrupt import KINDS, corrupt
 from trainer.data import Patches
@@ -62,6 +61,8 @@ def rebuilt(planes: Sequence[tuple[str, Numbers]], path: Path) -> None:
 
 def spread(latent: Numbers, target: NDArray[np.bool_], seed: int, path: Path) -> None:
     """The latent vectors in a plane, by t-SNE (as the paper) and by UMAP (for which it had no time)."""
+    from umap import UMAP  # loads TensorFlow, which takes seconds
+
     near = max(2, min(30, len(latent) // 4))
     planes = {
         "t-SNE": TSNE(perplexity=near, init="pca", random_state=seed).fit_transform(latent),

@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-import tomllib
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field
 
 from services.core.errors import InvalidInput
 from services.core.volume import Volume
+from services.formats.manifest import read_volumes
 from services.formats.masks import read_mask
 from services.formats.read import read_volume
 from services.formats.source import source_files
@@ -35,12 +35,6 @@ class Case(BaseModel):
     label: int = Field(default=0, ge=0)
 
 
-class _Manifest(BaseModel):
-    model_config = ConfigDict(extra="forbid")
-
-    volume: list[Case] = Field(min_length=1)
-
-
 @dataclass(frozen=True)
 class Loaded:
     """A case as it was read.
@@ -62,17 +56,7 @@ def read_manifest(path: Path) -> list[Case]:
     Raises:
         InvalidInput: it cannot be read, something in it is missing or not known, or a file is not there.
     """
-    try:
-        with open(path, "rb") as file:
-            cases = _Manifest.model_validate(tomllib.load(file)).volume
-    except OSError as error:
-        raise InvalidInput(f"The manifest {path.name} cannot be opened.") from error
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise InvalidInput(f"The manifest {path.name} is not TOML: {error}.") from error
-    except ValidationError as error:
-        first = error.errors()[0]
-        place = " ".join(str(part + 1) if isinstance(part, int) else part for part in first["loc"])
-        raise InvalidInput(f"The manifest {path.name} is not usable at “{place}”: {first['msg']}.") from error
+    cases = read_volumes(path, Case)
     if len({case.name for case in cases}) < len(cases):
         raise InvalidInput(f"The manifest {path.name} has two volumes of one name.")
     folder = path.parent

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import tomllib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -10,12 +9,13 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 
 from services.core.errors import InvalidInput
 from services.core.volume import Volume
+from services.formats.manifest import read_volumes
 from services.formats.masks import read_mask
 from services.formats.read import read_volume
 from services.formats.sample import sample_volume
@@ -37,12 +37,6 @@ class _Volume(BaseModel):
     name: str = ""
     mask: Path | None = None
     label: int = Field(default=0, ge=0)
-
-
-class _Manifest(BaseModel):
-    model_config = ConfigDict(extra="forbid")
-
-    volume: list[_Volume] = Field(min_length=1)
 
 
 def train_encoder(
@@ -126,21 +120,10 @@ def _scans(paths: list[Path], manifest: Path | None, store: Path | None) -> list
 
 def _read(path: Path) -> list[_Volume]:
     """The volumes of a TOML file; relative paths start at its folder. Raises: InvalidInput."""
-    try:
-        with open(path, "rb") as file:
-            volumes = _Manifest.model_validate(tomllib.load(file)).volume
-    except OSError as error:
-        raise InvalidInput(f"The manifest {path.name} cannot be opened.") from error
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise InvalidInput(f"The manifest {path.name} is not TOML: {error}.") from error
-    except ValidationError as error:
-        first = error.errors()[0]
-        place = " ".join(str(part + 1) if isinstance(part, int) else part for part in first["loc"])
-        raise InvalidInput(f"The manifest {path.name} is not usable at “{place}”: {first['msg']}.") from error
     folder = path.parent
     return [
         volume.model_copy(update={"image": folder / volume.image, "mask": folder / volume.mask if volume.mask else None})
-        for volume in volumes
+        for volume in read_volumes(path, _Volume)
     ]
 
 

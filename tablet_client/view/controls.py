@@ -21,6 +21,7 @@ from kivy.properties import (
 )
 from kivy.uix.behaviors import ButtonBehavior
 from kivy.uix.boxlayout import BoxLayout
+from kivy.uix.floatlayout import FloatLayout
 from kivy.uix.label import Label
 from kivy.uix.widget import Widget
 
@@ -177,6 +178,28 @@ class KnobSlider(Widget):
             f = (touch.x - self.x - self.knob / 2) / max(1.0, self.width - self.knob)
         value = self.low + min(1.0, max(0.0, f)) * (self.high - self.low)
         self.dispatch("on_pick", float(round(value)) if self.whole else value)
+
+
+class Panel(FloatLayout):
+    """Lies over a screen while it is open; a press beside its ``panel`` closes it.
+
+    Attributes:
+        shown: it is open.
+    """
+
+    shown = BooleanProperty(False)
+
+    def close(self) -> None:
+        """Close it."""
+        self.shown = False
+
+    def on_touch_down(self, touch: Any) -> bool:
+        if not self.shown:
+            return False
+        if not self.ids.panel.collide_point(*touch.pos):
+            self.close()
+            return True
+        return bool(super().on_touch_down(touch)) or True
 
 
 class ProgressLine(Widget):

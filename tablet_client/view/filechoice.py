@@ -6,23 +6,20 @@ from __future__ import annotations
 import os
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
-from kivy.properties import BooleanProperty, StringProperty
-from kivy.uix.floatlayout import FloatLayout
+from kivy.properties import StringProperty
 
 from tablet_client.state.words import _
-from tablet_client.view import theme
+from tablet_client.view import controls, theme
 from tablet_client.view.importer import EntryRow
 
 _MOST_ROWS = 300
 
 
-class FileChoice(FloatLayout):
+class FileChoice(controls.Panel):
     """A press beside it closes it.
 
     Attributes:
-        shown: it is open.
         title: what is chosen.
         folder: whose files are listed.
         empty: why nothing is listed.
@@ -30,7 +27,6 @@ class FileChoice(FloatLayout):
 
     __events__ = ("on_file",)
 
-    shown = BooleanProperty(False)
     title = StringProperty("")
     folder = StringProperty("")
     empty = StringProperty("")
@@ -47,19 +43,11 @@ class FileChoice(FloatLayout):
 
     def close(self) -> None:
         """Close it."""
-        self.shown = False
+        super().close()
         self.ids.rows.clear_widgets()
 
     def on_file(self, path: str) -> None:
         """A file was chosen."""
-
-    def on_touch_down(self, touch: Any) -> bool:
-        if not self.shown:
-            return False
-        if not self.ids.panel.collide_point(*touch.pos):
-            self.close()
-            return True
-        return bool(super().on_touch_down(touch)) or True
 
     def _go(self, folder: Path) -> None:
         self.folder, self.empty = str(folder), ""

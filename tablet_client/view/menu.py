@@ -5,11 +5,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from datetime import datetime
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from calque.v1.segmentation_pb2 import Annotation
 from kivy.properties import BooleanProperty, NumericProperty, StringProperty
-from kivy.uix.floatlayout import FloatLayout
 
 from tablet_client.state.palette import PALETTE, colour_of
 from tablet_client.state.words import ngettext
@@ -51,11 +50,10 @@ class AnnotationRow(controls.PressButton):
     chosen = BooleanProperty(False)
 
 
-class Menu(FloatLayout):
+class Menu(controls.Panel):
     """Hangs under the three dots; a press beside it closes it.
 
     Attributes:
-        shown: it is open.
         reading: another tablet writes, and this one may take over.
         details: what the service measured and expects, a line each.
         new_colour: of the next new annotation, 0xRRGGBB.
@@ -64,7 +62,6 @@ class Menu(FloatLayout):
 
     __events__ = ("on_annotation", "on_new", "on_colour", "on_fit", "on_export", "on_clear", "on_take_over", "on_settings")
 
-    shown = BooleanProperty(False)
     reading = BooleanProperty(False)
     details = StringProperty("")
     new_colour = NumericProperty(PALETTE[0])
@@ -105,7 +102,7 @@ class Menu(FloatLayout):
     def close(self) -> None:
         """Close it."""
         self.ids.name.focus = False
-        self.shown = False
+        super().close()
 
     def choose_colour(self, whose: str) -> None:
         """The palette for an annotation, or for a new one; away where it is there for it already."""
@@ -129,14 +126,6 @@ class Menu(FloatLayout):
     def _pick(self, event: str, *values: object) -> None:
         self.close()
         self.dispatch(event, *values)
-
-    def on_touch_down(self, touch: Any) -> bool:
-        if not self.shown:
-            return False
-        if not self.ids.panel.collide_point(*touch.pos):
-            self.close()
-            return True
-        return bool(super().on_touch_down(touch)) or True
 
     def on_annotation(self, annotation_id: str) -> None:
         """Work on this annotation."""

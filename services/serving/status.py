@@ -1,4 +1,4 @@
-"""From the tree of errors to gRPC statuses: the only place where this is done.
+"""From the tree of errors to gRPC statuses, and back where one service asks another: the only place where this is done.
 
 A failed call gets the status of its class in the tree and, in ``google.rpc.Status.details``, a ``calque.v1.ErrorInfo``.
 What is not in the tree is a fault of ours: INTERNAL, with the traceback in the log and none of it on the wire.
@@ -59,6 +59,21 @@ def error_info(error: errors.CalqueError) -> common_pb2.ErrorInfo:
         expected=error.expected if isinstance(error, errors.OutOfSequence) else 0,
         choices=_choices(error) if isinstance(error, errors.ChoiceNeeded) else [],
     )
+
+
+def error_of(failed: Any) -> errors.CalqueError:
+    """The error of the tree that another service ended a call with; where it gave none, that it is `Unavailable`.
+
+    Args:
+        failed: the `grpc.RpcError` that the call raised, which is a `grpc.Call` too.
+    """
+    info = common_pb2.ErrorInfo()
+    details = rpc_status.from_call(failed)
+    if details is None or not any(detail.Unpack(info) for detail in details.details):
+        late = failed.code() is grpc.StatusCode.DEADLINE_EXCEEDED
+        return errors.Unavailable(f"The other service {'did not answer in time' if late else 'does not answer'}.")
+    kinds = {code: kind for kind, code in CODES.items() if kind is not errors.OutOfSequence}
+    return kinds.get(failed.code(), errors.CalqueError)(info.message, errors.Reason(common_pb2.Reason.Name(info.reason)))
 
 
 def _choices(error: errors.ChoiceNeeded) -> list[common_pb2.Choice]:

@@ -1,70 +1,21 @@
-"""Tiny ONNX models, written by hand, that keep or break the model contract."""
+"""The hand-written models, for every test of the room."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
 
 import numpy as np
 import onnx
 import pytest
-from onnx import TensorProto, helper, numpy_helper
 
-WEIGHTS = np.array([[1.0, -2.0, 0.5]], np.float32)
-STRIDE = 4
-
-
-def _small_model(
-    *,
-    weights: np.ndarray = WEIGHTS,
-    stride: int = STRIDE,
-    props: dict[str, str] | None = None,
-    input_shape: tuple[Any, ...] = (1, "rows", "columns", 1),
-    twice: bool = False,
-) -> onnx.ModelProto:
-    """Mean of each ``stride × stride`` block (fewer pixels at the border) times ``weights`` ``(1, channels)``."""
-    channels = weights.shape[1]
-    nodes = [
-        helper.make_node("Transpose", ["slice"], ["planes"], perm=[0, 3, 1, 2]),
-        helper.make_node(
-            "AveragePool", ["planes"], ["means"], kernel_shape=[stride, stride], strides=[stride, stride], ceil_mode=1
-        ),
-        helper.make_node("Transpose", ["means"], ["last"], perm=[0, 2, 3, 1]),
-        helper.make_node("MatMul", ["last", "weights"], ["features"]),
-    ]
-    outputs = [helper.make_tensor_value_info("features", TensorProto.FLOAT, [1, "r", "c", channels])]
-    if twice:
-        nodes.append(helper.make_node("Relu", ["features"], ["more"]))
-        outputs.append(helper.make_tensor_value_info("more", TensorProto.FLOAT, [1, "r", "c", channels]))
-    graph = helper.make_graph(
-        nodes,
-        "small",
-        [helper.make_tensor_value_info("slice", TensorProto.FLOAT, list(input_shape))],
-        outputs,
-        [numpy_helper.from_array(weights.astype(np.float32), "weights")],
-    )
-    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 19)], ir_version=9)
-    helper.set_model_props(model, {"calque.stride": str(stride), "calque.name": "small"} if props is None else props)
-    return model
-
-
-def _naive_features(image: np.ndarray, weights: np.ndarray = WEIGHTS, stride: int = STRIDE) -> np.ndarray:
-    """What `_small_model` answers, block by block in float64."""
-    rows, columns = (-(-n // stride) for n in image.shape)
-    blocks = np.array(
-        [
-            [image[r * stride : (r + 1) * stride, c * stride : (c + 1) * stride].mean() / 255.0 for c in range(columns)]
-            for r in range(rows)
-        ]
-    )
-    return blocks[..., None] * weights[0]
+from tests import encoders
 
 
 @pytest.fixture(scope="session")
 def small_model() -> Callable[..., onnx.ModelProto]:
-    return _small_model
+    return encoders.small_model
 
 
 @pytest.fixture(scope="session")
 def naive_features() -> Callable[..., np.ndarray]:
-    return _naive_features
+    return encoders.naive_features

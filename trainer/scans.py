@@ -9,9 +9,13 @@ from functools import cached_property
 
 import numpy as np
 
+from services.core.errors import InvalidInput
 from services.core.volume import Volume
 from services.store.catalogue import Catalogue
 from services.store.port import Store
+
+
+PARTS = ("training", "validation", "test")
 
 
 @dataclass(frozen=True, eq=False)
@@ -22,11 +26,13 @@ class Scan:
         volume: its voxels.
         name: for people and reports.
         patient: whose it is; volumes of one patient are in one part of a split.
+        part: the one of `PARTS` that it has to be in; empty: whichever the split draws.
     """
 
     volume: Volume
     name: str
     patient: str
+    part: str = ""
 
     @cached_property
     def digest(self) -> str:
@@ -48,7 +54,7 @@ class Parts:
         numbers = {patient: str(number) for number, patient in enumerate(sorted({scan.patient for scan in self._all()}), 1)}
         return [
             {"name": scan.name, "patient": numbers[scan.patient], "part": part, "sha256": scan.digest}
-            for part in ("training", "validation", "test")
+            for part in PARTS
             for scan in getattr(self, part)
         ]
 
@@ -60,13 +66,18 @@ def split(scans: Sequence[Scan], parts: tuple[float, float, float], seed: int) -
     """Divide scans by patient.
 
     The parts are rounded so that three patients or more leave none of the parts empty that is wanted at all; of two, one
-    validates, and a single one only trains.
+    validates, and a single one only trains. Where scans say their part, nothing is drawn.
 
     Args:
         scans: to divide.
         parts: fractions of the patients for training, validation and test, adding to 1.
         seed: of the order.
+
+    Raises:
+        InvalidInput: some scans say their part and others do not, a patient is in two parts, or none is for training.
     """
+    if any(scan.part for scan in scans):
+        return _as_said(scans)
     patients = sorted({scan.patient for scan in scans})
     order = [patients[number] for number in np.random.default_rng(seed).permutation(len(patients))]
     spare = len(order) - 1  # one always trains
@@ -76,6 +87,17 @@ def split(scans: Sequence[Scan], parts: tuple[float, float, float], seed: int) -
         validation, test = validation - 1, 1
     chosen = (order[validation + test :], order[:validation], order[validation : validation + test])
     return Parts(*(tuple(scan for scan in scans if scan.patient in some) for some in chosen))
+
+
+def _as_said(scans: Sequence[Scan]) -> Parts:
+    if not all(scan.part for scan in scans):
+        raise InvalidInput("Some volumes say whether they are for training, validation or test, and others do not.")
+    parts = Parts(*(tuple(scan for scan in scans if scan.part == part) for part in PARTS))
+    if not parts.training:
+        raise InvalidInput("No volume is for training.")
+    if len({(scan.patient, scan.part) for scan in scans}) > len({scan.patient for scan in scans}):
+        raise InvalidInput("Volumes of one patient are in two parts; what is learned from a patient is not judged on them.")
+    return parts
 
 
 def scans_of_store(store: Store) -> Iterable[Scan]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -37,6 +37,7 @@ class _Volume(BaseModel):
     name: str = ""
     mask: Path | None = None
     label: int = Field(default=0, ge=0)
+    part: Literal["", "training", "validation", "test"] = ""
 
 
 def train_encoder(
@@ -78,7 +79,7 @@ def report(folder: Path, manifest: Path, scale: str, config: Path | None) -> Non
     scans, masks = [], {}
     for number, one in enumerate(_read(manifest)):
         volume = read_volume(source_files(one.image))
-        scans.append(Scan(volume, one.name or f"volume {number + 1}", one.patient))
+        scans.append(Scan(volume, one.name or f"volume {number + 1}", one.patient, one.part))
         if one.mask is not None:
             masks[number] = _mask(one.mask, volume, one.label)
     settings = load_config(config) if config else Config()
@@ -114,7 +115,7 @@ def _scans(paths: list[Path], manifest: Path | None, store: Path | None) -> list
     for number, one in enumerate(listed, 1):
         volume = read_volume(source_files(one.image))
         patient = volume.source.patient_id if manifest is None and volume.source else ""
-        scans.append(Scan(volume, one.name or f"volume {number}", patient or one.patient))
+        scans.append(Scan(volume, one.name or f"volume {number}", patient or one.patient, one.part))
     return scans
 
 

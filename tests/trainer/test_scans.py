@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from services.core.errors import InvalidInput
 from services.core.volume import Volume, grey_map, intensity_window
 from services.store.catalogue import Catalogue
 from services.store.directory import DirectoryStore
@@ -83,3 +86,23 @@ def test_volumes_of_a_store_are_scans(store) -> None:
     assert sorted(int(scan.volume.voxels.min()) for scan in found) == [3, 40]
     assert len({scan.patient for scan in found}) == 2
     assert all("A name" not in scan.name for scan in found)
+
+
+def test_parts_that_the_scans_say_are_taken_as_they_are() -> None:
+    every = [replace(scan, part=part) for scan, part in zip(scans([1, 1, 2, 3]), ("training", "training", "test", "training"))]
+    parts = split(every, (0.1, 0.8, 0.1), 5)
+    assert patients_of(parts) == [{"patient 1", "patient 3"}, set(), {"patient 2"}]
+
+
+@pytest.mark.parametrize(
+    ("patients", "said", "why"),
+    [
+        ([1, 2], ("training", ""), "others do not"),
+        ([1, 2], ("test", "validation"), "No volume is for training"),
+        ([1, 2, 1], ("training", "test", "validation"), "in two parts"),
+    ],
+)
+def test_parts_that_cannot_be(patients: list[int], said: tuple[str, ...], why: str) -> None:
+    every = [replace(scan, part=part) for scan, part in zip(scans(patients), said)]
+    with pytest.raises(InvalidInput, match=why):
+        split(every, (0.7, 0.2, 0.1), 0)

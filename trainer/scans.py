@@ -14,7 +14,6 @@ from services.core.volume import Volume
 from services.store.catalogue import Catalogue
 from services.store.port import Store
 
-
 PARTS = ("training", "validation", "test")
 
 

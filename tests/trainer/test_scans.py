@@ -89,7 +89,9 @@ def test_volumes_of_a_store_are_scans(store) -> None:
 
 
 def test_parts_that_the_scans_say_are_taken_as_they_are() -> None:
-    every = [replace(scan, part=part) for scan, part in zip(scans([1, 1, 2, 3]), ("training", "training", "test", "training"))]
+    every = [
+        replace(scan, part=part) for scan, part in zip(scans([1, 1, 2, 3]), ("training", "training", "test", "training"))
+    ]
     parts = split(every, (0.1, 0.8, 0.1), 5)
     assert patients_of(parts) == [{"patient 1", "patient 3"}, set(), {"patient 2"}]
 

@@ -6,7 +6,7 @@ import zlib
 
 import numpy as np
 import pytest
-from calque.wire import FEATURE, GREY, LEVEL, WireError, pack, unpack
+from calque.wire import FEATURE, GREY, LEVEL, Rows, WireError, pack, pack_rows, unpack
 from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import array_shapes, arrays
@@ -80,3 +80,42 @@ def test_a_bomb_is_not_inflated() -> None:
     bomb = zlib.compress(bytes(64 << 20), 9)
     with pytest.raises(WireError, match="has 17 bytes instead of 16"):
         unpack(bomb, LEVEL, (4, 4))
+
+
+rows_sent = arrays(FEATURE, array_shapes(min_dims=1, max_dims=3, min_side=1, max_side=9))
+
+
+@given(rows_sent, st.integers(1, 400))
+def test_an_array_comes_back_from_its_parts(array: NDArray[np.float16], most_bytes: int) -> None:
+    parts = list(pack_rows(array, FEATURE, most_bytes))
+    together = Rows(array.shape, FEATURE)
+    for first, rows, data in parts:
+        assert rows * array[0].nbytes <= most_bytes or rows == 1
+        together.add(first, rows, data)
+    assert together.whole().tobytes() == array.tobytes()
+    assert len(parts) == -(-len(array) // max(most_bytes // array[0].nbytes, 1))
+
+
+@pytest.mark.parametrize("wrong", ["missing", "twice", "swapped", "beyond", "none", "short"])
+def test_parts_that_do_not_follow_one_another_are_refused(wrong: str) -> None:
+    array = np.arange(24, dtype=np.float16).reshape(6, 4)
+    parts = list(pack_rows(array, FEATURE, 16))
+    assert len(parts) == 3
+    first, rows, data = parts[1]
+    changed = {
+        "missing": parts[:2],
+        "twice": [parts[0], parts[0]],
+        "swapped": [parts[1], parts[0], parts[2]],
+        "beyond": [*parts, (6, 2, data)],
+        "none": [(0, 0, data), *parts],
+        "short": [parts[0], (first, rows - 1, data), parts[2]],
+    }[wrong]
+    together = Rows(array.shape, FEATURE)
+
+    def put_together() -> None:
+        for part in changed:
+            together.add(*part)
+        together.whole()
+
+    with pytest.raises(WireError):
+        put_together()

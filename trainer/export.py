@@ -18,7 +18,7 @@ EXPORT_BOUND = 1e-4
 # With weights in float16, each is off by up to 2**-11 of itself; what that comes to after ten layers was measured as 3e-4.
 HALF_BOUND = 4e-3
 OPSET = 17
-_TRIAL_SIZES = ((50, 50), (61, 84), (128, 33))
+_TRIALS = ((1, 50, 50), (3, 61, 84), (1, 128, 33))  # slices, rows, columns
 
 
 def export_encoder(model: Any, path: Path, weights: str = "float32") -> str:
@@ -69,22 +69,22 @@ def largest_difference(model: Any, data: bytes) -> float:
     session = onnxruntime.InferenceSession(data, providers=["CPUExecutionProvider"])
     rng = np.random.default_rng(0)
     differences = []
-    for rows, columns in _TRIAL_SIZES:
-        image = rng.random((1, rows, columns, 1), np.float32)
-        expected = np.asarray(model(image, training=False))
-        (found,) = session.run(None, {session.get_inputs()[0].name: image})
+    for trial in _TRIALS:
+        images = rng.random((*trial, 1), np.float32)
+        expected = np.asarray(model(images, training=False))
+        (found,) = session.run(None, {session.get_inputs()[0].name: images})
         largest = max(float(np.abs(expected).max()), 1e-30)
         differences.append(float(np.abs(found - expected).max()) / largest)
     return float(np.max(differences))  # not the built-in max, which would pass over not-a-number
 
 
 def _convert(model: Any) -> Any:
-    """The ONNX model with rows and columns left open."""
+    """The ONNX model with the number of slices, rows and columns left open."""
     import tf2onnx
 
     tf, _ = load()
-    signature = [tf.TensorSpec((1, None, None, 1), tf.float32, name="slice")]
-    model(np.zeros((1, *_TRIAL_SIZES[0], 1), np.float32), training=False)  # the conversion needs a model that was called
+    signature = [tf.TensorSpec((None, None, None, 1), tf.float32, name="slice")]
+    model(np.zeros((*_TRIALS[0], 1), np.float32), training=False)  # the conversion needs a model that was called
     inference = tf.function(
         lambda image: tf.identity(model(image, training=False), name="features"), input_signature=signature, autograph=False
     )
@@ -109,7 +109,7 @@ def _name_anew(graph: Any) -> None:
     for end, rows, columns in ((graph.input[0], "rows", "columns"), (graph.output[0], "grid_rows", "grid_columns")):
         end.name = names[end.name]
         dims = end.type.tensor_type.shape.dim
-        dims[1].dim_param, dims[2].dim_param = rows, columns
+        dims[0].dim_param, dims[1].dim_param, dims[2].dim_param = "slices", rows, columns
 
 
 def _halve(graph: Any) -> None:

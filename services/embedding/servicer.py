@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -13,17 +14,15 @@ import grpc
 from calque import wire
 from calque.v1 import embedding_pb2, embedding_pb2_grpc
 
-from services.core.errors import ChoiceNeeded, InvalidInput, Reason, TooLarge
+from services.core.errors import ChoiceNeeded, InvalidInput, Reason, Unavailable
+from services.embedding.answers import Answer, bytes_of
 from services.embedding.encoder import Encoder
 from services.embedding.held import Held
-from services.serving.server import MESSAGE_LIMIT_BYTES
 from services.store.models import Models
 from services.store.port import Store
 
-# The first layers keep tens of float32 maps of the slice's own size: a gigabyte or two at this size.
-LARGEST_SLICE_PIXELS = 2048 * 2048
-# An answer is one message; some of it is left for the other fields and for what zlib adds.
-LARGEST_ANSWER_BYTES = MESSAGE_LIMIT_BYTES - (64 << 10)
+# Slices and features of all streams together, from the request until the answer was sent.
+AT_WORK_BYTES = 1 << 30
 
 
 class EmbeddingServicer(embedding_pb2_grpc.EmbeddingServicer):
@@ -41,6 +40,7 @@ class EmbeddingServicer(embedding_pb2_grpc.EmbeddingServicer):
     def __init__(self, held: Held, look_s: float = 10.0) -> None:
         self._held, self._look_s = held, look_s
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="embedding")
+        self._at_work_bytes = 0
         self._watching: asyncio.Task[None] | None = None
 
     @classmethod
@@ -90,7 +90,23 @@ class EmbeddingServicer(embedding_pb2_grpc.EmbeddingServicer):
         loop = asyncio.get_running_loop()
         # Refused is the first request, not the call before it: a client that is still sending would not hear why.
         async for request in request_iterator:
-            yield await loop.run_in_executor(self._thread, embed, self._held.usable, request)
+            encoder = self._held.usable
+            _check_model(encoder, request.model_digest)
+            with self._room(bytes_of(encoder, request.rows, request.columns)):
+                answer, elapsed_ms = await loop.run_in_executor(self._thread, embed, encoder, request)
+                for message in answer.messages(request.request_id, elapsed_ms):
+                    yield message
+
+    @contextmanager
+    def _room(self, size_bytes: int) -> Iterator[None]:
+        """Memory for a slice at work, until its answer was sent. Raises: Unavailable, others have it."""
+        if self._at_work_bytes + size_bytes > AT_WORK_BYTES:
+            raise Unavailable("The embedding service is at work on as many slices as it can hold; try again.")
+        self._at_work_bytes += size_bytes
+        try:
+            yield
+        finally:
+            self._at_work_bytes -= size_bytes
 
     async def GetModel(  # noqa: N802 - the contract's name
         self, request: embedding_pb2.GetModelRequest, context: Any
@@ -107,20 +123,19 @@ class EmbeddingServicer(embedding_pb2_grpc.EmbeddingServicer):
         )
 
 
-def embed(encoder: Encoder, request: embedding_pb2.EmbedRequest) -> embedding_pb2.EmbedResponse:
-    """Answer one request.
+def _check_model(encoder: Encoder, asked_for: str) -> None:
+    if asked_for and asked_for.lower() != encoder.digest:
+        raise ChoiceNeeded(f"The model “{encoder.name}” is loaded, and another one was asked for.", Reason.MODEL_NOT_USABLE)
+
+
+def embed(encoder: Encoder, request: embedding_pb2.EmbedRequest) -> tuple[Answer, float]:
+    """Answer one request. Returns the answer, and milliseconds in the network.
 
     Raises:
         InvalidInput: the pixels are not rows × columns values.
-        TooLarge: the slice or its answer is over the limit.
-        ChoiceNeeded: the request asks for another model, or the model answers not-a-number.
+        ChoiceNeeded: the model answers not-a-number.
     """
-    if request.model_digest and request.model_digest.lower() != encoder.digest:
-        raise ChoiceNeeded(f"The model “{encoder.name}” is loaded, and another one was asked for.", Reason.MODEL_NOT_USABLE)
     rows, columns = request.rows, request.columns
-    if not rows or not columns:
-        raise InvalidInput("A slice to embed has no pixels.")
-    _check_size(encoder, rows, columns)
     try:
         image = wire.unpack(request.pixels, wire.LEVEL, (rows, columns))
     except wire.WireError as error:
@@ -128,22 +143,4 @@ def embed(encoder: Encoder, request: embedding_pb2.EmbedRequest) -> embedding_pb
     start = time.perf_counter()
     features = encoder.features(image)
     elapsed_ms = (time.perf_counter() - start) * 1000.0
-    return embedding_pb2.EmbedResponse(
-        request_id=request.request_id,
-        grid_rows=features.shape[0],
-        grid_columns=features.shape[1],
-        channels=features.shape[2],
-        features=wire.pack(features, wire.FEATURE),
-        model_digest=encoder.digest,
-        elapsed_ms=elapsed_ms,
-    )
-
-
-def _check_size(encoder: Encoder, rows: int, columns: int) -> None:
-    grid_rows, grid_columns = encoder.grid(rows, columns)
-    answer_bytes = grid_rows * grid_columns * encoder.channels * 2
-    if rows * columns > LARGEST_SLICE_PIXELS or answer_bytes > LARGEST_ANSWER_BYTES:
-        raise TooLarge(
-            f"A slice of {rows} × {columns} pixels is too large to embed at once with the model “{encoder.name}”; "
-            "send it in parts."
-        )
+    return Answer.of(encoder.digest, features), elapsed_ms

@@ -31,7 +31,6 @@ _OPTIONS = [
     ("grpc.keepalive_time_ms", 30_000),
     ("grpc.keepalive_timeout_ms", 5_000),
 ]
-_WRONG = "The embedding service answered something else than features of the slice."
 
 
 @dataclass(frozen=True)
@@ -88,7 +87,7 @@ class EmbeddingClient:
             deadline_s: seconds until it gives up.
 
         Returns:
-            ``(grid_rows, grid_columns, channels)`` float16, read-only. Grid point ``(r, c)`` describes the pixels around
+            ``(grid_rows, grid_columns, channels)`` float16. Grid point ``(r, c)`` describes the pixels around
             ``(r, c) × stride + (stride - 1) / 2``.
 
         Raises:
@@ -101,15 +100,18 @@ class EmbeddingClient:
         request = embedding_pb2.EmbedRequest(
             rows=rows, columns=columns, pixels=wire.pack(image, wire.LEVEL), model_digest=model.digest
         )
-        with _refusals():
-            answers = list(self._stub.Embed(iter((request,)), timeout=deadline_s))
         shape = (*model.grid(rows, columns), model.channels)
-        if len(answers) != 1 or (answers[0].grid_rows, answers[0].grid_columns, answers[0].channels) != shape:
-            raise Unavailable(_WRONG)
-        try:
-            return wire.unpack(answers[0].features, wire.FEATURE, shape)
-        except wire.WireError as error:
-            raise Unavailable(_WRONG) from error
+        features = wire.Rows(shape, wire.FEATURE)
+        with _refusals():
+            call = self._stub.Embed(iter((request,)), timeout=deadline_s)
+            try:
+                for part in call:
+                    if (part.grid_rows, part.grid_columns, part.channels) != shape:
+                        raise wire.WireError(f"The grid is not of shape {shape}.")
+                    features.add(part.first_row, part.rows, part.features)
+            finally:
+                call.cancel()  # of no effect once it has ended
+            return features.whole()
 
 
 @contextmanager
@@ -122,5 +124,7 @@ def _refusals() -> Iterator[None]:
         if isinstance(said, ChoiceNeeded | TooLarge | InvalidInput):
             raise said from error
         raise Unavailable(f"No features of the encoder: {said}") from error
+    except wire.WireError as error:
+        raise Unavailable("The embedding service answered something else than features of the slice.") from error
     except ValueError as error:  # what gRPC raises once the channel is closed
         raise Unavailable("The connection to the embedding service was closed.") from error

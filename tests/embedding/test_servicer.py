@@ -162,16 +162,57 @@ async def test_a_wrong_slice_ends_the_stream_after_the_answers_before_it(encoder
     assert [answer.request_id for answer in after] == [4]
 
 
-async def test_a_slice_whose_answer_does_not_fit_a_message_is_refused_and_the_next_smaller_one_is_not(small_model):
-    wide = Encoder.load(small_model(weights=np.random.default_rng(0).random((1, 512)), stride=8).SerializeToString())
-    fits = image(0, 8 * 88, 8 * 92)  # 8,290,304 bytes of features, that zlib hardly shrinks
-    async with serve(EmbeddingServicer(Held(wide))) as channel:
-        (answer,) = await answers(channel, request(fits))
-        with pytest.raises(grpc.aio.AioRpcError) as refused:
-            await answers(channel, request(image(0, 8 * 90, 8 * 92)))
+@pytest.fixture(scope="module")
+def wide(small_model) -> Encoder:
+    """As many channels as a real one, and its stride."""
+    return Encoder.load(small_model(weights=np.random.default_rng(0).random((1, 512)), stride=8).SerializeToString())
 
-    assert (answer.grid_rows, answer.grid_columns, answer.channels) == (88, 92, 512)
+
+async def test_an_answer_that_does_not_fit_a_message_comes_in_parts_before_the_next_one(wide):
+    large, small = image(0, 8 * 90, 8 * 92 - 3), image(1, 8, 8)  # 8.5 MB of features, that zlib hardly shrinks
+    async with serve(EmbeddingServicer(Held(wide))) as channel:
+        got = await answers(channel, request(large, 1), request(small, 2))
+
+    assert [(part.request_id, part.last) for part in got] == [(1, False), (1, False), (1, True), (2, True)]
+    together = wire.Rows((90, 92, 512), wire.FEATURE)
+    for part in got[:-1]:
+        assert (part.grid_rows, part.grid_columns, part.channels) == (90, 92, 512)
+        assert len(part.features) <= MESSAGE_LIMIT_BYTES // 2
+        together.add(part.first_row, part.rows, part.features)
+    np.testing.assert_array_equal(together.whole(), wide.features(large))
+
+
+async def test_the_largest_slice_is_answered_and_one_row_more_is_not(wide):
+    largest = np.repeat(np.arange(2048, dtype=np.uint16) // 8, 2048).reshape(2048, 2048).astype(np.uint8)
+    async with serve(EmbeddingServicer(Held(wide))) as channel:
+        got = await answers(channel, request(largest))
+        with pytest.raises(grpc.aio.AioRpcError) as refused:
+            await answers(channel, request(np.zeros((2049, 2048), np.uint8)))
+
+    assert sum(part.rows for part in got) == 256
+    last = wire.unpack(got[-1].features, wire.FEATURE, (got[-1].rows, 256, 512))
+    np.testing.assert_allclose(last[-1, -1], wide.features(np.full((8, 8), 255, np.uint8))[0, 0], rtol=2**-10)
     assert refusal(refused.value) == (grpc.StatusCode.RESOURCE_EXHAUSTED, "FILE_TOO_LARGE")
+
+
+@pytest.mark.parametrize(("rows", "columns"), [(1024, 2048), (8, 8 * 8200)])
+async def test_features_beyond_the_memory_or_a_message_are_refused(wide, small_model, rows, columns):
+    fine = Encoder.load(small_model(weights=np.ones((1, 17)), stride=1).SerializeToString())
+    async with serve(EmbeddingServicer(Held(fine if rows > 8 else wide))) as channel:
+        with pytest.raises(grpc.aio.AioRpcError) as refused:
+            await answers(channel, request(np.zeros((rows, columns), np.uint8)))
+        assert len(await answers(channel, request(image(0)))) == 1
+    assert refusal(refused.value) == (grpc.StatusCode.RESOURCE_EXHAUSTED, "FILE_TOO_LARGE")
+
+
+async def test_slices_beyond_the_memory_of_all_are_told_to_come_again(wide, monkeypatch):
+    monkeypatch.setattr("services.embedding.servicer.AT_WORK_BYTES", 20_000)
+    async with serve(EmbeddingServicer(Held(wide))) as channel:
+        with pytest.raises(grpc.aio.AioRpcError) as refused:
+            await answers(channel, request(image(0, 40, 40)))
+        for _ in range(3):  # what was answered makes room, also where it was refused
+            assert len(await answers(channel, request(image(0, 8, 120)))) == 1
+    assert refusal(refused.value) == (grpc.StatusCode.UNAVAILABLE, "SERVICE_UNAVAILABLE")
 
 
 async def test_a_slice_that_the_model_answers_without_numbers_is_refused(small_model):

@@ -67,6 +67,15 @@ async def test_threads_that_share_a_client_each_get_the_features_of_their_slice(
         await asyncio.to_thread(ask)
 
 
+async def test_an_answer_of_several_parts_is_put_together() -> None:
+    weights, large = np.random.default_rng(0).random((1, 512)), image(0, 8 * 90, 8 * 92)
+    async with embedding(held(weights=weights, stride=8)) as port:
+        with calling(port) as client:
+            model = await asyncio.to_thread(client.model)
+            features = await asyncio.to_thread(client.embed, large, model, SECONDS)
+    np.testing.assert_allclose(features, naive_features(large, weights, 8), rtol=2**-11, atol=1e-6)
+
+
 async def test_without_a_model_the_service_says_so() -> None:
     async with embedding(Held()) as port:
         with calling(port) as client, pytest.raises(ChoiceNeeded, match="No model") as refused:

@@ -68,7 +68,7 @@ def speed(encoder: Any, onnx_file: bytes, image: Numbers, side: int) -> Speed:
     ]
 
     def one_by_one() -> Numbers:
-        # One patch a run: the exported encoder takes one image at a time, whatever its size.
+        # One patch a run: several in one are hardly faster on a processor.
         parts = [image[None, row : row + side, column : column + side, None] for row, column in corners]
         return np.stack([session.run(None, {name: part})[0][0, middle, middle] for part in parts])
 

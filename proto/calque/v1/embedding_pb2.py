@@ -24,7 +24,7 @@ _sym_db = _symbol_database.Default()
 
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x19\x63\x61lque/v1/embedding.proto\x12\tcalque.v1\"g\n\x0c\x45mbedRequest\x12\x12\n\nrequest_id\x18\x01 \x01(\x04\x12\x0c\n\x04rows\x18\x02 \x01(\r\x12\x0f\n\x07\x63olumns\x18\x03 \x01(\r\x12\x0e\n\x06pixels\x18\x04 \x01(\x0c\x12\x14\n\x0cmodel_digest\x18\x05 \x01(\t\"\x9a\x01\n\rEmbedResponse\x12\x12\n\nrequest_id\x18\x01 \x01(\x04\x12\x11\n\tgrid_rows\x18\x02 \x01(\r\x12\x14\n\x0cgrid_columns\x18\x03 \x01(\r\x12\x10\n\x08\x63hannels\x18\x04 \x01(\r\x12\x10\n\x08\x66\x65\x61tures\x18\x05 \x01(\x0c\x12\x14\n\x0cmodel_digest\x18\x06 \x01(\t\x12\x12\n\nelapsed_ms\x18\x07 \x01(\x01\"\x11\n\x0fGetModelRequest\"x\n\x10GetModelResponse\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x0e\n\x06\x64igest\x18\x02 \x01(\t\x12\x10\n\x08\x63hannels\x18\x03 \x01(\r\x12\x0e\n\x06stride\x18\x04 \x01(\r\x12\x10\n\x08provider\x18\x05 \x01(\t\x12\x12\n\nsize_bytes\x18\x06 \x01(\x04\x32\x90\x01\n\tEmbedding\x12>\n\x05\x45mbed\x12\x17.calque.v1.EmbedRequest\x1a\x18.calque.v1.EmbedResponse(\x01\x30\x01\x12\x43\n\x08GetModel\x12\x1a.calque.v1.GetModelRequest\x1a\x1b.calque.v1.GetModelResponseb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x19\x63\x61lque/v1/embedding.proto\x12\tcalque.v1\"g\n\x0c\x45mbedRequest\x12\x12\n\nrequest_id\x18\x01 \x01(\x04\x12\x0c\n\x04rows\x18\x02 \x01(\r\x12\x0f\n\x07\x63olumns\x18\x03 \x01(\r\x12\x0e\n\x06pixels\x18\x04 \x01(\x0c\x12\x14\n\x0cmodel_digest\x18\x05 \x01(\t\"\xc9\x01\n\rEmbedResponse\x12\x12\n\nrequest_id\x18\x01 \x01(\x04\x12\x11\n\tgrid_rows\x18\x02 \x01(\r\x12\x14\n\x0cgrid_columns\x18\x03 \x01(\r\x12\x10\n\x08\x63hannels\x18\x04 \x01(\r\x12\x10\n\x08\x66\x65\x61tures\x18\x05 \x01(\x0c\x12\x14\n\x0cmodel_digest\x18\x06 \x01(\t\x12\x12\n\nelapsed_ms\x18\x07 \x01(\x01\x12\x11\n\tfirst_row\x18\x08 \x01(\r\x12\x0c\n\x04rows\x18\t \x01(\r\x12\x0c\n\x04last\x18\n \x01(\x08\"\x11\n\x0fGetModelRequest\"x\n\x10GetModelResponse\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x0e\n\x06\x64igest\x18\x02 \x01(\t\x12\x10\n\x08\x63hannels\x18\x03 \x01(\r\x12\x0e\n\x06stride\x18\x04 \x01(\r\x12\x10\n\x08provider\x18\x05 \x01(\t\x12\x12\n\nsize_bytes\x18\x06 \x01(\x04\x32\x90\x01\n\tEmbedding\x12>\n\x05\x45mbed\x12\x17.calque.v1.EmbedRequest\x1a\x18.calque.v1.EmbedResponse(\x01\x30\x01\x12\x43\n\x08GetModel\x12\x1a.calque.v1.GetModelRequest\x1a\x1b.calque.v1.GetModelResponseb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -34,11 +34,11 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_EMBEDREQUEST']._serialized_start=40
   _globals['_EMBEDREQUEST']._serialized_end=143
   _globals['_EMBEDRESPONSE']._serialized_start=146
-  _globals['_EMBEDRESPONSE']._serialized_end=300
-  _globals['_GETMODELREQUEST']._serialized_start=302
-  _globals['_GETMODELREQUEST']._serialized_end=319
-  _globals['_GETMODELRESPONSE']._serialized_start=321
-  _globals['_GETMODELRESPONSE']._serialized_end=441
-  _globals['_EMBEDDING']._serialized_start=444
-  _globals['_EMBEDDING']._serialized_end=588
+  _globals['_EMBEDRESPONSE']._serialized_end=347
+  _globals['_GETMODELREQUEST']._serialized_start=349
+  _globals['_GETMODELREQUEST']._serialized_end=366
+  _globals['_GETMODELRESPONSE']._serialized_start=368
+  _globals['_GETMODELRESPONSE']._serialized_end=488
+  _globals['_EMBEDDING']._serialized_start=491
+  _globals['_EMBEDDING']._serialized_end=635
 # @@protoc_insertion_point(module_scope)

@@ -19,7 +19,7 @@ class EmbedRequest(_message.Message):
     def __init__(self, request_id: _Optional[int] = ..., rows: _Optional[int] = ..., columns: _Optional[int] = ..., pixels: _Optional[bytes] = ..., model_digest: _Optional[str] = ...) -> None: ...
 
 class EmbedResponse(_message.Message):
-    __slots__ = ("request_id", "grid_rows", "grid_columns", "channels", "features", "model_digest", "elapsed_ms")
+    __slots__ = ("request_id", "grid_rows", "grid_columns", "channels", "features", "model_digest", "elapsed_ms", "first_row", "rows", "last")
     REQUEST_ID_FIELD_NUMBER: _ClassVar[int]
     GRID_ROWS_FIELD_NUMBER: _ClassVar[int]
     GRID_COLUMNS_FIELD_NUMBER: _ClassVar[int]
@@ -27,6 +27,9 @@ class EmbedResponse(_message.Message):
     FEATURES_FIELD_NUMBER: _ClassVar[int]
     MODEL_DIGEST_FIELD_NUMBER: _ClassVar[int]
     ELAPSED_MS_FIELD_NUMBER: _ClassVar[int]
+    FIRST_ROW_FIELD_NUMBER: _ClassVar[int]
+    ROWS_FIELD_NUMBER: _ClassVar[int]
+    LAST_FIELD_NUMBER: _ClassVar[int]
     request_id: int
     grid_rows: int
     grid_columns: int
@@ -34,7 +37,10 @@ class EmbedResponse(_message.Message):
     features: bytes
     model_digest: str
     elapsed_ms: float
-    def __init__(self, request_id: _Optional[int] = ..., grid_rows: _Optional[int] = ..., grid_columns: _Optional[int] = ..., channels: _Optional[int] = ..., features: _Optional[bytes] = ..., model_digest: _Optional[str] = ..., elapsed_ms: _Optional[float] = ...) -> None: ...
+    first_row: int
+    rows: int
+    last: bool
+    def __init__(self, request_id: _Optional[int] = ..., grid_rows: _Optional[int] = ..., grid_columns: _Optional[int] = ..., channels: _Optional[int] = ..., features: _Optional[bytes] = ..., model_digest: _Optional[str] = ..., elapsed_ms: _Optional[float] = ..., first_row: _Optional[int] = ..., rows: _Optional[int] = ..., last: _Optional[bool] = ...) -> None: ...
 
 class GetModelRequest(_message.Message):
     __slots__ = ()

@@ -52,10 +52,12 @@ class EmbeddingServicer:
     """
 
     def Embed(self, request_iterator, context):
-        """Dense features of slices. The stream may hold any number of slices; each is answered once, in order.
+        """Dense features of slices. The stream may hold any number of slices; each is answered once, in order, in one part or in
+        several that follow one another.
 
-        Errors: INVALID_ARGUMENT (a slice whose size and bytes disagree, or not-a-number), RESOURCE_EXHAUSTED (a slice over the
-        limit), FAILED_PRECONDITION with MODEL_NOT_USABLE (no model, another one than asked for, or it answers not-a-number).
+        Errors: INVALID_ARGUMENT (a slice whose size and bytes disagree), RESOURCE_EXHAUSTED (a slice of more than 2048 × 2048
+        pixels, or with more than 64 MiB of features, 8 MiB a row of the grid), FAILED_PRECONDITION with MODEL_NOT_USABLE (no
+        model, another one than asked for, or it answers not-a-number), UNAVAILABLE (at work on as many slices as fit in memory).
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

@@ -34,10 +34,12 @@ class EmbeddingStub:
     @_typing.overload
     def __new__(cls, channel: _aio.Channel) -> EmbeddingAsyncStub: ...
     Embed: _grpc.StreamStreamMultiCallable[_embedding_pb2.EmbedRequest, _embedding_pb2.EmbedResponse]
-    """Dense features of slices. The stream may hold any number of slices; each is answered once, in order.
+    """Dense features of slices. The stream may hold any number of slices; each is answered once, in order, in one part or in
+    several that follow one another.
 
-    Errors: INVALID_ARGUMENT (a slice whose size and bytes disagree, or not-a-number), RESOURCE_EXHAUSTED (a slice over the
-    limit), FAILED_PRECONDITION with MODEL_NOT_USABLE (no model, another one than asked for, or it answers not-a-number).
+    Errors: INVALID_ARGUMENT (a slice whose size and bytes disagree), RESOURCE_EXHAUSTED (a slice of more than 2048 × 2048
+    pixels, or with more than 64 MiB of features, 8 MiB a row of the grid), FAILED_PRECONDITION with MODEL_NOT_USABLE (no
+    model, another one than asked for, or it answers not-a-number), UNAVAILABLE (at work on as many slices as fit in memory).
     """
     GetModel: _grpc.UnaryUnaryMultiCallable[_embedding_pb2.GetModelRequest, _embedding_pb2.GetModelResponse]
     """What model answers, and where it runs.
@@ -51,10 +53,12 @@ class EmbeddingAsyncStub(EmbeddingStub):
 
     def __init__(self, channel: _aio.Channel) -> None: ...
     Embed: _aio.StreamStreamMultiCallable[_embedding_pb2.EmbedRequest, _embedding_pb2.EmbedResponse]  # type: ignore[assignment]
-    """Dense features of slices. The stream may hold any number of slices; each is answered once, in order.
+    """Dense features of slices. The stream may hold any number of slices; each is answered once, in order, in one part or in
+    several that follow one another.
 
-    Errors: INVALID_ARGUMENT (a slice whose size and bytes disagree, or not-a-number), RESOURCE_EXHAUSTED (a slice over the
-    limit), FAILED_PRECONDITION with MODEL_NOT_USABLE (no model, another one than asked for, or it answers not-a-number).
+    Errors: INVALID_ARGUMENT (a slice whose size and bytes disagree), RESOURCE_EXHAUSTED (a slice of more than 2048 × 2048
+    pixels, or with more than 64 MiB of features, 8 MiB a row of the grid), FAILED_PRECONDITION with MODEL_NOT_USABLE (no
+    model, another one than asked for, or it answers not-a-number), UNAVAILABLE (at work on as many slices as fit in memory).
     """
     GetModel: _aio.UnaryUnaryMultiCallable[_embedding_pb2.GetModelRequest, _embedding_pb2.GetModelResponse]  # type: ignore[assignment]
     """What model answers, and where it runs.
@@ -71,10 +75,12 @@ class EmbeddingServicer(metaclass=_abc_1.ABCMeta):
         request_iterator: _MaybeAsyncIterator[_embedding_pb2.EmbedRequest],
         context: _ServicerContext,
     ) -> _typing.Union[_abc.Iterator[_embedding_pb2.EmbedResponse], _abc.AsyncIterator[_embedding_pb2.EmbedResponse]]:
-        """Dense features of slices. The stream may hold any number of slices; each is answered once, in order.
+        """Dense features of slices. The stream may hold any number of slices; each is answered once, in order, in one part or in
+        several that follow one another.
 
-        Errors: INVALID_ARGUMENT (a slice whose size and bytes disagree, or not-a-number), RESOURCE_EXHAUSTED (a slice over the
-        limit), FAILED_PRECONDITION with MODEL_NOT_USABLE (no model, another one than asked for, or it answers not-a-number).
+        Errors: INVALID_ARGUMENT (a slice whose size and bytes disagree), RESOURCE_EXHAUSTED (a slice of more than 2048 × 2048
+        pixels, or with more than 64 MiB of features, 8 MiB a row of the grid), FAILED_PRECONDITION with MODEL_NOT_USABLE (no
+        model, another one than asked for, or it answers not-a-number), UNAVAILABLE (at work on as many slices as fit in memory).
         """
 
     @_abc_1.abstractmethod

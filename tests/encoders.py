@@ -20,10 +20,12 @@ def small_model(
     input_shape: tuple[Any, ...] = (1, "rows", "columns", 1),
     twice: bool = False,
     slow: bool = False,
+    bounded: bool = False,
 ) -> onnx.ModelProto:
     """Mean of each ``stride × stride`` block (fewer pixels at the border) times ``weights`` ``(1, channels)``.
 
-    A ``slow`` one takes a second or two, with the same answer, for an image that has a white pixel.
+    A ``slow`` one takes a second or two, with the same answer, for an image that has a white pixel. A ``bounded`` one says
+    that its features lie within 0–1.
     """
     channels = weights.shape[1]
     nodes = [
@@ -49,7 +51,8 @@ def small_model(
         [numpy_helper.from_array(weights.astype(np.float32), "weights")],
     )
     model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 19)], ir_version=9)
-    helper.set_model_props(model, {"calque.stride": str(stride), "calque.name": "small"} if props is None else props)
+    says = {"calque.stride": str(stride), "calque.name": "small"} | ({"calque.bounded": "1"} if bounded else {})
+    helper.set_model_props(model, says if props is None else props)
     return model
 
 

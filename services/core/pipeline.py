@@ -22,6 +22,7 @@ from numpy.typing import NDArray
 from services.core import model, reconstruct, spatial
 from services.core.features import PAPER, Feature, compute, in_pixels
 from services.core.forest import Forest, fit, predict_levels
+from services.core.latent import Latent, beside
 from services.core.samples import gather
 from services.core.volume import Volume, intensity_window, to_window
 
@@ -49,6 +50,7 @@ def segment(
     label: int = 1,
     features: tuple[Feature, ...] = PAPER,
     order: Iterable[int] | None = None,
+    latent: Latent | None = None,
 ) -> Segmentation:
     """Segment a volume from its labelled voxels.
 
@@ -59,6 +61,7 @@ def segment(
         label: whose probability is wanted.
         features: what the forest sees.
         order: in which slices are visited; None: from the first to the last.
+        latent: what an encoder says of the volume, for the forest to see as well.
 
     Raises:
         ChoiceNeeded: fewer than two labels are drawn.
@@ -66,7 +69,7 @@ def segment(
     window = intensity_window(volume)
 
     def features_of(index: int) -> Level:
-        return slice_features(volume, window, index, features)
+        return beside(slice_features(volume, window, index, features), latent, index, volume.shape[1:])
 
     samples, targets = gather(features_of, labels)
     forest = fit(samples, targets, seed=seed)
@@ -76,12 +79,14 @@ def segment(
     return Segmentation(levels, forest)
 
 
-def segment_by_shape(volume: Volume, labels: Level, *, seed: int = 0, label: int = 1) -> Segmentation:
+def segment_by_shape(
+    volume: Volume, labels: Level, *, seed: int = 0, label: int = 1, latent: Latent | None = None
+) -> Segmentation:
     """Segment a volume from its labelled voxels and where they are. Arguments, result and errors as of `segment`."""
     window = intensity_window(volume)
 
     def features_of(index: int) -> Level:
-        return slice_features(volume, window, index)
+        return beside(slice_features(volume, window, index), latent, index, volume.shape[1:])
 
     def image_of(index: int) -> Level:
         return image_levels(volume, window, index)
@@ -89,7 +94,7 @@ def segment_by_shape(volume: Volume, labels: Level, *, seed: int = 0, label: int
     two = model.two_labels(labels, label)
     found = model.learn(image_of, features_of, two, volume.spacing_mm, seed=seed)
     if found is None:
-        return segment(volume, labels, seed=seed, label=label)
+        return segment(volume, labels, seed=seed, label=label, latent=latent)
     forest = model.fitted(found, seed=seed)
     last = volume.shape[0] - 1
     slices = []
@@ -138,5 +143,6 @@ def warm_up() -> None:
     ramp[:, 20:50, 20:40] = ramp[:, 20:50, 60:80] = 900
     labels[0, 25:45, 29:31], labels[0, 60], labels[0, 10:60, 50] = 1, 2, 2
     labels[1, 34:36, 18:42] = 2
-    segment_by_shape(Volume(ramp, np.eye(4), np.ones(3), np.zeros(3)), labels)
+    latent = Latent("", 8, np.zeros((3, 42, 12, 1), np.uint8))
+    segment_by_shape(Volume(ramp, np.eye(4), np.ones(3), np.zeros(3)), labels, latent=latent)
     reconstruct.warm_up()

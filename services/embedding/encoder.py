@@ -11,7 +11,8 @@ output
     One, float32 ``(1, ceil(rows / stride), ceil(columns / stride), channels)``, channels fixed, always finite and within
     float16. Grid point ``(r, c)`` describes the pixels around ``(r, c) × stride + (stride - 1) / 2``.
 metadata_props
-    ``calque.stride``, pixels between grid points, 1–256; ``calque.name``, for people.
+    ``calque.stride``, pixels between grid points, 1–256; ``calque.name``, for people; ``calque.bounded``, "1" where all
+    features lie within 0–1.
 """
 
 from __future__ import annotations
@@ -31,6 +32,7 @@ from services.embedding.onnx_file import has_external_data
 
 STRIDE_KEY = "calque.stride"
 NAME_KEY = "calque.name"
+BOUNDED_KEY = "calque.bounded"
 LARGEST_STRIDE = 256
 CUDA = "CUDAExecutionProvider"
 CPU = "CPUExecutionProvider"
@@ -48,6 +50,7 @@ class Encoder:
         size_bytes: size of the ONNX file.
         channels: features at a grid point.
         stride: pixels between grid points.
+        bounded: all features lie within 0–1.
         provider: the ONNX Runtime execution provider that really runs. The CUDA build lists its provider even where no
             card answers and then runs on the processor, so this is asked of the session.
     """
@@ -57,6 +60,7 @@ class Encoder:
     size_bytes: int
     channels: int
     stride: int
+    bounded: bool
     provider: str
     _session: Any
 
@@ -93,6 +97,7 @@ class Encoder:
             size_bytes=len(data),
             channels=_channels(session),
             stride=_stride(metadata),
+            bounded=metadata.get(BOUNDED_KEY) == "1",
             provider=session.get_providers()[0],
             _session=session,
         )

@@ -120,6 +120,7 @@ class EmbeddingServicer(embedding_pb2_grpc.EmbeddingServicer):
             stride=encoder.stride,
             provider=encoder.provider,
             size_bytes=encoder.size_bytes,
+            bounded=encoder.bounded,
         )
 
 

@@ -42,12 +42,14 @@ class EmbeddingModel:
         digest: SHA-256 of its file, hexadecimal.
         channels: features at a grid point.
         stride: pixels between grid points, in both directions.
+        bounded: all features lie within 0–1.
     """
 
     name: str
     digest: str
     channels: int
     stride: int
+    bounded: bool
 
     def grid(self, rows: int, columns: int) -> tuple[int, int]:
         """Rows and columns of the grid that an image of this size gets."""
@@ -76,7 +78,7 @@ class EmbeddingClient:
             found = self._stub.GetModel(embedding_pb2.GetModelRequest(), timeout=deadline_s)
         if not (found.digest and found.channels and found.stride):
             raise Unavailable("The embedding service does not say which model it has.")
-        return EmbeddingModel(found.name, found.digest, found.channels, found.stride)
+        return EmbeddingModel(found.name, found.digest, found.channels, found.stride, found.bounded)
 
     def embed(self, image: NDArray[np.uint8], model: EmbeddingModel, deadline_s: float) -> NDArray[np.float16]:
         """Features of one slice by one model.

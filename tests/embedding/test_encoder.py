@@ -36,6 +36,13 @@ def test_a_model_is_known_by_the_bytes_of_its_file(small_model, tmp_path):
 
     assert (encoder.name, encoder.stride, encoder.channels, encoder.size_bytes) == ("small", 4, 3, len(data))
     assert encoder.digest == hashlib.sha256(data).hexdigest()
+    assert not encoder.bounded
+
+
+@pytest.mark.parametrize("said", ["1", "0", "yes", ""])
+def test_a_model_says_that_its_features_are_within_0_to_1(small_model, said):
+    props = {"calque.stride": "4", "calque.name": "small", "calque.bounded": said}
+    assert Encoder.load(small_model(props=props).SerializeToString()).bounded == (said == "1")
 
 
 def test_the_provider_is_the_one_that_the_session_runs_on(small_model):

@@ -47,17 +47,19 @@ class GetModelRequest(_message.Message):
     def __init__(self) -> None: ...
 
 class GetModelResponse(_message.Message):
-    __slots__ = ("name", "digest", "channels", "stride", "provider", "size_bytes")
+    __slots__ = ("name", "digest", "channels", "stride", "provider", "size_bytes", "bounded")
     NAME_FIELD_NUMBER: _ClassVar[int]
     DIGEST_FIELD_NUMBER: _ClassVar[int]
     CHANNELS_FIELD_NUMBER: _ClassVar[int]
     STRIDE_FIELD_NUMBER: _ClassVar[int]
     PROVIDER_FIELD_NUMBER: _ClassVar[int]
     SIZE_BYTES_FIELD_NUMBER: _ClassVar[int]
+    BOUNDED_FIELD_NUMBER: _ClassVar[int]
     name: str
     digest: str
     channels: int
     stride: int
     provider: str
     size_bytes: int
-    def __init__(self, name: _Optional[str] = ..., digest: _Optional[str] = ..., channels: _Optional[int] = ..., stride: _Optional[int] = ..., provider: _Optional[str] = ..., size_bytes: _Optional[int] = ...) -> None: ...
+    bounded: bool
+    def __init__(self, name: _Optional[str] = ..., digest: _Optional[str] = ..., channels: _Optional[int] = ..., stride: _Optional[int] = ..., provider: _Optional[str] = ..., size_bytes: _Optional[int] = ..., bounded: _Optional[bool] = ...) -> None: ...

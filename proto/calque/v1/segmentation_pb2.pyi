@@ -81,7 +81,7 @@ class Annotation(_message.Message):
     def __init__(self, annotation_id: _Optional[str] = ..., volume_id: _Optional[str] = ..., name: _Optional[str] = ..., created_ms: _Optional[int] = ..., labels: _Optional[_Iterable[_Union[_common_pb2.Label, _Mapping]]] = ..., log_length: _Optional[int] = ..., masks: _Optional[int] = ..., events: _Optional[int] = ..., changed_ms: _Optional[int] = ..., changed_by: _Optional[str] = ...) -> None: ...
 
 class Mask(_message.Message):
-    __slots__ = ("number", "digest", "threshold", "saved_ms", "log_length", "preset", "seed", "engine", "object_ml", "connected", "fill_holes", "classifier")
+    __slots__ = ("number", "digest", "threshold", "saved_ms", "log_length", "preset", "seed", "engine", "object_ml", "connected", "fill_holes", "classifier", "latent_model")
     NUMBER_FIELD_NUMBER: _ClassVar[int]
     DIGEST_FIELD_NUMBER: _ClassVar[int]
     THRESHOLD_FIELD_NUMBER: _ClassVar[int]
@@ -94,6 +94,7 @@ class Mask(_message.Message):
     CONNECTED_FIELD_NUMBER: _ClassVar[int]
     FILL_HOLES_FIELD_NUMBER: _ClassVar[int]
     CLASSIFIER_FIELD_NUMBER: _ClassVar[int]
+    LATENT_MODEL_FIELD_NUMBER: _ClassVar[int]
     number: int
     digest: str
     threshold: int
@@ -106,7 +107,8 @@ class Mask(_message.Message):
     connected: bool
     fill_holes: bool
     classifier: Classifier
-    def __init__(self, number: _Optional[int] = ..., digest: _Optional[str] = ..., threshold: _Optional[int] = ..., saved_ms: _Optional[int] = ..., log_length: _Optional[int] = ..., preset: _Optional[_Union[Preset, str]] = ..., seed: _Optional[int] = ..., engine: _Optional[str] = ..., object_ml: _Optional[float] = ..., connected: _Optional[bool] = ..., fill_holes: _Optional[bool] = ..., classifier: _Optional[_Union[Classifier, str]] = ...) -> None: ...
+    latent_model: str
+    def __init__(self, number: _Optional[int] = ..., digest: _Optional[str] = ..., threshold: _Optional[int] = ..., saved_ms: _Optional[int] = ..., log_length: _Optional[int] = ..., preset: _Optional[_Union[Preset, str]] = ..., seed: _Optional[int] = ..., engine: _Optional[str] = ..., object_ml: _Optional[float] = ..., connected: _Optional[bool] = ..., fill_holes: _Optional[bool] = ..., classifier: _Optional[_Union[Classifier, str]] = ..., latent_model: _Optional[str] = ...) -> None: ...
 
 class CreateAnnotationRequest(_message.Message):
     __slots__ = ("volume_id", "name", "labels")
@@ -297,7 +299,7 @@ class AnnotateView(_message.Message):
     def __init__(self, plane: _Optional[_Union[_common_pb2.Plane, str]] = ..., slice: _Optional[int] = ...) -> None: ...
 
 class AnnotateSettings(_message.Message):
-    __slots__ = ("preset", "live", "seed", "shown_label", "connected", "fill_holes", "classifier")
+    __slots__ = ("preset", "live", "seed", "shown_label", "connected", "fill_holes", "classifier", "latent_features")
     PRESET_FIELD_NUMBER: _ClassVar[int]
     LIVE_FIELD_NUMBER: _ClassVar[int]
     SEED_FIELD_NUMBER: _ClassVar[int]
@@ -305,6 +307,7 @@ class AnnotateSettings(_message.Message):
     CONNECTED_FIELD_NUMBER: _ClassVar[int]
     FILL_HOLES_FIELD_NUMBER: _ClassVar[int]
     CLASSIFIER_FIELD_NUMBER: _ClassVar[int]
+    LATENT_FEATURES_FIELD_NUMBER: _ClassVar[int]
     preset: Preset
     live: bool
     seed: int
@@ -312,14 +315,15 @@ class AnnotateSettings(_message.Message):
     connected: bool
     fill_holes: bool
     classifier: Classifier
-    def __init__(self, preset: _Optional[_Union[Preset, str]] = ..., live: _Optional[bool] = ..., seed: _Optional[int] = ..., shown_label: _Optional[int] = ..., connected: _Optional[bool] = ..., fill_holes: _Optional[bool] = ..., classifier: _Optional[_Union[Classifier, str]] = ...) -> None: ...
+    latent_features: bool
+    def __init__(self, preset: _Optional[_Union[Preset, str]] = ..., live: _Optional[bool] = ..., seed: _Optional[int] = ..., shown_label: _Optional[int] = ..., connected: _Optional[bool] = ..., fill_holes: _Optional[bool] = ..., classifier: _Optional[_Union[Classifier, str]] = ..., latent_features: _Optional[bool] = ...) -> None: ...
 
 class AnnotateSegment(_message.Message):
     __slots__ = ()
     def __init__(self) -> None: ...
 
 class AnnotateResponse(_message.Message):
-    __slots__ = ("opened", "logged", "ack", "probability", "histogram", "progress", "statistics", "error", "writer", "advice")
+    __slots__ = ("opened", "logged", "ack", "probability", "histogram", "progress", "statistics", "error", "writer", "advice", "latent_features")
     OPENED_FIELD_NUMBER: _ClassVar[int]
     LOGGED_FIELD_NUMBER: _ClassVar[int]
     ACK_FIELD_NUMBER: _ClassVar[int]
@@ -330,6 +334,7 @@ class AnnotateResponse(_message.Message):
     ERROR_FIELD_NUMBER: _ClassVar[int]
     WRITER_FIELD_NUMBER: _ClassVar[int]
     ADVICE_FIELD_NUMBER: _ClassVar[int]
+    LATENT_FEATURES_FIELD_NUMBER: _ClassVar[int]
     opened: AnnotateOpened
     logged: LoggedEvent
     ack: Ack
@@ -340,7 +345,8 @@ class AnnotateResponse(_message.Message):
     error: _common_pb2.ErrorInfo
     writer: WriterChanged
     advice: Advice
-    def __init__(self, opened: _Optional[_Union[AnnotateOpened, _Mapping]] = ..., logged: _Optional[_Union[LoggedEvent, _Mapping]] = ..., ack: _Optional[_Union[Ack, _Mapping]] = ..., probability: _Optional[_Union[Probability, _Mapping]] = ..., histogram: _Optional[_Union[Histogram, _Mapping]] = ..., progress: _Optional[_Union[Progress, _Mapping]] = ..., statistics: _Optional[_Union[Statistics, _Mapping]] = ..., error: _Optional[_Union[_common_pb2.ErrorInfo, _Mapping]] = ..., writer: _Optional[_Union[WriterChanged, _Mapping]] = ..., advice: _Optional[_Union[Advice, _Mapping]] = ...) -> None: ...
+    latent_features: LatentFeatures
+    def __init__(self, opened: _Optional[_Union[AnnotateOpened, _Mapping]] = ..., logged: _Optional[_Union[LoggedEvent, _Mapping]] = ..., ack: _Optional[_Union[Ack, _Mapping]] = ..., probability: _Optional[_Union[Probability, _Mapping]] = ..., histogram: _Optional[_Union[Histogram, _Mapping]] = ..., progress: _Optional[_Union[Progress, _Mapping]] = ..., statistics: _Optional[_Union[Statistics, _Mapping]] = ..., error: _Optional[_Union[_common_pb2.ErrorInfo, _Mapping]] = ..., writer: _Optional[_Union[WriterChanged, _Mapping]] = ..., advice: _Optional[_Union[Advice, _Mapping]] = ..., latent_features: _Optional[_Union[LatentFeatures, _Mapping]] = ...) -> None: ...
 
 class AnnotateOpened(_message.Message):
     __slots__ = ("annotation", "writer", "next_sequence", "log_length")
@@ -375,20 +381,22 @@ class Ack(_message.Message):
     def __init__(self, sequence: _Optional[int] = ..., position: _Optional[int] = ...) -> None: ...
 
 class Probability(_message.Message):
-    __slots__ = ("plane", "slice", "generation", "log_length", "levels", "default_threshold")
+    __slots__ = ("plane", "slice", "generation", "log_length", "levels", "default_threshold", "latent_model")
     PLANE_FIELD_NUMBER: _ClassVar[int]
     SLICE_FIELD_NUMBER: _ClassVar[int]
     GENERATION_FIELD_NUMBER: _ClassVar[int]
     LOG_LENGTH_FIELD_NUMBER: _ClassVar[int]
     LEVELS_FIELD_NUMBER: _ClassVar[int]
     DEFAULT_THRESHOLD_FIELD_NUMBER: _ClassVar[int]
+    LATENT_MODEL_FIELD_NUMBER: _ClassVar[int]
     plane: _common_pb2.Plane
     slice: int
     generation: int
     log_length: int
     levels: bytes
     default_threshold: int
-    def __init__(self, plane: _Optional[_Union[_common_pb2.Plane, str]] = ..., slice: _Optional[int] = ..., generation: _Optional[int] = ..., log_length: _Optional[int] = ..., levels: _Optional[bytes] = ..., default_threshold: _Optional[int] = ...) -> None: ...
+    latent_model: str
+    def __init__(self, plane: _Optional[_Union[_common_pb2.Plane, str]] = ..., slice: _Optional[int] = ..., generation: _Optional[int] = ..., log_length: _Optional[int] = ..., levels: _Optional[bytes] = ..., default_threshold: _Optional[int] = ..., latent_model: _Optional[str] = ...) -> None: ...
 
 class Histogram(_message.Message):
     __slots__ = ("generation", "counts", "complete")
@@ -441,6 +449,14 @@ class Statistics(_message.Message):
     reconstruct_ms: float
     sent_bytes: int
     def __init__(self, generation: _Optional[int] = ..., out_of_bag: _Optional[float] = ..., labelled_voxels: _Optional[_Iterable[int]] = ..., gather_ms: _Optional[float] = ..., fit_ms: _Optional[float] = ..., visible_ms: _Optional[float] = ..., volume_ms: _Optional[float] = ..., workspace_bytes: _Optional[int] = ..., peak_bytes: _Optional[int] = ..., features_ms: _Optional[float] = ..., predict_ms: _Optional[float] = ..., walk_ms: _Optional[float] = ..., reconstruct_ms: _Optional[float] = ..., sent_bytes: _Optional[int] = ...) -> None: ...
+
+class LatentFeatures(_message.Message):
+    __slots__ = ("model_digest", "missing")
+    MODEL_DIGEST_FIELD_NUMBER: _ClassVar[int]
+    MISSING_FIELD_NUMBER: _ClassVar[int]
+    model_digest: str
+    missing: _common_pb2.ErrorInfo
+    def __init__(self, model_digest: _Optional[str] = ..., missing: _Optional[_Union[_common_pb2.ErrorInfo, _Mapping]] = ...) -> None: ...
 
 class Advice(_message.Message):
     __slots__ = ("generation", "places", "expected_dice", "enough")

@@ -10,6 +10,8 @@ from onnx import TensorProto, helper, numpy_helper
 
 WEIGHTS = np.array([[1.0, -2.0, 0.5]], np.float32)
 STRIDE = 4
+SEVERAL = ("slices", "rows", "columns", 1)
+"""Shape of the input of a model that runs slices together."""
 
 
 def small_model(
@@ -36,10 +38,10 @@ def small_model(
         helper.make_node("Transpose", ["means"], ["last"], perm=[0, 2, 3, 1]),
         helper.make_node("MatMul", ["last", "weights"], ["features"]),
     ]
-    outputs = [helper.make_tensor_value_info("features", TensorProto.FLOAT, [1, "r", "c", channels])]
+    outputs = [helper.make_tensor_value_info("features", TensorProto.FLOAT, [input_shape[0], "r", "c", channels])]
     if twice:
         nodes.append(helper.make_node("Relu", ["features"], ["more"]))
-        outputs.append(helper.make_tensor_value_info("more", TensorProto.FLOAT, [1, "r", "c", channels]))
+        outputs.append(helper.make_tensor_value_info("more", TensorProto.FLOAT, [input_shape[0], "r", "c", channels]))
     if slow:
         nodes[-1].output[0] = "found"
         nodes += _rounds("found", "features")

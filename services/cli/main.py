@@ -51,6 +51,8 @@ def serve(
     features_memory_bytes: Annotated[int | None, typer.Option(help="Most memory for features of volumes.")] = None,
     model: Annotated[Path | None, typer.Option(help="ONNX file of the encoder.")] = None,
     model_sha256: Annotated[str | None, typer.Option(help="Digest that the encoder's file must have.")] = None,
+    embedding_memory_bytes: Annotated[int | None, typer.Option(help="Most memory for the encoder's answers.")] = None,
+    embedding_batch: Annotated[int | None, typer.Option(help="Most slices in a run of the encoder.")] = None,
     with_parent: Annotated[bool, typer.Option(hidden=True, help="End when standard input closes.")] = False,
 ) -> None:
     """Run services, all of them or the named ones, until interrupted."""
@@ -73,6 +75,8 @@ def serve(
         "features_memory_bytes": features_memory_bytes,
         "model": model,
         "model_sha256": model_sha256,
+        "embedding_memory_bytes": embedding_memory_bytes,
+        "embedding_batch": embedding_batch,
     }
     settings = load_settings(**{name: value for name, value in flags.items() if value is not None})
     unknown = sorted(set(services or ()) - set(SERVICES))

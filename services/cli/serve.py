@@ -59,9 +59,7 @@ async def _serve(settings: Settings, services: tuple[Service, ...], with_parent:
     if "embedding" in services:
         from services.embedding.servicer import EmbeddingServicer
 
-        servicers.append(
-            EmbeddingServicer.configured(store, settings.model, settings.model_sha256, settings.compute_threads)
-        )
+        servicers.append(EmbeddingServicer.configured(store, settings))
     server = Server(servicers, listen=settings.listen)
     with exposed(settings.metrics) if settings.metrics else nullcontext("") as metrics:
         await server.start()

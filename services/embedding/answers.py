@@ -42,6 +42,11 @@ class Answer:
         """Pack ``(grid_rows, grid_columns, channels)`` float16."""
         return cls(model_digest, features.shape, tuple(wire.pack_rows(features, wire.FEATURE, PART_BYTES)))
 
+    @property
+    def size_bytes(self) -> int:
+        """Of all parts, packed."""
+        return sum(len(data) for _, _, data in self.parts)
+
     def messages(self, request_id: int, elapsed_ms: float) -> Iterator[embedding_pb2.EmbedResponse]:
         """The parts as the contract has them."""
         rows, columns, channels = self.shape

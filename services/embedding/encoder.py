@@ -5,11 +5,11 @@ The model contract, which ``trainer.export`` meets and any other trainer may mee
 file
     One self-contained ONNX file, no external data, standard operators only. It is known by the SHA-256 of its bytes.
 input
-    One, float32 ``(1, rows, columns, 1)``, rows and columns dynamic: a slice over the volume's intensity window, scaled to
-    0–1 (the 8-bit values of the request divided by 255).
+    One, float32 ``(slices, rows, columns, 1)``, rows and columns dynamic: slices over the volume's intensity window, scaled
+    to 0–1 (the 8-bit values of the request divided by 255). Slices are dynamic too, or 1: then each is run alone.
 output
-    One, float32 ``(1, ceil(rows / stride), ceil(columns / stride), channels)``, channels fixed, always finite and within
-    float16. Grid point ``(r, c)`` describes the pixels around ``(r, c) × stride + (stride - 1) / 2``.
+    One, float32 ``(slices, ceil(rows / stride), ceil(columns / stride), channels)``, channels fixed, always finite and
+    within float16. Grid point ``(r, c)`` describes the pixels around ``(r, c) × stride + (stride - 1) / 2``.
 metadata_props
     ``calque.stride``, pixels between grid points, 1–256; ``calque.name``, for people; ``calque.bounded``, "1" where all
     features lie within 0–1.
@@ -51,6 +51,7 @@ class Encoder:
         channels: features at a grid point.
         stride: pixels between grid points.
         bounded: all features lie within 0–1.
+        takes_several: whether slices of one size can be run together.
         provider: the ONNX Runtime execution provider that really runs. The CUDA build lists its provider even where no
             card answers and then runs on the processor, so this is asked of the session.
     """
@@ -61,6 +62,7 @@ class Encoder:
     channels: int
     stride: int
     bounded: bool
+    takes_several: bool
     provider: str
     _session: Any
 
@@ -98,41 +100,44 @@ class Encoder:
             channels=_channels(session),
             stride=_stride(metadata),
             bounded=metadata.get(BOUNDED_KEY) == "1",
+            takes_several=session.get_inputs()[0].shape[0] != 1,
             provider=session.get_providers()[0],
             _session=session,
         )
-        encoder.features(np.full((2 * encoder.stride + 1, 3 * encoder.stride), 128, np.uint8))
+        slices = 2 if encoder.takes_several else 1
+        encoder.features(np.full((slices, 2 * encoder.stride + 1, 3 * encoder.stride), 128, np.uint8))
         return encoder
 
     def grid(self, rows: int, columns: int) -> tuple[int, int]:
         """Rows and columns of the grid that an image of this size gets."""
         return -(-rows // self.stride), -(-columns // self.stride)
 
-    def features(self, image: NDArray[np.uint8]) -> NDArray[np.float16]:
-        """Dense features of one slice.
+    def features(self, images: NDArray[np.uint8]) -> NDArray[np.float16]:
+        """Dense features of slices of one size, in one run.
 
         Args:
-            image: ``(rows, columns)`` uint8, the volume's intensity window as 0–255.
+            images: ``(slices, rows, columns)`` uint8, the volume's intensity window as 0–255; only one where the model
+                does not take several.
 
         Returns:
-            ``(grid_rows, grid_columns, channels)`` float16, see `grid`.
+            ``(slices, grid_rows, grid_columns, channels)`` float16, see `grid`.
 
         Raises:
             ChoiceNeeded: the model failed, answered another shape than its contract says, or not-a-number.
         """
-        rows, columns = image.shape
-        batch = (image.astype(np.float32) / np.float32(255.0)).reshape(1, rows, columns, 1)
+        slices, rows, columns = images.shape
+        scaled = (images.astype(np.float32) / np.float32(255.0))[..., None]
         try:
-            (answer,) = self._session.run(None, {self._session.get_inputs()[0].name: batch})
+            (answer,) = self._session.run(None, {self._session.get_inputs()[0].name: scaled})
         except Exception as error:  # ONNX Runtime's errors have no common base but Exception
             raise ChoiceNeeded(f"The model “{self.name}” failed on this slice.", Reason.MODEL_NOT_USABLE) from error
-        expected = (1, *self.grid(rows, columns), self.channels)
+        expected = (slices, *self.grid(rows, columns), self.channels)
         if answer.shape != expected:
             raise ChoiceNeeded(
                 f"The model “{self.name}” answers the shape {answer.shape} instead of {expected}.", Reason.MODEL_NOT_USABLE
             )
         with np.errstate(over="ignore", invalid="ignore"):  # both are refused in the next line
-            features: NDArray[np.float16] = answer[0].astype(np.float16)
+            features: NDArray[np.float16] = answer.astype(np.float16)
         if not np.isfinite(features).all():
             raise ChoiceNeeded(
                 f"The model “{self.name}” answers values that are not numbers, or too large for 16 bits.",
@@ -180,7 +185,7 @@ def _channels(session: Any) -> int:
             raise _unusable(f"The model's “{end.name}” is not a float32 tensor of four dimensions.")
     batch, rows, columns, grey = inputs[0].shape
     if (isinstance(batch, int) and batch != 1) or grey != 1 or isinstance(rows, int) or isinstance(columns, int):
-        raise _unusable("The model's input is not (1, rows, columns, 1) with rows and columns left open.")
+        raise _unusable("The model's input is not (slices, rows, columns, 1) with rows and columns left open.")
     channels = outputs[0].shape[3]
     if not isinstance(channels, int) or channels < 1:
         raise _unusable("The model does not say how many features it answers.")

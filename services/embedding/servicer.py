@@ -1,23 +1,25 @@
-"""The contract's embedding service (``calque/v1/embedding.proto``): translates messages, runs the encoder in a thread."""
+"""The contract's embedding service (``calque/v1/embedding.proto``): translates messages."""
 
 from __future__ import annotations
 
 import asyncio
-import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
-from pathlib import Path
 from typing import Any
 
 import grpc
+import numpy as np
 from calque import wire
 from calque.v1 import embedding_pb2, embedding_pb2_grpc
+from numpy.typing import NDArray
 
 from services.core.errors import ChoiceNeeded, InvalidInput, Reason, Unavailable
-from services.embedding.answers import Answer, bytes_of
+from services.embedding.answers import bytes_of
 from services.embedding.encoder import Encoder
 from services.embedding.held import Held
+from services.embedding.kept import Key, key_of
+from services.embedding.network import Network
+from services.serving.settings import Settings
 from services.store.models import Models
 from services.store.port import Store
 
@@ -28,29 +30,30 @@ AT_WORK_BYTES = 1 << 30
 class EmbeddingServicer(embedding_pb2_grpc.EmbeddingServicer):
     """Answers with one encoder at a time, or says of every call why there is none.
 
-    One thread runs the network for all streams, which uses the cores itself; the event loop never waits for it.
-
     Args:
         held: the encoder that answers now.
+        network: what runs it.
         look_s: seconds between looks for another one.
     """
 
     name = embedding_pb2.DESCRIPTOR.services_by_name["Embedding"].full_name
 
-    def __init__(self, held: Held, look_s: float = 10.0) -> None:
+    def __init__(self, held: Held, network: Network | None = None, look_s: float = 10.0) -> None:
         self._held, self._look_s = held, look_s
-        self._thread = ThreadPoolExecutor(1, thread_name_prefix="embedding")
+        self._network = network or Network()
         self._at_work_bytes = 0
         self._watching: asyncio.Task[None] | None = None
 
     @classmethod
-    def configured(cls, store: Store, model: Path | None, digest: str = "", threads: int = 0) -> EmbeddingServicer:
+    def configured(cls, store: Store, settings: Settings) -> EmbeddingServicer:
         """A servicer with the configured model, or without one with the model that counts in the store."""
-        if model is not None:
-            return cls(Held.of_file(model, digest, threads))
-        held = Held(models=Models(store), threads=threads)
-        held.look()
-        return cls(held)
+        threads = settings.compute_threads
+        if settings.model is not None:
+            held = Held.of_file(settings.model, settings.model_sha256, threads)
+        else:
+            held = Held(models=Models(store), threads=threads)
+            held.look()
+        return cls(held, Network(settings.embedding_batch, settings.embedding_memory_bytes))
 
     @property
     def serving(self) -> bool:
@@ -77,23 +80,23 @@ class EmbeddingServicer(embedding_pb2_grpc.EmbeddingServicer):
         embedding_pb2_grpc.add_EmbeddingServicer_to_server(self, server)
 
     async def close(self) -> None:
-        """Let the thread end after the slice that it works on."""
+        """End after the run that the network is at."""
         if self._watching is not None:
             self._watching.cancel()
             await asyncio.gather(self._watching, return_exceptions=True)
-        await asyncio.to_thread(self._thread.shutdown, wait=True, cancel_futures=True)
+        await self._network.close()
 
     async def Embed(  # noqa: N802 - the contract's name
         self, request_iterator: AsyncIterator[embedding_pb2.EmbedRequest], context: Any
     ) -> AsyncIterator[embedding_pb2.EmbedResponse]:
         """See the contract."""
-        loop = asyncio.get_running_loop()
         # Refused is the first request, not the call before it: a client that is still sending would not hear why.
         async for request in request_iterator:
             encoder = self._held.usable
             _check_model(encoder, request.model_digest)
             with self._room(bytes_of(encoder, request.rows, request.columns)):
-                answer, elapsed_ms = await loop.run_in_executor(self._thread, embed, encoder, request)
+                image, key = await asyncio.to_thread(_read, encoder, request)
+                answer, elapsed_ms = await self._network.answer(encoder, image, key)
                 for message in answer.messages(request.request_id, elapsed_ms):
                     yield message
 
@@ -129,19 +132,11 @@ def _check_model(encoder: Encoder, asked_for: str) -> None:
         raise ChoiceNeeded(f"The model “{encoder.name}” is loaded, and another one was asked for.", Reason.MODEL_NOT_USABLE)
 
 
-def embed(encoder: Encoder, request: embedding_pb2.EmbedRequest) -> tuple[Answer, float]:
-    """Answer one request. Returns the answer, and milliseconds in the network.
-
-    Raises:
-        InvalidInput: the pixels are not rows × columns values.
-        ChoiceNeeded: the model answers not-a-number.
-    """
+def _read(encoder: Encoder, request: embedding_pb2.EmbedRequest) -> tuple[NDArray[np.uint8], Key]:
+    """The slice of a request, and what its answer is known by. Raises: InvalidInput, its size and bytes disagree."""
     rows, columns = request.rows, request.columns
     try:
         image = wire.unpack(request.pixels, wire.LEVEL, (rows, columns))
     except wire.WireError as error:
         raise InvalidInput(f"A slice to embed of {rows} × {columns} pixels does not have that many bytes.") from error
-    start = time.perf_counter()
-    features = encoder.features(image)
-    elapsed_ms = (time.perf_counter() - start) * 1000.0
-    return Answer.of(encoder.digest, features), elapsed_ms
+    return image, key_of(encoder.digest, image)

@@ -29,6 +29,13 @@ VOLUME_SECONDS = Histogram(
 STEP_SECONDS = Histogram("calque_step_seconds", "Steps of computing.", ["step"], buckets=_STEP, registry=REGISTRY)
 FEATURES_BYTES = Gauge("calque_features_bytes", "Features kept.", registry=REGISTRY)
 FEATURES_LIMIT_BYTES = Gauge("calque_features_limit_bytes", "Most features that are kept.", registry=REGISTRY)
+EMBEDDED_SLICES = Counter(
+    "calque_embedded_slices", "Slices embedded, by where the answer came from.", ["source"], registry=REGISTRY
+)
+EMBEDDING_RUN_SLICES = Histogram(
+    "calque_embedding_run_slices", "Slices in a run of the network.", buckets=(1, 2, 4, 8, 16, 32), registry=REGISTRY
+)
+EMBEDDING_BYTES = Gauge("calque_embedding_bytes", "Answers of the embedding service kept.", registry=REGISTRY)
 WORKSPACES = Gauge("calque_workspaces", "Annotations whose caches are kept.", registry=REGISTRY)
 SESSIONS = Gauge("calque_sessions", "Tablets at an annotation.", registry=REGISTRY)
 PROBABILITY_BYTES = Counter("calque_probability_bytes", "Bytes of probabilities sent.", registry=REGISTRY)

@@ -13,6 +13,7 @@ from onnx import TensorProto, helper, numpy_helper
 from services.core.errors import ChoiceNeeded, InvalidInput, Reason
 from services.embedding.encoder import Encoder
 from services.embedding.onnx_file import has_external_data
+from tests.encoders import SEVERAL
 
 
 @pytest.mark.parametrize("size", [(16, 16), (13, 22), (1, 1), (4, 257)])
@@ -20,11 +21,34 @@ def test_features_are_those_of_the_network(small_model, naive_features, size):
     encoder = Encoder.load(small_model().SerializeToString())
     image = np.random.default_rng(0).integers(0, 256, size).astype(np.uint8)
 
-    features = encoder.features(image)
+    features = encoder.features(image[None])[0]
 
     assert features.dtype == np.float16
     assert features.shape == (*encoder.grid(*size), 3)
     np.testing.assert_allclose(features, naive_features(image), rtol=2**-11, atol=1e-6)
+
+
+@pytest.mark.parametrize("size", [(16, 16), (13, 22)])
+def test_slices_of_one_size_get_in_one_run_what_each_gets_alone(small_model, size):
+    model = small_model(input_shape=SEVERAL).SerializeToString()
+    encoder = Encoder.load(model)
+    images = np.random.default_rng(0).integers(0, 256, (5, *size)).astype(np.uint8)
+
+    together = encoder.features(images)
+
+    assert encoder.takes_several
+    assert together.shape == (5, *encoder.grid(*size), 3)
+    np.testing.assert_array_equal(together, np.concatenate([encoder.features(image[None]) for image in images]))
+
+
+def test_a_model_that_says_it_takes_several_and_does_not_is_refused(small_model):
+    model = small_model(input_shape=SEVERAL)
+    shape = numpy_helper.from_array(np.array([1, -1, 1, 3]), "shape")
+    model.graph.initializer.append(shape)
+    model.graph.node[-1].output[0] = "found"
+    model.graph.node.append(helper.make_node("Reshape", ["found", "shape"], ["features"]))
+    with pytest.raises(ChoiceNeeded, match="shape"):
+        Encoder.load(model.SerializeToString())
 
 
 def test_a_model_is_known_by_the_bytes_of_its_file(small_model, tmp_path):
@@ -78,9 +102,9 @@ def test_a_model_that_answers_no_numbers_is_refused(small_model, weights):
 
 def test_not_a_number_is_refused_when_only_some_slices_give_it(small_model):
     encoder = Encoder.load(small_model(weights=np.array([[100_000.0]])).SerializeToString())  # 128 / 255 of it still fits
-    assert encoder.features(np.full((8, 8), 100, np.uint8)).max() > 30_000
+    assert encoder.features(np.full((1, 8, 8), 100, np.uint8)).max() > 30_000
     with pytest.raises(ChoiceNeeded, match="not numbers"):
-        encoder.features(np.full((8, 8), 255, np.uint8))
+        encoder.features(np.full((1, 8, 8), 255, np.uint8))
 
 
 @pytest.mark.parametrize(

@@ -17,6 +17,7 @@ from services.embedding.encoder import Encoder
 from services.embedding.held import Held
 from services.embedding.servicer import EmbeddingServicer
 from services.serving.server import MESSAGE_LIMIT_BYTES, Server
+from services.serving.settings import Settings
 from services.store.directory import DirectoryStore
 
 
@@ -113,7 +114,9 @@ async def test_health_tells_which_provider_really_runs(encoder):
 @pytest.mark.parametrize("file", [None, "missing.onnx", "damaged.onnx"])
 async def test_without_a_usable_model_the_service_runs_and_says_so(tmp_path, file):
     (tmp_path / "damaged.onnx").write_bytes(b"not a model")
-    servicer = EmbeddingServicer.configured(DirectoryStore(tmp_path / "store"), tmp_path / file if file else None)
+    servicer = EmbeddingServicer.configured(
+        DirectoryStore(tmp_path / "store"), Settings(model=tmp_path / file if file else None)
+    )
     async with serve(servicer) as channel:
         health = await health_pb2_grpc.HealthStub(channel).Check(
             health_pb2.HealthCheckRequest(service=EmbeddingServicer.name), timeout=20
@@ -179,7 +182,7 @@ async def test_an_answer_that_does_not_fit_a_message_comes_in_parts_before_the_n
         assert (part.grid_rows, part.grid_columns, part.channels) == (90, 92, 512)
         assert len(part.features) <= MESSAGE_LIMIT_BYTES // 2
         together.add(part.first_row, part.rows, part.features)
-    np.testing.assert_array_equal(together.whole(), wide.features(large))
+    np.testing.assert_array_equal(together.whole(), wide.features(large[None])[0])
 
 
 async def test_the_largest_slice_is_answered_and_one_row_more_is_not(wide):
@@ -191,7 +194,7 @@ async def test_the_largest_slice_is_answered_and_one_row_more_is_not(wide):
 
     assert sum(part.rows for part in got) == 256
     last = wire.unpack(got[-1].features, wire.FEATURE, (got[-1].rows, 256, 512))
-    np.testing.assert_allclose(last[-1, -1], wide.features(np.full((8, 8), 255, np.uint8))[0, 0], rtol=2**-10)
+    np.testing.assert_allclose(last[-1, -1], wide.features(np.full((1, 8, 8), 255, np.uint8))[0, 0, 0], rtol=2**-10)
     assert refusal(refused.value) == (grpc.StatusCode.RESOURCE_EXHAUSTED, "FILE_TOO_LARGE")
 
 

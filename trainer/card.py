@@ -12,26 +12,27 @@ from services.core.errors import InvalidInput, NotFound
 from services.store.models import Card, Head, Models
 from trainer.config import load_config
 
-ENCODERS = {"float32": "encoder.onnx", "float16": "encoder-float16.onnx"}
-"""Files of a run's encoder, by the precision of their weights."""
+ENCODERS = {"float32": "encoder.onnx", "float16": "encoder-float16.onnx", "live": "encoder-live.onnx"}
+"""Files of a run's encoder: its whole latent, with weights in either precision, and few features of it for the live
+segmentation (`trainer.project`), with weights in float16."""
 
 
-def make_card(run: Path, weights: str = "float32") -> Card:
+def make_card(run: Path, form: str = "float32") -> Card:
     """What a finished run tells of its encoder.
 
     Args:
         run: its folder.
-        weights: precision of the encoder's weights, one of `ENCODERS`.
+        form: of the encoder, one of `ENCODERS`.
 
     Returns:
-        ``name``, ``weights``, ``config``, ``data`` (volumes by name, patient's number, part and digest), ``versions``,
+        ``name``, ``form``, ``config``, ``data`` (volumes by name, patient's number, part and digest), ``versions``,
         ``scores`` of the validation and test volumes, and ``measured_on``, a digest of what the test scores depend on
         beside the model.
 
     Raises:
         NotFound: the folder holds no finished run with an exported encoder.
     """
-    names = ("config.json", "data.json", "scores.json", ENCODERS[weights])
+    names = ("config.json", "data.json", "scores.json", ENCODERS[form])
     if missing := [name for name in names if not (run / name).exists()]:
         raise NotFound(f"The folder holds no finished training run: there is no {missing[0]}.")
     config = load_config(run / "config.json")
@@ -43,7 +44,7 @@ def make_card(run: Path, weights: str = "float32") -> Card:
         task.append(config.max_steps * config.batch)
     return {
         "name": config.model,
-        "weights": weights,
+        "form": form,
         "config": asdict(config),
         "data": data["volumes"],
         "versions": data["versions"],
@@ -52,14 +53,14 @@ def make_card(run: Path, weights: str = "float32") -> Card:
     }
 
 
-def register(models: Models, run: Path, now_ms: int, weights: str = "float32") -> tuple[str, Head | None, str]:
+def register(models: Models, run: Path, now_ms: int, form: str = "float32") -> tuple[str, Head | None, str]:
     """Keep a run's encoder in a store, and have it count if nothing speaks against it.
 
     Args:
         models: of the store.
         run: folder of a finished run.
         now_ms: milliseconds since 1970, UTC.
-        weights: which of the run's encoders, one of `ENCODERS`.
+        form: which of the run's encoders, one of `ENCODERS`.
 
     Returns:
         The encoder's digest, the new head or None, and a sentence that says why.
@@ -67,8 +68,8 @@ def register(models: Models, run: Path, now_ms: int, weights: str = "float32") -
     Raises:
         NotFound: the folder holds no finished run.
     """
-    card = make_card(run, weights)
-    digest = models.add((run / ENCODERS[weights]).read_bytes(), card)
+    card = make_card(run, form)
+    digest = models.add((run / ENCODERS[form]).read_bytes(), card)
     head = models.head()
     refusal = _refusal(card, models.card(head.digest) if head else None)
     if refusal:

@@ -17,11 +17,13 @@ from trainer.backend import load
 EXPORT_BOUND = 1e-4
 # With weights in float16, each is off by up to 2**-11 of itself; what that comes to after ten layers was measured as 3e-4.
 HALF_BOUND = 4e-3
+# A latent's components are scaled to 0–1, and what differs with them.
+LIVE_BOUND = 3e-2
 OPSET = 17
 _TRIALS = ((1, 50, 50), (3, 61, 84), (1, 128, 33))  # slices, rows, columns
 
 
-def export_encoder(model: Any, path: Path, weights: str = "float32") -> str:
+def export_encoder(model: Any, path: Path, weights: str = "float32", *, bounded: bool = False) -> str:
     """Write an encoder as ONNX, after comparing it with Keras on slices of several sizes.
 
     It computes in float32 whatever its weights are kept in: in float16 the file is half as large, and a session makes
@@ -32,13 +34,14 @@ def export_encoder(model: Any, path: Path, weights: str = "float32") -> str:
             the model's name. ``trainer.models.Networks.encoder`` is one.
         path: the file, put in place whole.
         weights: ``float32`` or ``float16``.
+        bounded: all features lie within 0–1, and the file says so.
 
     Returns:
         SHA-256 of the file, hexadecimal.
 
     Raises:
-        ChoiceNeeded: the ONNX model's answers differ from Keras' by more than `EXPORT_BOUND`, with float16 `HALF_BOUND`, or
-            are not numbers.
+        ChoiceNeeded: the ONNX model's answers differ from Keras' by more than `EXPORT_BOUND`, with float16 `HALF_BOUND`,
+            bounded `LIVE_BOUND`, or are not numbers.
     """
     import onnx
 
@@ -46,11 +49,12 @@ def export_encoder(model: Any, path: Path, weights: str = "float32") -> str:
     _name_anew(converted.graph)
     if weights == "float16":
         _halve(converted.graph)
-    onnx.helper.set_model_props(converted, {"calque.name": model.name, "calque.stride": str(_stride(model))})
+    about = {"calque.name": model.name, "calque.stride": str(_stride(model))} | ({"calque.bounded": "1"} if bounded else {})
+    onnx.helper.set_model_props(converted, about)
     onnx.checker.check_model(converted, full_check=True)
     data = converted.SerializeToString(deterministic=True)
     difference = largest_difference(model, data)
-    if not difference <= (HALF_BOUND if weights == "float16" else EXPORT_BOUND):
+    if not difference <= (LIVE_BOUND if bounded else HALF_BOUND if weights == "float16" else EXPORT_BOUND):
         raise ChoiceNeeded(
             f"The exported model's answers differ from the trained one's by {difference:.1e} of the largest feature.",
             Reason.MODEL_NOT_USABLE,

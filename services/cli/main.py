@@ -322,13 +322,16 @@ Store = Annotated[Path | None, typer.Option(help="Folder of the store; none: tha
 @models.command("add")
 def models_add(
     run: Annotated[Path, typer.Argument(help="Folder of a finished training run.")],
-    weights: Annotated[Literal["float32", "float16"], typer.Option(help="Precision of the weights to keep.")] = "float32",
+    form: Annotated[
+        Literal["float32", "float16", "live"],
+        typer.Option(help="All features, with weights in either precision, or the few for the live segmentation."),
+    ] = "live",
     store: Store = None,
 ) -> None:
     """Keep the encoder of a run; it counts if it was measured not to be worse than the one that counts now."""
     from services.cli.models import add_model
 
-    add_model(store, run, weights)
+    add_model(store, run, form)
 
 
 @models.command("list")

@@ -18,11 +18,11 @@ from services.store.models import Head, Models
 _SHORT = 12  # digits of a digest that people see
 
 
-def add_model(store: Path | None, run: Path, weights: str) -> None:
+def add_model(store: Path | None, run: Path, form: str) -> None:
     """Keep the encoder of a training run. Raises: CalqueError."""
     from trainer.card import register
 
-    digest, _, why = register(_models(store), run, _now_ms(), weights)
+    digest, _, why = register(_models(store), run, _now_ms(), form)
     print(f"{digest[:_SHORT]}: {why}")
 
 

@@ -48,7 +48,9 @@ def train_encoder(
     from trainer.card import ENCODERS
     from trainer.config import Config, load_config
     from trainer.export import export_encoder
+    from trainer.project import projected
     from trainer.runfolder import config_of
+    from trainer.scans import split
     from trainer.train import train_and_evaluate
 
     configure("people")
@@ -62,9 +64,13 @@ def train_encoder(
         settings = load_config(config)
     with _progress(settings) as told:
         done = train_and_evaluate(settings, scans, run, resume=resume, told=told)
-    for weights, name in ENCODERS.items():
-        digest = export_encoder(done.networks.encoder, run / name, weights)
-        print(f"The encoder with weights in {weights} is {run / name}, SHA-256 {digest}.")
+    few = projected(done.networks.encoder, split(scans, settings.split, settings.seed).training, seed=settings.seed)
+    for form, name in ENCODERS.items():
+        if form == "live":
+            digest = export_encoder(few, run / name, "float16", bounded=True)
+        else:
+            digest = export_encoder(done.networks.encoder, run / name, form)
+        print(f"The encoder ({form}) is {run / name}, SHA-256 {digest}.")
 
 
 def report(folder: Path, manifest: Path, scale: str, config: Path | None) -> None:

@@ -21,7 +21,7 @@ def run(folder: Path, psnr: float) -> Path:
     (folder / "data.json").write_text(json.dumps({"volumes": [], "versions": {}}))
     test = {"psnr_db": psnr, "psnr_hidden_db": psnr - 5, "psnr_corrupted_db": 12.0}
     (folder / "scores.json").write_text(json.dumps({"validation": None, "test": test}))
-    (folder / "encoder.onnx").write_bytes(folder.name.encode())
+    (folder / "encoder-live.onnx").write_bytes(folder.name.encode())
     return folder
 
 

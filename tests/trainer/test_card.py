@@ -108,8 +108,8 @@ def test_a_model_is_found_by_the_beginning_of_its_digest(models: Models) -> None
         find(models, "")
 
 
-def test_either_precision_can_be_kept(models: Models, tmp_path: Path) -> None:
+def test_each_form_can_be_kept(models: Models, tmp_path: Path) -> None:
     folder = run(tmp_path / "run", 30.0)
-    digests = [register(models, folder, 1, weights)[0] for weights in ENCODERS]
-    assert [models.card(digest)["weights"] for digest in digests] == ["float32", "float16"]
-    assert models.head().digest == digests[1]  # as good
+    digests = [register(models, folder, 1, form)[0] for form in ENCODERS]
+    assert [models.card(digest)["form"] for digest in digests] == ["float32", "float16", "live"]
+    assert models.head().digest == digests[-1]  # as good

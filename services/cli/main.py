@@ -51,6 +51,7 @@ def serve(
     features_memory_bytes: Annotated[int | None, typer.Option(help="Most memory for features of volumes.")] = None,
     model: Annotated[Path | None, typer.Option(help="ONNX file of the encoder.")] = None,
     model_sha256: Annotated[str | None, typer.Option(help="Digest that the encoder's file must have.")] = None,
+    embedding_providers: Annotated[str | None, typer.Option(help="What the encoder may run on, in order.")] = None,
     embedding_memory_bytes: Annotated[int | None, typer.Option(help="Most memory for the encoder's answers.")] = None,
     embedding_batch: Annotated[int | None, typer.Option(help="Most slices in a run of the encoder.")] = None,
     with_parent: Annotated[bool, typer.Option(hidden=True, help="End when standard input closes.")] = False,
@@ -75,6 +76,7 @@ def serve(
         "features_memory_bytes": features_memory_bytes,
         "model": model,
         "model_sha256": model_sha256,
+        "embedding_providers": embedding_providers,
         "embedding_memory_bytes": embedding_memory_bytes,
         "embedding_batch": embedding_batch,
     }

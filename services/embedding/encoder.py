@@ -24,20 +24,19 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import onnxruntime
+import structlog
 from numpy.typing import NDArray
 
 from services.core.errors import CalqueError, ChoiceNeeded, InvalidInput, Reason
 from services.embedding.onnx_file import has_external_data
+from services.embedding.providers import PREFERRED, sessions
 
 STRIDE_KEY = "calque.stride"
 NAME_KEY = "calque.name"
 BOUNDED_KEY = "calque.bounded"
 LARGEST_STRIDE = 256
-CUDA = "CUDAExecutionProvider"
-CPU = "CPUExecutionProvider"
-# TensorFloat-32 would cost the graphics card's answers half of float16's digits.
-_PROVIDER_OPTIONS: dict[str, dict[str, str]] = {CUDA: {"use_tf32": "0"}}
+
+log = structlog.get_logger()
 
 
 @dataclass(frozen=True)
@@ -52,8 +51,7 @@ class Encoder:
         stride: pixels between grid points.
         bounded: all features lie within 0–1.
         takes_several: whether slices of one size can be run together.
-        provider: the ONNX Runtime execution provider that really runs. The CUDA build lists its provider even where no
-            card answers and then runs on the processor, so this is asked of the session.
+        provider: the ONNX Runtime execution provider that really runs, see `services.embedding.providers`.
     """
 
     name: str
@@ -68,9 +66,9 @@ class Encoder:
 
     @classmethod
     def load(
-        cls, model: Path | bytes, *, digest: str = "", providers: Sequence[str] = (CUDA, CPU), threads: int = 0
+        cls, model: Path | bytes, *, digest: str = "", providers: Sequence[str] = PREFERRED, threads: int = 0
     ) -> Encoder:
-        """Read a model, check it against the contract and run it once.
+        """Read a model, check it against the contract and run it once, on the first provider that does it.
 
         Args:
             model: the ONNX file or its bytes.
@@ -91,22 +89,34 @@ class Encoder:
             )
         if has_external_data(data):
             raise _unusable("The model refers to other files; it must be one self-contained ONNX file.")
-        session = _open_session(data, providers, threads)
-        metadata = session.get_modelmeta().custom_metadata_map
-        encoder = cls(
-            name=_name(metadata),
-            digest=found,
-            size_bytes=len(data),
-            channels=_channels(session),
-            stride=_stride(metadata),
-            bounded=metadata.get(BOUNDED_KEY) == "1",
-            takes_several=session.get_inputs()[0].shape[0] != 1,
-            provider=session.get_providers()[0],
-            _session=session,
-        )
-        slices = 2 if encoder.takes_several else 1
-        encoder.features(np.full((slices, 2 * encoder.stride + 1, 3 * encoder.stride), 128, np.uint8))
-        return encoder
+        failed: CalqueError | None = None
+        for provider, session in sessions(data, providers, threads):
+            metadata = session.get_modelmeta().custom_metadata_map
+            encoder = cls(
+                name=_name(metadata),
+                digest=found,
+                size_bytes=len(data),
+                channels=_channels(session),
+                stride=_stride(metadata),
+                bounded=metadata.get(BOUNDED_KEY) == "1",
+                takes_several=session.get_inputs()[0].shape[0] != 1,
+                provider=provider,
+                _session=session,
+            )
+            try:
+                encoder.try_out()
+            except ChoiceNeeded as error:
+                log.warning("model failed its trial", provider=provider)
+                failed = error
+                continue
+            return encoder
+        assert failed is not None  # there was a session, or an error
+        raise failed
+
+    def try_out(self) -> None:
+        """Run once, on two slices where it takes several. Raises: ChoiceNeeded, as `features`."""
+        slices = 2 if self.takes_several else 1
+        self.features(np.full((slices, 2 * self.stride + 1, 3 * self.stride), 128, np.uint8))
 
     def grid(self, rows: int, columns: int) -> tuple[int, int]:
         """Rows and columns of the grid that an image of this size gets."""
@@ -155,24 +165,6 @@ def _read(path: Path) -> bytes:
         return path.read_bytes()
     except OSError as error:
         raise _unusable(f"The model's file cannot be read ({error.strerror}).") from error
-
-
-def _open_session(data: bytes, providers: Sequence[str], threads: int) -> Any:
-    here = onnxruntime.get_available_providers()
-    wanted = [(name, _PROVIDER_OPTIONS.get(name, {})) for name in providers if name in here]
-    if not wanted:
-        raise ChoiceNeeded(
-            f"None of {', '.join(providers)} is on this machine, which has {', '.join(here)}.", Reason.MODEL_NOT_USABLE
-        )
-    options = onnxruntime.SessionOptions()
-    options.intra_op_num_threads = threads
-    options.log_severity_level = 3  # errors come as exceptions; warnings here speak of graph optimisation
-    try:
-        return onnxruntime.InferenceSession(data, options, providers=wanted)
-    except Exception as error:  # as above
-        raise _unusable(
-            "ONNX Runtime cannot load the model: it is damaged, or uses operators that are not standard."
-        ) from error
 
 
 def _channels(session: Any) -> int:

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import threading
+from collections.abc import Sequence
 from pathlib import Path
 
 import structlog
 
 from services.core.errors import CalqueError, ChoiceNeeded, Reason, Unavailable
 from services.embedding.encoder import Encoder
+from services.embedding.providers import PREFERRED
 from services.store.models import Models
 
 log = structlog.get_logger()
@@ -24,22 +26,28 @@ class Held:
         why_not: said where there is none.
         models: of the store, where the encoder comes from there.
         threads: of one run; 0 leaves the number to ONNX Runtime.
+        providers: what a model runs on, in order of preference.
     """
 
     def __init__(
-        self, encoder: Encoder | None = None, why_not: str = NONE, models: Models | None = None, threads: int = 0
+        self,
+        encoder: Encoder | None = None,
+        why_not: str = NONE,
+        models: Models | None = None,
+        threads: int = 0,
+        providers: Sequence[str] = PREFERRED,
     ) -> None:
         self.encoder = encoder
         self._why_not = why_not
-        self._models, self._threads = models, threads
+        self._models, self._threads, self._providers = models, threads, providers
         self._seen = 0  # number of the head that was looked at last
         self._looking = threading.Lock()
 
     @classmethod
-    def of_file(cls, model: Path, digest: str = "", threads: int = 0) -> Held:
+    def of_file(cls, model: Path, digest: str = "", threads: int = 0, providers: Sequence[str] = PREFERRED) -> Held:
         """A configured model. One that is not usable is logged and told to callers, and stops nothing."""
         try:
-            encoder = Encoder.load(model, digest=digest, threads=threads)
+            encoder = Encoder.load(model, digest=digest, providers=providers, threads=threads)
         except CalqueError as error:
             log.error("model not usable", why=str(error))
             return cls(None, str(error))
@@ -72,7 +80,12 @@ class Held:
                 self._seen = head.number
                 if self.encoder is not None and self.encoder.digest == head.digest:
                     return False
-                encoder = Encoder.load(self._models.read(head.digest), digest=head.digest, threads=self._threads)
+                encoder = Encoder.load(
+                    self._models.read(head.digest),
+                    digest=head.digest,
+                    providers=self._providers,
+                    threads=self._threads,
+                )
             except CalqueError as error:
                 log.error("the model that counts is not usable", why=str(error), goes_on=self.encoder is not None)
                 self._why_not = str(error)

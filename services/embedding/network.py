@@ -19,12 +19,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from services.embedding.answers import LARGEST_SLICE_PIXELS, Answer
-from services.embedding.encoder import CPU, Encoder
+from services.embedding.encoder import Encoder
 from services.embedding.kept import Kept, Key
+from services.embedding.providers import ON_GRAPHICS_CARDS
 from services.serving import metrics
 
 # Who comes during a run waits for its end. On a processor a run takes about as long for each pixel however many slices it
-# has, so it is kept as short as that of one ordinary slice; elsewhere it may be as large as the largest one.
+# has, so it is kept as short as that of one ordinary slice; on a graphics card it may be as large as the largest one.
 _CPU_BATCH_PIXELS = 512 * 512
 
 Made = tuple[Answer, float]
@@ -141,7 +142,7 @@ class Network:
     def _most_together(self, asked: _Asked) -> int:
         if not asked.encoder.takes_several:
             return 1
-        pixels = _CPU_BATCH_PIXELS if asked.encoder.provider == CPU else LARGEST_SLICE_PIXELS
+        pixels = LARGEST_SLICE_PIXELS if asked.encoder.provider in ON_GRAPHICS_CARDS else _CPU_BATCH_PIXELS
         return max(1, min(self._most_slices, pixels // asked.image.size))
 
     async def _finish(self, asked: _Asked, features: NDArray[np.float16] | Exception, elapsed_ms: float) -> None:

@@ -19,6 +19,7 @@ from services.embedding.encoder import Encoder
 from services.embedding.held import Held
 from services.embedding.kept import Key, key_of
 from services.embedding.network import Network
+from services.embedding.providers import named
 from services.serving.settings import Settings
 from services.store.models import Models
 from services.store.port import Store
@@ -46,12 +47,16 @@ class EmbeddingServicer(embedding_pb2_grpc.EmbeddingServicer):
 
     @classmethod
     def configured(cls, store: Store, settings: Settings) -> EmbeddingServicer:
-        """A servicer with the configured model, or without one with the model that counts in the store."""
-        threads = settings.compute_threads
+        """A servicer with the configured model, or without one with the model that counts in the store.
+
+        Raises:
+            InvalidInput: the setting of the providers has a word that is none.
+        """
+        threads, providers = settings.compute_threads, named(settings.embedding_providers)
         if settings.model is not None:
-            held = Held.of_file(settings.model, settings.model_sha256, threads)
+            held = Held.of_file(settings.model, settings.model_sha256, threads, providers)
         else:
-            held = Held(models=Models(store), threads=threads)
+            held = Held(models=Models(store), threads=threads, providers=providers)
             held.look()
         return cls(held, Network(settings.embedding_batch, settings.embedding_memory_bytes))
 

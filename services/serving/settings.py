@@ -40,6 +40,9 @@ class Settings(BaseSettings):
         None, description="ONNX file of the encoder to serve; none: the one that counts in the store."
     )
     model_sha256: str = Field("", description="Digest that the encoder's file must have; empty: any.")
+    embedding_providers: str = Field(
+        "tensorrt,cuda,openvino,cpu", description="What the encoder may run on, in order of preference."
+    )
     embedding_memory_bytes: int = Field(256 << 20, ge=0, description="Most memory for kept answers of the encoder.")
     embedding_batch: int = Field(8, ge=1, description="Most slices in a run of the encoder; 1: each alone.")
 

@@ -74,7 +74,6 @@ def test_the_provider_is_the_one_that_the_session_runs_on(small_model):
     encoder = Encoder.load(data, providers=("NoSuchProvider", "CPUExecutionProvider"))
 
     assert encoder.provider == "CPUExecutionProvider"
-    assert encoder.provider in onnxruntime.get_available_providers()
     with pytest.raises(ChoiceNeeded, match="NoSuchProvider") as refused:
         Encoder.load(data, providers=("NoSuchProvider",))
     assert refused.value.reason is Reason.MODEL_NOT_USABLE

@@ -15,6 +15,7 @@ from grpc_status import rpc_status
 
 from services.embedding.encoder import Encoder
 from services.embedding.held import Held
+from services.embedding.providers import CPU
 from services.embedding.servicer import EmbeddingServicer
 from services.serving.server import MESSAGE_LIMIT_BYTES, Server
 from services.serving.settings import Settings
@@ -35,7 +36,7 @@ async def serve(servicer: EmbeddingServicer) -> AsyncIterator[grpc.aio.Channel]:
 
 @pytest.fixture
 def encoder(small_model) -> Encoder:
-    return Encoder.load(small_model().SerializeToString())
+    return Encoder.load(small_model().SerializeToString(), providers=(CPU,))
 
 
 def request(image: np.ndarray, request_id: int = 1, **fields: object) -> embedding_pb2.EmbedRequest:

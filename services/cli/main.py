@@ -309,11 +309,14 @@ def report(
     manifest: Annotated[Path, typer.Option(help="TOML file of volumes with patients and, of some, masks of the target.")],
     scale: Annotated[Literal["tiny", "small", "paper"], typer.Option(help="How much is trained.")] = "small",
     config: Annotated[Path | None, typer.Option(help="TOML or JSON file of what all networks have in common.")] = None,
+    run: Annotated[
+        Path | None, typer.Option(help="Folder of a finished run whose latent is studied; none: “final”'s.")
+    ] = None,
 ) -> None:
     """Train what the paper's tables compare, and write its tables and figures as a page and as numbers."""
     from services.cli.train import report as make
 
-    make(folder, manifest, scale, config)
+    make(folder, manifest, scale, config, run)
 
 
 models = typer.Typer(no_args_is_help=True, help="Encoders in a store: which there are, and which one counts.")

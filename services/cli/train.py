@@ -73,7 +73,7 @@ def train_encoder(
         print(f"The encoder ({form}) is {run / name}, SHA-256 {digest}.")
 
 
-def report(folder: Path, manifest: Path, scale: str, config: Path | None) -> None:
+def report(folder: Path, manifest: Path, scale: str, config: Path | None, run: Path | None) -> None:
     """Make the report of the paper's tables and figures. Raises: CalqueError."""
     from services.serving.logs import configure
     from trainer.config import Config, load_config
@@ -89,7 +89,7 @@ def report(folder: Path, manifest: Path, scale: str, config: Path | None) -> Non
         if one.mask is not None:
             masks[number] = _mask(one.mask, volume, one.label)
     settings = load_config(config) if config else Config()
-    page = Maker(folder, scans, masks, scale, settings, lambda text: console.print(text, markup=False)).make()
+    page = Maker(folder, scans, masks, scale, settings, lambda text: console.print(text, markup=False), run).make()
     print(f"The report is {page}.")
 
 

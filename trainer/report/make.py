@@ -27,6 +27,7 @@ from trainer.report.measures import BIHARMONIC, CORRUPTED, Fill, Filling, as_cor
 from trainer.report.page import Picture, Report, Table
 from trainer.report.rebuild import corrupted_slice, feature_map, filled_slice
 from trainer.report.speed import speed
+from trainer.report.studied import Studied, of_run
 from trainer.report.study import Accuracy, latent, raw, study, table_one
 from trainer.report.targets import Mask, Targets, find_targets
 from trainer.scans import Parts, Scan, split
@@ -55,10 +56,21 @@ class Maker:
         scale: one of `SCALES`.
         base: what all cells have in common.
         say: told what is going on.
+        run: folder of a finished run, whose network is studied in place of the cell ``final``.
+
+    Raises:
+        CalqueError: no patient is left to measure on, or the run is none that can be studied.
     """
 
     def __init__(
-        self, folder: Path, scans: Sequence[Scan], masks: dict[int, Mask], scale: str, base: Config, say: Told
+        self,
+        folder: Path,
+        scans: Sequence[Scan],
+        masks: dict[int, Mask],
+        scale: str,
+        base: Config,
+        say: Told,
+        run: Path | None = None,
     ) -> None:
         self._folder, self._scans, self._masks, self._say = folder, scans, masks, say
         self._scale: Scale = SCALES[scale]
@@ -68,12 +80,14 @@ class Maker:
             raise InvalidInput(
                 "A report measures on patients that were not trained on; give volumes of three patients or more."
             )
+        self._run = None if run is None else of_run(run, base.patch)
         self._networks: dict[str, Networks] = {}
         self._measured: dict[str, dict[str, Filling]] = {}
         sizes = [len(part) for part in (self._parts.training, self._parts.validation, self._parts.test)]
         self.report = Report(
             f"Scale “{scale}”: each network saw {self._scale.visits:,} patches in "
-            f"{self._scale.epochs} epoch{'' if self._scale.epochs == 1 else 's'}.",
+            f"{self._scale.epochs} epoch{'' if self._scale.epochs == 1 else 's'}."
+            + (" It shows that everything runs, and nothing else." if scale == "tiny" else ""),
             f"{sizes[0]} volumes to train on, {sizes[1]} to validate, {sizes[2]} to test, divided by patient.",
         )
 
@@ -87,7 +101,7 @@ class Maker:
         self._curves(every["IV"])
         self._whole_slice(every["V"])
         if self._masks:
-            self._study(every["V"])
+            self._study()
         self._speed()
         self._space()
         self.report.numbers["volumes"] = self._parts.described()
@@ -107,15 +121,11 @@ class Maker:
             table.rows.append((cell.label, *told, *self._more(number, cell)))
         if number == "V":
             slow = self._measure(cells[1])[BIHARMONIC]
-            row = (
-                f"biharmonic, {slow.patches} patches",
-                _db(slow.psnr_db),
-                _db(slow.psnr_hidden_db),
-                "",
-                f"{slow.ssim:.3f}",
-                "",
-            )
-            table.rows.append(row)
+            more = [(f"biharmonic, {slow.patches} patches", slow)]
+            if self._run is not None:
+                more.insert(0, (self._run.label, self._measure_run(self._run)))
+            for label, one in more:
+                table.rows.append((label, _db(one.psnr_db), _db(one.psnr_hidden_db), "", f"{one.ssim:.3f}", ""))
         self.report.parts.append(table)
         self.report.numbers[number] = {
             cell.label: {way: asdict(one) for way, one in self._measured[cell.name].items()} for cell in cells
@@ -129,8 +139,8 @@ class Maker:
             arrays = 2 * 4 * patches * cell.config.patch**2  # the patches and their corruption, float32
             return (
                 f"{patches:,}",
-                f"{arrays / 1e9:.2f} GB",
-                f"{sum(s.volume.voxels.nbytes for s in self._scans) / 1e9:.2f} GB",
+                f"{arrays / 1e6:,.0f} MB",
+                f"{sum(s.volume.voxels.nbytes for s in self._scans) / 1e6:,.0f} MB",
             )
         return ()
 
@@ -149,6 +159,19 @@ class Maker:
                 found |= fillings({BIHARMONIC: biharmonic}, test, cell.config, self._scale.slow)
             self._measured[cell.name] = found
         return self._measured[cell.name]
+
+    def _measure_run(self, run: Studied) -> Filling:
+        ways: dict[str, Fill] = {run.label: network(run.networks.model)}
+        found = fillings(ways, self._test(self._base), self._base, self._scale.measured)
+        self.report.numbers["run"] = {run.label: asdict(found[run.label])}
+        return found[run.label]
+
+    @property
+    def _studied(self) -> Studied:
+        """The network whose latent is studied; that of the cell ``final`` after it was trained."""
+        if self._run is not None:
+            return self._run
+        return Studied(self._networks["final"], "final", frozenset(scan.digest for scan in self._parts.training))
 
     def _trained(self, cell: Cell) -> Networks:
         def told(epoch: int, pace: Pace) -> None:
@@ -176,22 +199,25 @@ class Maker:
             volume, index, config.corruption, config.fraction, config.patch, config.seed
         )
         planes = [("slice", truth), ("corrupted", corrupted)]
+        if self._run is not None:
+            filled = filled_slice(network(self._run.networks.model), corrupted, hidden, config.patch)
+            planes.append((self._run.label, filled))
         for cell in cells:
             planes.append((cell.label, filled_slice(network(self._trained(cell).model), corrupted, hidden, config.patch)))
         pictures.rebuilt(planes, self._figure("slice.png"))
         text = "A slice of a test patient, filled in by overlapping patches whose seams are blended."
         self.report.parts.append(Picture("Figure 8: a whole slice", text, "slice.png"))
 
-    def _study(self, cells: list[Cell]) -> None:
+    def _study(self) -> None:
         """Table VI, on all patients with a mask and on those that no encoder saw."""
-        final = self._trained(cells[1]).encoder
+        studied = self._studied
+        final = studied.networks.encoder
         load()[1].utils.set_random_seed(self._base.seed + 1)  # not the weights that training began with
         fresh = build("final", self._base.patch).encoder
         ways = {"raw": raw, "Table I": table_one, "latent": latent(final), "latent, random weights": latent(fresh)}
-        unseen = {id(scan) for scan in (*self._parts.validation, *self._parts.test)}
         numbers: dict[str, Any] = {}
         for name, some in (
-            ("patients that the encoder never saw", [n for n in self._masks if id(self._scans[n]) in unseen]),
+            ("patients that the encoder never saw", [n for n in self._masks if self._scans[n].digest not in studied.seen]),
             ("patients in all; the encoder saw images of some, without labels", list(self._masks)),
         ):
             targets = self._targets(some)
@@ -214,7 +240,7 @@ class Maker:
 
     def _speed(self) -> None:
         """One pass over a slice beside patch by patch, and ONNX Runtime beside Keras."""
-        volume, encoder = self._parts.test[0].volume, self._networks["final"].encoder
+        volume, encoder = self._parts.test[0].volume, self._studied.networks.encoder
         index = volume.shape[0] // 2
         image = to_window(volume.intensity(index), intensity_window(volume)) / np.float32(255.0)
         path = self._folder / "encoder.onnx"
@@ -238,7 +264,7 @@ class Maker:
         volume = self._parts.test[0].volume
         window = intensity_window(volume)
         images = np.stack([to_window(volume.intensity(k), window) for k in range(volume.shape[0])]) / np.float32(255.0)
-        pictures.in_space(feature_map(self._networks["final"].encoder, volume), images, self._figure("space.png"))
+        pictures.in_space(feature_map(self._studied.networks.encoder, volume), images, self._figure("space.png"))
         text = "Features of all slices of a test patient by their three principal components as red, green and blue."
         self.report.parts.append(Picture("Features in 3-D", text, "space.png"))
 

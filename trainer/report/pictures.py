@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
 from numpy.typing import NDArray
 from sklearn.manifold import TSNE
 
@@ -45,6 +46,7 @@ def curves(folders: dict[str, Path], path: Path) -> None:
             right.plot(epochs, [float(row["validation_mse"]) for row in rows], marker=".", label=label)
     for axes, title in ((left, "training loss"), (right, "validation, mean squared error")):
         axes.set(title=title, xlabel="epoch", yscale="log")
+        axes.xaxis.set_major_locator(MaxNLocator(integer=True))
         axes.grid(alpha=0.3)
     left.legend()
     figure.savefig(path, dpi=_DPI)
@@ -55,7 +57,7 @@ def rebuilt(planes: Sequence[tuple[str, Numbers]], path: Path) -> None:
     figure = Figure(figsize=(3.2 * len(planes), 3.4), layout="constrained")
     for axes, (name, plane) in zip(figure.subplots(1, len(planes), squeeze=False)[0], planes):
         _show(axes, plane, "")
-        axes.set_title(name, fontsize=10)
+        axes.set_title(name, fontsize=16)
     figure.savefig(path, dpi=_DPI)
 
 

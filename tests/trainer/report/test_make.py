@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from services.core.errors import InvalidInput
+from services.core.errors import InvalidInput, NotFound
 from services.core.volume import Volume
 from trainer.config import Config
 from trainer.report import make
@@ -108,11 +108,19 @@ def test_a_report_has_its_tables_and_figures_and_trains_nothing_twice(tmp_path: 
     assert min(measured["dense_s"], measured["patches_s"], measured["keras_s"]) > 0
     assert -1.0 <= measured["correlation"] <= 1.0
 
-    again = Maker(tmp_path / "report", made, masks, "tiny", BASE, said.append).make()
+    run = tmp_path / "report" / "cells" / "final"  # studied as a run, it is what it was as a cell
+    again = Maker(tmp_path / "report", made, masks, "tiny", BASE, said.append, run).make()
     assert not any("epoch" in text for text in said)
     found = json.loads((again.parent / "report.json").read_text("utf-8"))
     assert found.pop("speed")["correlation"] == pytest.approx(measured["correlation"], abs=1e-4)
+    assert found.pop("run") == {"naive, 32 patches seen": numbers["V"]["final"]["final"]}
     assert found == numbers
+    (run / "scores.json").rename(run / "scores")
+    with pytest.raises(NotFound, match="not ended"):
+        Maker(tmp_path / "other", made, masks, "tiny", BASE, said.append, run)
+    (run / "scores").rename(run / "scores.json")
+    with pytest.raises(InvalidInput, match="pixels"):
+        Maker(tmp_path / "other", made, masks, "tiny", replace(BASE, patch=8), said.append, run)
     with pytest.raises(InvalidInput, match="another configuration"):
         Maker(tmp_path / "report", made, masks, "tiny", replace(BASE, fraction=0.3), said.append).make()
     others = [*made[:3], Scan(made[3].volume, "volume 3", "patient 0")]  # who may have been trained on before

@@ -20,6 +20,7 @@ run: ## the tablet on the sample MRI, or on your own: make run VOLUME=path (and 
 test: lint ## every check and every test, on a virtual screen where there is none
 	@sh deploy/setup/display.sh
 	@sh deploy/setup/validator.sh
+	@sh deploy/setup/object_store.sh
 	@echo "Tests …"
 	@$(PYTEST) -m "not screen" $(TESTS) || [ $$? -eq 5 ]
 	@echo "Tests on a screen …"

@@ -3,10 +3,15 @@
 from __future__ import annotations
 
 import os
+from collections import Counter
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 from hypothesis import HealthCheck, settings
+
+from tests.rgw import PACKAGES, Server
+from tests.s3 import VARIABLE, s3_server
 
 # The same examples in every run; no deadline, since the machine may be busy.
 settings.register_profile(
@@ -16,12 +21,31 @@ settings.load_profile("calque")
 
 NO_DATA = "CALQUE_DATA names no folder of real volumes"
 NO_INDEX = "no package index is reachable"
+NO_S3 = f"no S3 server is to be had: install Debian's {' '.join(PACKAGES)}, or name one in {VARIABLE}"
+TESTED_ON = "tested on"
 
 
 @pytest.fixture(scope="session")
 def real_data() -> Path:
     """The folder of real volumes. A test that uses it is marked ``realdata``, and skipped where there is none."""
     return Path(os.environ["CALQUE_DATA"])
+
+
+@pytest.fixture(scope="session")
+def s3_run(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server | None]:
+    """The S3 server of this test run, which its workers share; None: there is none to be had."""
+    folder = tmp_path_factory.getbasetemp()
+    with s3_server((folder.parent if "PYTEST_XDIST_WORKER" in os.environ else folder) / "s3") as server:
+        yield server
+
+
+@pytest.fixture
+def s3(s3_run: Server | None, record_property: Callable[[str, object], None]) -> Server:
+    """An S3 server. A test that uses it is skipped where there is none, and the summary says so."""
+    if s3_run is None:
+        pytest.skip(NO_S3)
+    record_property(TESTED_ON, s3_run.name)
+    return s3_run
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -33,9 +57,21 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
                 item.add_marker(pytest.mark.skip(reason=NO_DATA))
 
 
+def _reports(terminalreporter: pytest.TerminalReporter) -> list[pytest.TestReport]:
+    return [one for kind in ("passed", "failed") for one in terminalreporter.stats.get(kind, [])]
+
+
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
-    """Say loudly what did not run."""
-    for reason, what in ((NO_DATA, "tests on real volumes"), (NO_INDEX, "tests of what a tablet installs")):
+    """Say loudly what did not run, and on which object store the tests of it did."""
+    told = (
+        (NO_DATA, "tests on real volumes"),
+        (NO_INDEX, "tests of what a tablet installs"),
+        (NO_S3, "tests of the S3 store"),
+    )
+    for reason, what in told:
         skipped = [r for r in terminalreporter.stats.get("skipped", []) if reason in str(r.longrepr)]
         if skipped:
             terminalreporter.write_sep("=", f"{len(skipped)} {what} did not run: {reason}", yellow=True)
+    done = [dict(r.user_properties) for r in _reports(terminalreporter) if r.when == "call" and r.user_properties]
+    for server, count in Counter(properties[TESTED_ON] for properties in done if TESTED_ON in properties).items():
+        terminalreporter.write_sep("=", f"{count} tests of the S3 store ran on {server}")

@@ -22,12 +22,12 @@ FOLDER = ROOT / "deploy" / "locks"
 # For each lock the extras and the dependency groups of pyproject.toml that it installs.
 LOCKS: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
     "test": (("dev",), ("build",)),
-    "run": (("tablet", "volumes", "segmentation", "embedding", "sample"), ("build",)),
+    "run": (("tablet", "volumes", "segmentation", "embedding", "s3", "sample"), ("build",)),
     "tablet": (("tablet",), ()),
-    "volumes": (("volumes",), ()),
-    "segmentation": (("segmentation",), ()),
-    "embedding": (("embedding",), ()),
-    "trainer": (("trainer",), ()),
+    "volumes": (("volumes", "s3"), ()),
+    "segmentation": (("segmentation", "s3"), ()),
+    "embedding": (("embedding", "s3"), ()),
+    "trainer": (("trainer", "s3"), ()),
     "setup": ((), ("setup",)),
 }
 

@@ -36,7 +36,11 @@ def main() -> None:
 def serve(
     services: Annotated[list[str] | None, typer.Argument(help="volumes, segmentation, embedding; none: all.")] = None,
     listen: Annotated[str | None, typer.Option(help="Address and port; port 0 takes a free one.")] = None,
-    store: Annotated[Path | None, typer.Option(help="Folder of the directory store.")] = None,
+    store: Annotated[str | None, typer.Option(help="Folder of the store, or s3://bucket.")] = None,
+    s3_endpoint: Annotated[str | None, typer.Option(help="Address of the S3 server, https://host:port.")] = None,
+    s3_region: Annotated[str | None, typer.Option(help="Region of the bucket.")] = None,
+    s3_credentials: Annotated[Path | None, typer.Option(help="File of the S3 store's keys.")] = None,
+    s3_authority: Annotated[Path | None, typer.Option(help="PEM file of the S3 server's authority.")] = None,
     log: Annotated[Literal["people", "json"] | None, typer.Option(help="Form of the log lines.")] = None,
     metrics: Annotated[str | None, typer.Option(help="Address and port for Prometheus, or a port on loopback.")] = None,
     deidentify: Annotated[Literal["on", "off"] | None, typer.Option(help="Whether volumes are de-identified.")] = None,
@@ -62,6 +66,10 @@ def serve(
     flags = {
         "listen": listen,
         "store": store,
+        "s3_endpoint": s3_endpoint,
+        "s3_region": s3_region,
+        "s3_credentials": s3_credentials,
+        "s3_authority": s3_authority,
         "log": log,
         "metrics": metrics,
         "deidentify": deidentify,
@@ -293,7 +301,7 @@ def train(
     run: Annotated[Path, typer.Argument(help="Folder of the run, made new: configuration, curve, encoder.onnx.")],
     volumes: Annotated[list[Path] | None, typer.Argument(help="Volumes to learn from; none: the sample MRI.")] = None,
     manifest: Annotated[Path | None, typer.Option(help="TOML file of volumes with the patient of each.")] = None,
-    store: Annotated[Path | None, typer.Option(help="Learn from all volumes of this folder of a store.")] = None,
+    store: Annotated[str | None, typer.Option(help="Learn from all volumes of a store: a folder, or s3://bucket.")] = None,
     config: Annotated[Path | None, typer.Option(help="TOML or JSON file of the training configuration.")] = None,
     resume: Annotated[bool, typer.Option("--resume", help="Go on with the run in the folder.")] = False,
 ) -> None:
@@ -321,7 +329,7 @@ def report(
 
 models = typer.Typer(no_args_is_help=True, help="Encoders in a store: which there are, and which one counts.")
 app.add_typer(models, name="models")
-Store = Annotated[Path | None, typer.Option(help="Folder of the store; none: that of CALQUE_STORE, or the default.")]
+Store = Annotated[str | None, typer.Option(help="Folder of the store, or s3://bucket; none: CALQUE_STORE, or the default.")]
 
 
 @models.command("add")

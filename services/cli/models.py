@@ -10,25 +10,24 @@ from rich.box import SIMPLE
 from rich.console import Console
 from rich.table import Table
 
-from services.cli.serve import load_settings
-from services.core.errors import Corrupt, Unavailable
-from services.store.directory import DirectoryStore
+from services.cli.store import store_at
+from services.core.errors import Corrupt
 from services.store.models import Head, Models
 
 _SHORT = 12  # digits of a digest that people see
 
 
-def add_model(store: Path | None, run: Path, form: str) -> None:
+def add_model(store: str | None, run: Path, form: str) -> None:
     """Keep the encoder of a training run. Raises: CalqueError."""
     from trainer.card import register
 
-    digest, _, why = register(_models(store), run, _now_ms(), form)
+    digest, _, why = register(Models(store_at(store)), run, _now_ms(), form)
     print(f"{digest[:_SHORT]}: {why}")
 
 
-def list_models(store: Path | None) -> None:
+def list_models(store: str | None) -> None:
     """Print a line a model. Raises: CalqueError."""
-    models = _models(store)
+    models = Models(store_at(store))
     head = models.head()
     table = Table("", "model", "SHA-256", "test PSNR", "hidden pixels", "counts since", box=SIMPLE)
     for digest in models.digests():
@@ -48,24 +47,17 @@ def list_models(store: Path | None) -> None:
     Console(highlight=False).print(table if table.row_count else "The store has no models.")
 
 
-def promote_model(store: Path | None, digest: str) -> None:
+def promote_model(store: str | None, digest: str) -> None:
     """Have a model count. Raises: CalqueError."""
     from trainer.card import find
 
-    models = _models(store)
+    models = Models(store_at(store))
     _tell(models.promote(find(models, digest), why="promoted by hand", set_ms=_now_ms()))
 
 
-def roll_back(store: Path | None) -> None:
+def roll_back(store: str | None) -> None:
     """Have the earlier model count again. Raises: CalqueError."""
-    _tell(_models(store).roll_back(set_ms=_now_ms()))
-
-
-def _models(store: Path | None) -> Models:
-    folder = store or load_settings().store
-    if not folder.is_dir():
-        raise Unavailable(f"There is no store at {folder}; name it with --store or CALQUE_STORE.")
-    return Models(DirectoryStore(folder))
+    _tell(Models(store_at(store)).roll_back(set_ms=_now_ms()))
 
 
 def _tell(head: Head) -> None:

@@ -36,14 +36,14 @@ def run_services(settings: Settings, services: tuple[Service, ...], *, with_pare
 async def _serve(settings: Settings, services: tuple[Service, ...], with_parent: bool) -> None:
     import structlog
 
-    from services.formats.scratch import clean_scratch
+    from services.cli.store import open_store
+    from services.core.scratch import clean_scratch
     from services.serving.metrics import exposed
     from services.serving.server import Server, Servicer
-    from services.store.directory import DirectoryStore
 
     log = structlog.get_logger()
     told = await _end_asked_for(with_parent)
-    store = DirectoryStore(settings.store)
+    store = open_store(settings)
     store.check()
     if left := clean_scratch():
         log.info("removed temporary files of a process that was stopped", folders=left)

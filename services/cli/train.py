@@ -41,7 +41,7 @@ class _Volume(BaseModel):
 
 
 def train_encoder(
-    run: Path, paths: list[Path], *, manifest: Path | None, store: Path | None, config: Path | None, resume: bool
+    run: Path, paths: list[Path], *, manifest: Path | None, store: str | None, config: Path | None, resume: bool
 ) -> None:
     """Train as the configuration says and leave the encoder in the run folder. Raises: CalqueError."""
     from services.serving.logs import configure
@@ -100,16 +100,14 @@ def _mask(path: Path, volume: Volume, label: int) -> NDArray[np.bool_]:
     return read_mask(files[0], shape=volume.shape, affine=volume.affine, source_axes=volume.source_axes, label=label)
 
 
-def _scans(paths: list[Path], manifest: Path | None, store: Path | None) -> list[Scan]:
-    from services.store.directory import DirectoryStore
+def _scans(paths: list[Path], manifest: Path | None, store: str | None) -> list[Scan]:
+    from services.cli.store import store_at
     from trainer.scans import Scan, scans_of_store
 
     if sum(given is not None for given in (manifest, store, paths or None)) > 1:
         raise InvalidInput("Say volumes, a manifest or a store, one of them.")
     if store is not None:
-        if not store.is_dir():  # it would be made
-            raise InvalidInput(f"There is no store at {store}.")
-        found = list(scans_of_store(DirectoryStore(store)))
+        found = list(scans_of_store(store_at(store)))
         if not found:
             raise InvalidInput("The store holds no volumes.")
         return found

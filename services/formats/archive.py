@@ -16,7 +16,7 @@ from pathlib import Path, PurePosixPath
 from typing import IO
 
 from services.core.errors import CalqueError, InvalidInput, Reason, TooLarge
-from services.formats.scratch import scratch_folder
+from services.core.scratch import scratch_folder
 from services.formats.source import MAX_FILES, MAX_RATIO, SMALL_BYTES, SourceFile, check_names, short_name, truncated
 
 MAX_UNPACKED = 8 << 30  # bytes, of all archives of an import

@@ -17,7 +17,7 @@ from pathlib import Path, PurePosixPath
 from typing import Any
 
 from services.core.errors import CalqueError, Choice, InvalidInput, Reason, TooLarge
-from services.formats.scratch import scratch_folder
+from services.core.scratch import scratch_folder
 
 MAX_VOXELS = 2**31
 MAX_SLICES = 20_000

@@ -28,6 +28,7 @@ import numpy as np
 
 from services.core import errors
 from services.core.errors import CalqueError, Choice, ChoiceNeeded, InvalidInput, Reason, TooLarge
+from services.core.scratch import scratch_folder
 from services.core.source import source_from_json
 from services.core.volume import Volume
 from services.formats.listing import list_series
@@ -35,7 +36,6 @@ from services.formats.offer import Listing, of_plain, plain
 from services.formats.read import read_volume
 from services.formats.repair import NO_REPAIRS, Repairs
 from services.formats.room import Plan
-from services.formats.scratch import scratch_folder
 from services.formats.shared_room import (
     VOXELS,
     SharedRoom,

@@ -11,8 +11,8 @@ from numpy.typing import NDArray
 from services.core import forest
 from services.core.errors import InvalidInput, NotFound, Reason
 from services.core.mask import at_threshold
+from services.core.scratch import scratch_folder
 from services.formats.masks import read_mask
-from services.formats.scratch import scratch_folder
 from services.formats.source import SourceFile
 from services.formats.worker import Limits, in_worker
 from services.segmentation.settings import Snapshot

@@ -2,14 +2,40 @@
 
 from __future__ import annotations
 
+import re
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import Annotated, Literal
 
 from platformdirs import user_data_path
-from pydantic import Field, field_validator
-from pydantic_settings import BaseSettings, SettingsConfigDict
+from pydantic import BeforeValidator, Field, field_validator
+from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 Service = Literal["volumes", "segmentation", "embedding"]
+
+
+@dataclass(frozen=True)
+class BucketName:
+    """The name of a bucket, which is said as ``s3://name``."""
+
+    name: str
+
+
+def _place(said: object) -> object:
+    """A bucket, or whatever else was said. Raises: ValueError: no bucket can have this name."""
+    if not isinstance(said, str) or not said.startswith("s3:"):
+        return said
+    name = re.fullmatch(r"s3://([a-z0-9][a-z0-9.-]{1,61}[a-z0-9])/?", said)
+    if name is None:
+        raise ValueError("say s3://bucket, with the bucket's name alone")
+    return BucketName(name[1])
+
+
+StorePlace = Annotated[Path | BucketName, BeforeValidator(_place), NoDecode]
+
+
+def _own_folder() -> Path:
+    return user_data_path("calque", appauthor=False)
 
 
 class Settings(BaseSettings):
@@ -18,9 +44,19 @@ class Settings(BaseSettings):
     model_config = SettingsConfigDict(env_prefix="CALQUE_", extra="forbid")
 
     listen: str = Field("127.0.0.1:50051", description="Address and port to serve on; port 0 takes a free one.")
-    store: Path = Field(
-        default_factory=lambda: user_data_path("calque", appauthor=False) / "store",
-        description="Folder of the directory store.",
+    store: StorePlace = Field(
+        default_factory=lambda: _own_folder() / "store",
+        description="Folder of the store, or `s3://` and the bucket of one on an S3 server.",
+    )
+    s3_endpoint: str = Field("", description="Address of the S3 server: `https://host:port`.")
+    s3_region: str = Field("us-east-1", description="Region of the bucket.")
+    s3_credentials: Path | None = Field(
+        None,
+        description="File of the store's keys, as AWS' credentials file; none: `AWS_ACCESS_KEY_ID` and "
+        "`AWS_SECRET_ACCESS_KEY` of the environment.",
+    )
+    s3_authority: Path | None = Field(
+        None, description="PEM file of the authority that vouches for the S3 server; none: those that the system knows."
     )
     log: Literal["people", "json"] = Field("people", description="Form of the log lines on standard error.")
     metrics: str = Field("", description="Address and port to serve metrics on for Prometheus; empty: none.")
@@ -58,4 +94,5 @@ class Settings(BaseSettings):
     @property
     def key_file(self) -> Path:
         """Where the key of the pseudonyms lies."""
-        return self.pseudonym_key or self.store.absolute().parent / "keys" / "pseudonym.key"
+        beside = self.store.absolute().parent if isinstance(self.store, Path) else _own_folder()
+        return self.pseudonym_key or beside / "keys" / "pseudonym.key"

@@ -10,6 +10,7 @@ from __future__ import annotations
 import hashlib
 import json
 from dataclasses import dataclass
+from uuid import uuid4
 
 from services.core.errors import Conflict, Corrupt, InvalidInput, OutOfSequence, Reason
 from services.store.port import Store
@@ -188,6 +189,8 @@ def _encode(entry: Entry) -> bytes:
         "author": entry.author,
         "last_event": entry.last_event,
     }
+    if not entry.sequence:  # two processes that begin in the same moment do not write the same bytes
+        head["nonce"] = uuid4().hex
     content = json.dumps(head).encode() + b"\n" + entry.body
     return content + hashlib.sha256(content).digest()
 

@@ -19,12 +19,12 @@ from PIL import Image
 from services.core.deidentify import Pseudonyms, deidentified, neutral_name
 from services.core.errors import InvalidInput, Reason, TooLarge
 from services.core.geometry import PlaneGeometry, acquisition_plane, plane_geometry
+from services.core.scratch import scratch_folder
 from services.core.volume import Volume, to_window
 from services.formats.contents import kind_of
 from services.formats.offer import Listing
 from services.formats.read import Repairs, SourceFile, suggested_name
 from services.formats.room import Plan
-from services.formats.scratch import scratch_folder
 from services.formats.shared_room import VOXELS
 from services.formats.worker import Limits, Stop, list_in_worker, read_in_worker
 from services.store.catalogue import Catalogue, VolumeRecord

@@ -29,7 +29,7 @@ def pseudonyms(settings: Settings, catalogue: Catalogue) -> Pseudonyms | None:
     if settings.deidentify == "off":
         return None
     path = settings.key_file
-    if path.resolve().is_relative_to(settings.store.resolve()):
+    if isinstance(settings.store, Path) and path.resolve().is_relative_to(settings.store.resolve()):
         raise InvalidInput(f"The key of the pseudonyms must not lie in the store; move it ({path}) and name its new place.")
     check = next((record.key_check for record in catalogue.list() if record.key_check), "")  # of the newest
     if not path.exists():

@@ -7,16 +7,16 @@ from pathlib import Path
 import pytest
 
 from services.cli.train import _read, _scans
-from services.core.errors import InvalidInput
+from services.core.errors import InvalidInput, Unavailable
 
 
 def test_a_store_that_is_not_there_is_not_made(tmp_path: Path) -> None:
-    with pytest.raises(InvalidInput, match="no store at"):
-        _scans([], None, tmp_path / "typo")
+    with pytest.raises(Unavailable, match="no store at"):
+        _scans([], None, str(tmp_path / "typo"))
     assert list(tmp_path.iterdir()) == []
     (tmp_path / "empty").mkdir()
     with pytest.raises(InvalidInput, match="holds no volumes"):
-        _scans([], None, tmp_path / "empty")
+        _scans([], None, str(tmp_path / "empty"))
 
 
 def test_only_one_source_can_be_named(tmp_path: Path) -> None:

@@ -31,7 +31,7 @@ def scratch_folder() -> Iterator[Path]:
     except OSError as error:
         if error.errno not in (errno.ENOSPC, errno.EDQUOT):
             raise
-        message = "The server has no room to read the files; try again when there is some."
+        message = "The server has no room for files on their way; try again when there is some."
         raise TooLarge(message, Reason.STORE_FULL) from error
 
 

@@ -11,11 +11,11 @@ from pathlib import Path
 import pytest
 
 from services.core.errors import CalqueError, Reason, TooLarge, Unavailable
-from services.formats.scratch import clean_scratch, scratch_folder
+from services.core.scratch import clean_scratch, scratch_folder
 
 HOLDER = """
 import sys
-from services.formats.scratch import scratch_folder
+from services.core.scratch import scratch_folder
 with scratch_folder() as folder:
     (folder / "slice").write_bytes(b"a patient's")
     print(folder, flush=True)

@@ -1,0 +1,85 @@
+"""Where the store is that a command is told: a folder, or a bucket."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+import pytest
+
+from services.cli.models import list_models
+from services.cli.serve import load_settings
+from services.cli.store import open_store, store_at
+from services.core.errors import InvalidInput, Unavailable
+from services.serving.settings import BucketName
+from services.store.directory import DirectoryStore
+from services.store.s3 import Bucket
+from tests.processes import Serving
+from tests.store.bad_s3 import BadS3, Habit, served
+
+
+def environment(bucket: Bucket) -> dict[str, str]:
+    return {
+        "CALQUE_STORE": f"s3://{bucket.name}",
+        "CALQUE_S3_ENDPOINT": bucket.endpoint,
+        "CALQUE_S3_CREDENTIALS": str(bucket.credentials),
+    }
+
+
+def test_a_folder_is_named_by_its_path_and_a_bucket_by_its_address(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("CALQUE_STORE", "s3://of-the-environment/")
+    assert load_settings().store == BucketName("of-the-environment")
+    assert load_settings(store="s3://calque").store == BucketName("calque")
+    assert load_settings(store=str(tmp_path)).store == tmp_path
+    found = open_store(load_settings(store=str(tmp_path / "made")))
+    assert isinstance(found, DirectoryStore)
+    assert (tmp_path / "made").is_dir()
+
+
+@pytest.mark.parametrize(
+    "name", ["s3://", "s3:calque", "s3://Calque", "s3://calque/folder", "s3://ca", "s3://key:secret@host"]
+)
+def test_a_bucket_that_cannot_be_is_told(name: str) -> None:
+    with pytest.raises(InvalidInput, match="CALQUE_STORE") as told:
+        load_settings(store=name)
+    assert "secret" not in str(told.value)
+
+
+def test_a_bucket_needs_a_server(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("CALQUE_S3_ENDPOINT", raising=False)
+    with pytest.raises(InvalidInput, match="CALQUE_S3_ENDPOINT"):
+        open_store(load_settings(store="s3://calque"))
+
+
+def test_commands_make_no_store(tmp_path: Path) -> None:
+    with pytest.raises(Unavailable, match="no store at"):
+        store_at(str(tmp_path / "typo"))
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_models_are_those_of_the_bucket(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    bad = BadS3()
+    bad.objects["models/cards/" + "a" * 64] = b'{"name": "of the bucket"}'
+    with served(bad, tmp_path) as bucket:
+        for name, value in environment(bucket).items():
+            monkeypatch.setenv(name, value)
+        list_models(None)
+        assert "of the bucket" in capsys.readouterr().out
+
+
+def test_the_services_refuse_a_server_that_would_lose_data(tmp_path: Path) -> None:
+    with served(BadS3(Habit.OVERWRITES), tmp_path) as bucket:
+        key = {"CALQUE_PSEUDONYM_KEY": str(tmp_path / "pseudonym.key")}
+        with Serving(tmp_path, "volumes", "--listen", "127.0.0.1:0", **environment(bucket), **key) as serving:
+            assert serving.ended() == 2
+        assert serving.errors().count("\n") == 1
+        assert "would lose data" in serving.errors()
+        assert "If-None-Match" in serving.errors()
+
+
+def test_what_is_not_installed_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "services.store.s3", None)
+    with pytest.raises(Unavailable, match="extra s3"):
+        open_store(load_settings(store="s3://calque", s3_endpoint="https://localhost"))

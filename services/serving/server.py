@@ -66,6 +66,7 @@ class Server:
     def __init__(self, servicers: Sequence[Servicer], *, listen: str) -> None:
         self._server = grpc.aio.server(interceptors=[ErrorInterceptor()], options=_OPTIONS)
         self._servicers = servicers
+        self._ran_on: dict[str, str] = {}
         self._health = health.aio.HealthServicer()
         for servicer in servicers:
             servicer.register(self._server)
@@ -80,7 +81,7 @@ class Server:
         """Begin to answer, and tell health of each service, and of the server as a whole under the empty name.
 
         What a service really runs on is a name of its own, ``calque.v1.Embedding/CPUExecutionProvider``: a probe of another
-        provider's name gets NOT_FOUND.
+        provider's name gets NOT_FOUND, or NOT_SERVING where it ran on that before.
         """
         await self._server.start()
         await self._health.set("", health_pb2.HealthCheckResponse.SERVING)
@@ -92,8 +93,12 @@ class Server:
     async def _tell(self, servicer: Servicer) -> None:
         states = health_pb2.HealthCheckResponse
         await self._health.set(servicer.name, states.SERVING if servicer.serving else states.NOT_SERVING)
-        if servicer.runs_on:
-            await self._health.set(f"{servicer.name}/{servicer.runs_on}", states.SERVING)
+        before, now = self._ran_on.get(servicer.name), servicer.runs_on
+        if before and before != now:
+            await self._health.set(f"{servicer.name}/{before}", states.NOT_SERVING)
+        if now:
+            await self._health.set(f"{servicer.name}/{now}", states.SERVING)
+        self._ran_on[servicer.name] = now
 
     async def stop(self, grace_s: float = 2.0) -> None:
         """Report NOT_SERVING, let running calls end for a while, then close everything."""

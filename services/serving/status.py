@@ -73,7 +73,10 @@ def error_of(failed: Any) -> errors.CalqueError:
         late = failed.code() is grpc.StatusCode.DEADLINE_EXCEEDED
         return errors.Unavailable(f"The other service {'did not answer in time' if late else 'does not answer'}.")
     kinds = {code: kind for kind, code in CODES.items() if kind is not errors.OutOfSequence}
-    return kinds.get(failed.code(), errors.CalqueError)(info.message, errors.Reason(common_pb2.Reason.Name(info.reason)))
+    reasons = {value.number: value.name for value in common_pb2.Reason.DESCRIPTOR.values}
+    name = reasons.get(info.reason, "")  # a later version may have more of them
+    known = errors.Reason(name) if name in errors.Reason.__members__ else None
+    return kinds.get(failed.code(), errors.CalqueError)(info.message, known)
 
 
 def _choices(error: errors.ChoiceNeeded) -> list[common_pb2.Choice]:

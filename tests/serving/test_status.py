@@ -7,7 +7,7 @@ import io
 import json
 import re
 import sys
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from typing import Any
 
@@ -21,7 +21,7 @@ from services.core import errors
 from services.core.errors import CalqueError, OutOfSequence, Reason, Unavailable
 from services.serving.logs import configure
 from services.serving.server import Server
-from services.serving.status import error_info, status_code
+from services.serving.status import error_info, error_of, status_code
 from tests.served import refusal
 
 SECRET = "Someone^Secret"
@@ -111,6 +111,9 @@ async def test_an_error_of_the_tree_arrives_as_it_is(error: CalqueError, expecte
     for refused in await refusals(error):
         assert refusal(refused) == expected
         assert refused.details() == str(error)
+        back = error_of(refused)
+        assert (str(back), back.reason) == (str(error), error.reason)
+        assert type(back) is type(error) or isinstance(error, OutOfSequence)
     assert status_code(error).name == expected[0]
 
 
@@ -156,6 +159,31 @@ async def test_health_can_be_asked_and_watched() -> None:
         watch = stub.Watch(health_pb2.HealthCheckRequest(service="calque.v1.Volumes"))
         assert (await watch.read()).status == states.SERVING
         watch.cancel()
+
+
+class Moving(Faulty):
+    """May run on something else than it began with."""
+
+    runs_on = "CUDAExecutionProvider"
+
+    async def begin(self, changed: Callable[[], Awaitable[None]]) -> None:
+        self.changed = changed
+
+
+async def test_health_names_what_a_service_runs_on_now() -> None:
+    servicer = Moving(ZeroDivisionError())
+    async with served(servicer) as channel:
+        stub = health_pb2_grpc.HealthStub(channel)
+
+        async def state(runs_on: str) -> str:
+            answer = await stub.Check(health_pb2.HealthCheckRequest(service=f"calque.v1.Volumes/{runs_on}"))
+            return health_pb2.HealthCheckResponse.ServingStatus.Name(answer.status)
+
+        assert await state("CUDAExecutionProvider") == "SERVING"
+        servicer.runs_on = "CPUExecutionProvider"
+        await servicer.changed()
+        assert await state("CPUExecutionProvider") == "SERVING"
+        assert await state("CUDAExecutionProvider") == "NOT_SERVING"
 
 
 async def test_a_call_that_no_service_has_is_unimplemented() -> None:

@@ -58,6 +58,7 @@ def serve(
     embedding_providers: Annotated[str | None, typer.Option(help="What the encoder may run on, in order.")] = None,
     embedding_memory_bytes: Annotated[int | None, typer.Option(help="Most memory for the encoder's answers.")] = None,
     embedding_batch: Annotated[int | None, typer.Option(help="Most slices in a run of the encoder.")] = None,
+    embedding: Annotated[str | None, typer.Option(help="Address of the embedding service that segmentation asks.")] = None,
     with_parent: Annotated[bool, typer.Option(hidden=True, help="End when standard input closes.")] = False,
 ) -> None:
     """Run services, all of them or the named ones, until interrupted."""
@@ -87,6 +88,7 @@ def serve(
         "embedding_providers": embedding_providers,
         "embedding_memory_bytes": embedding_memory_bytes,
         "embedding_batch": embedding_batch,
+        "embedding": embedding,
     }
     settings = load_settings(**{name: value for name, value in flags.items() if value is not None})
     unknown = sorted(set(services or ()) - set(SERVICES))

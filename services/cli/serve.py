@@ -55,15 +55,18 @@ async def _serve(settings: Settings, services: tuple[Service, ...], with_parent:
     if "segmentation" in services:
         from services.segmentation.servicer import SegmentationServicer
 
-        servicers.append(SegmentationServicer(store, settings))
+        segmentation = SegmentationServicer(store, settings)
+        servicers.append(segmentation)
     if "embedding" in services:
         from services.embedding.servicer import EmbeddingServicer
 
         servicers.append(EmbeddingServicer.configured(store, settings))
     server = Server(servicers, listen=settings.listen)
+    address = f"{settings.listen.rpartition(':')[0]}:{server.port}"
+    if "segmentation" in services and "embedding" in services:
+        segmentation.embedding.connect(_from_here(address))
     with exposed(settings.metrics) if settings.metrics else nullcontext("") as metrics:
         await server.start()
-        address = f"{settings.listen.rpartition(':')[0]}:{server.port}"
         # The one line on standard output: who started us reads the address from it.
         print(f"Calque serves {', '.join(services)} on {address}", flush=True)
         log.info("serving", services=list(services), listen=address, **({"metrics": metrics} if metrics else {}))
@@ -72,6 +75,12 @@ async def _serve(settings: Settings, services: tuple[Service, ...], with_parent:
         finally:
             log.info("stopping")
             await server.stop()
+
+
+def _from_here(address: str) -> str:
+    """Where this process reaches what it serves on an address, which may be that of every interface."""
+    host, _, port = address.rpartition(":")
+    return f"localhost:{port}" if host in ("0.0.0.0", "[::]") else address
 
 
 async def _end_asked_for(with_parent: bool) -> asyncio.Event:

@@ -17,6 +17,7 @@ from services.core import advice, classifiers, mask, model, reconstruct, spatial
 from services.core.advice import Advice
 from services.core.geometry import PlaneGeometry
 from services.core.labels import Labels
+from services.core.latent import Latent, beside
 from services.core.samples import slice_samples
 from services.segmentation.features import VolumeFeatures
 from services.segmentation.settings import OFF, Learning, Switches
@@ -79,8 +80,9 @@ class Computation:
         self._classifier: classifiers.Classifier | None = None
         self._walking: Walking | None = None  # of the preset calque
         self._memory = model.Memory()  # of its completed slices
-        self._shown_label = 1
-        self._cut_features: tuple[tuple[int, int], Levels] | None = None  # of the cut that was asked for last
+        self._learning = Learning()  # that the newest generation depends on
+        self._gathered: Latent | None = None  # with which samples and completed slices were gathered last
+        self._cut_features: tuple[tuple[int, int], Latent | None, Levels] | None = None  # of the cut asked for last
         self._cuts: dict[tuple[int, int], Cut] = {}
 
     @property
@@ -112,21 +114,30 @@ class Computation:
         """Have the features of an acquisition slice before they are needed, by `PREPARING` threads."""
         self.load_features(index, PREPARING)
 
-    def gather(self, shown_label: int) -> Samples:
+    def gather(self, learning: Learning) -> Samples:
         """Features ``(n, n_features)`` and labels ``(n,)`` of the labelled voxels, in the order of the voxels."""
-        self.strokes.learn(shown_label)
-        return self.strokes.gather(self._samples)
+        if learning.latent != self._gathered:
+            self._gathered, self._memory = learning.latent, model.Memory()
+            self.strokes.forget_samples()
+        self.strokes.learn(learning.shown_label)
+        return self.strokes.gather(partial(self._samples, learning.latent))
 
     def fit(self, samples: Samples, learning: Learning) -> Fitted:
-        """What says what the object looks like, for `answer_with`; None while fewer than two labels are there."""
+        """What says what the object looks like, for `answer_with`; None while fewer than two labels are there.
+
+        Args:
+            samples: of the same ``learning``, see `gather`.
+            learning: what it depends on.
+        """
         if learning.preset == "calque":
             labels, image, spacing = self.strokes.learned, self.features.image, self.features.volume.spacing_mm
             seed, threads = learning.seed, self._threads
-            load = partial(self.load_features, threads=threads)  # one slice after the other, and somebody waits
-            found = model.learn(image, load, labels, spacing, seed=seed, threads=threads, memory=self._memory)
+            see = partial(self._seen, learning.latent)
+            see_now = partial(see, threads=threads)  # one slice after the other, and somebody waits
+            found = model.learn(image, see_now, labels, spacing, seed=seed, threads=threads, memory=self._memory)
             if found is not None:
                 fit = partial(model.fitted, seed=seed, threads=threads)
-                return Walking(found, fit, labels, image, self.load_features, self.times)
+                return Walking(found, fit, labels, image, see, self.times)
         else:
             self._memory = model.Memory()
         if len(np.unique(samples[1])) < 2:
@@ -137,7 +148,7 @@ class Computation:
         """Begin a generation. To be called in the loop that reads: what it sees is of one generation."""
         self._walking = fitted if isinstance(fitted, Walking) else None
         self._classifier = None if isinstance(fitted, Walking) else fitted
-        self._shown_label = learning.shown_label
+        self._learning = learning
         self.levels, self.finished_as = self._raw, OFF
         self._begin()
 
@@ -168,20 +179,20 @@ class Computation:
     def predict(self, index: int) -> None:
         """Bring an acquisition slice up to date."""
         walking = self._walking
-        levels = self._classified(self.load_features(index)) if walking is None else walking.levels(index)
+        levels = self._classified(self._seen(self._learning.latent, index)) if walking is None else walking.levels(index)
         self._raw[index] = levels
         self.counts[index] = mask.histogram(levels)
         self.current[index] = self.generation
 
     def predict_cut(self, plane: PlaneGeometry, index: int) -> None:
         """Bring one slice of a plane across the acquisition up to date: one row or column of every acquisition slice."""
-        key = (int(plane.plane), index)
+        key, latent = (int(plane.plane), index), self._learning.latent
         rows, columns = _line(plane, plane.voxel_index(index))
-        if self._cut_features is None or self._cut_features[0] != key:
+        if self._cut_features is None or self._cut_features[:2] != (key, latent):
             with self.times.of("features"):
-                lines = [self.features.part(index, rows, columns) for index in range(len(self.current))]
-            self._cut_features = key, np.ascontiguousarray(np.stack(lines, axis=1).squeeze(plane.slice_axis + 1))
-        features = self._cut_features[1]
+                lines = [self._part(latent, index, rows, columns) for index in range(len(self.current))]
+            self._cut_features = key, latent, np.ascontiguousarray(np.stack(lines, axis=1).squeeze(plane.slice_axis + 1))
+        features = self._cut_features[2]
         levels = self._classified(features) if self._walking is None else self._walking.cut(features, rows, columns)
         self._cuts[key] = Cut(plane.image_of_cut(levels), self.generation)
 
@@ -248,6 +259,11 @@ class Computation:
         """Acquisition slices that are up to date."""
         return int((self.current == self.generation).sum()) if self.answers else 0
 
+    @property
+    def latent_model(self) -> str:
+        """SHA-256 of the encoder whose features the newest generation goes by; empty where it goes by none."""
+        return self._learning.latent_model
+
     def histogram(self) -> NDArray[np.int64]:
         """Voxels at each level, ``(256,)``, of the slices that are up to date; ``(0,)`` while there is no probability."""
         if not self.answers:
@@ -258,7 +274,7 @@ class Computation:
     @property
     def size_bytes(self) -> int:
         """Memory of the arrays held, those shared with other annotations of the volume too."""
-        cut = self._cut_features[1].nbytes if self._cut_features else 0
+        cut = self._cut_features[2].nbytes if self._cut_features else 0
         walking = self._walking.size_bytes if self._walking else 0
         shown = 0 if self.levels is self._raw else self.levels.nbytes
         own = self._memory.size_bytes + self._raw.nbytes + shown + self.counts.nbytes + cut + walking
@@ -267,9 +283,20 @@ class Computation:
     def _classified(self, features: Levels) -> Levels:
         assert self._classifier is not None
         with self.times.of("predict"):
-            return self._classifier.levels(features, self._shown_label)
+            return self._classifier.levels(features, self._learning.shown_label)
 
-    def _samples(self, index: int, drawn: Levels) -> Samples:
+    def _seen(self, latent: Latent | None, index: int, threads: int = 1) -> Levels:
+        """What a classifier sees of an acquisition slice: its features, and behind them the encoder's, if any."""
+        features = self.load_features(index, threads=threads)
+        with self.times.of("features"):
+            return beside(features, latent, index, features.shape[1:])
+
+    def _part(self, latent: Latent | None, index: int, rows: slice, columns: slice) -> Levels:
+        """What a classifier sees of a rectangle of a slice, which is not loaded for that."""
+        features, size = self.features.part(index, rows, columns), self.features.volume.shape[1:]
+        return beside(features, latent, index, size, rows, columns)
+
+    def _samples(self, latent: Latent | None, index: int, drawn: Levels) -> Samples:
         """Features and labels of a slice's labelled voxels, from as small a rectangle of it as is worth while.
 
         Of a slice that somebody looks at all of it is worth while: it is asked about next.
@@ -279,9 +306,9 @@ class Computation:
         small = (rows.stop - rows.start) * (columns.stop - columns.start) * 4 < drawn.size
         if small and index not in self.features and not self.features.is_looked_at(index):
             with self.times.of("features"):
-                part = self.features.part(index, rows, columns)
+                part = self._part(latent, index, rows, columns)
         else:
-            part = self.load_features(index)[:, rows, columns]
+            part = self._seen(latent, index)[:, rows, columns]
         return slice_samples(part, drawn[rows, columns])
 
 

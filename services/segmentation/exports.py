@@ -28,7 +28,7 @@ from services.store.catalogue import VolumeRecord
 Format = Literal["tiff", "nifti", "dicom_seg", "zip"]
 Kind = Literal["annotation", "mask", "probability"]
 _ENDINGS: dict[Format, str] = {"tiff": ".tif", "nifti": ".nii.gz", "dicom_seg": ".dcm", "zip": ".zip"}
-_MADE_BY = ("preset", "seed", "engine", "classifier", "connected", "fill_holes")
+_MADE_BY = ("preset", "seed", "engine", "classifier", "latent_model", "connected", "fill_holes")
 _LIBRARIES = ("numpy", "scipy", "scikit-image", "numba", "nibabel", "tifffile", "highdicom")
 # Volume and annotation share what a file name may have (255 bytes) with kind, time and ending.
 _NAME_BYTES = 90
@@ -72,7 +72,7 @@ def of_labels(labels: NDArray[np.uint8], log_length: int, now_ms: int) -> Conten
 def of_probability(kept: Snapshot, now_ms: int) -> Content:
     """A probability, to be exported."""
     made_by = {"preset": kept.learning.preset, "seed": kept.learning.seed, "engine": forest.ENGINE}
-    made_by |= {"classifier": kept.learning.classifier} | asdict(kept.switches)
+    made_by |= {"classifier": kept.learning.classifier, "latent_model": kept.learning.latent_model} | asdict(kept.switches)
     return Content("probability", kept.levels, now_ms, kept.log_length, made_by)
 
 

@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 
 from services.core import pipeline
 from services.core.features import PAPER
+from services.core.latent import Latent
 from services.core.volume import Volume
 
 Levels = NDArray[np.uint8]
@@ -120,6 +121,7 @@ class VolumeFeatures:
         last_looked_at: the slices that who left last looked at then.
         left: when that was, as a number that rises.
         users: annotations that need them.
+        latent: what an encoder says of the volume, once that is there (`services.segmentation.encoding`).
     """
 
     def __init__(self, budget: Budget, volume: Volume, window: tuple[float, float]) -> None:
@@ -130,6 +132,7 @@ class VolumeFeatures:
         self.last_looked_at: tuple[int, ...] = (0,)
         self.left = 0
         self.users = 0
+        self.latent: Latent | None = None
         self.slice_bytes = len(PAPER) * volume.shape[1] * volume.shape[2]
         self._budget = budget
         self._lock = threading.Lock()
@@ -207,4 +210,5 @@ class VolumeFeatures:
     @property
     def size_bytes(self) -> int:
         """Memory of the arrays held, the volume's voxels with them."""
-        return len(self.kept) * self.slice_bytes + self.volume.voxels.nbytes
+        latent = self.latent.grids.nbytes if self.latent else 0
+        return len(self.kept) * self.slice_bytes + latent + self.volume.voxels.nbytes

@@ -37,6 +37,7 @@ def save(annotations: Annotations, annotation_id: str, volume: VolumeRecord, kep
         connected=kept.switches.connected,
         fill_holes=kept.switches.fill_holes,
         classifier=kept.learning.classifier,
+        latent_model=kept.learning.latent_model,
     )
     return annotations.publish_mask(annotation_id, record)
 

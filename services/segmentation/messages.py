@@ -82,6 +82,7 @@ def mask_message(record: MaskRecord) -> segmentation_pb2.Mask:
         connected=record.connected,
         fill_holes=record.fill_holes,
         classifier="CLASSIFIER_" + record.classifier.upper(),
+        latent_model=record.latent_model,
     )
 
 
@@ -98,7 +99,7 @@ def settings_of(message: segmentation_pb2.AnnotateSettings, labels: list[int]) -
         connected=message.connected if message.HasField("connected") else on,
         fill_holes=message.fill_holes if message.HasField("fill_holes") else on,
     )
-    return Settings(learning, switches, message.live)
+    return Settings(learning, switches, message.live, latent=on and message.latent_features)
 
 
 def label_records(labels: list[common_pb2.Label]) -> tuple[LabelRecord, ...]:

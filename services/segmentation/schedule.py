@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Callable, Iterable, Iterator
+from dataclasses import replace
 from itertools import islice, takewhile
 from typing import Any, TypeVar
 
@@ -23,6 +24,7 @@ from services.segmentation.advising import Advising
 from services.segmentation.audience import Audience
 from services.segmentation.computation import PREPARING, Computation, Fitted
 from services.segmentation.drawing import Drawing
+from services.segmentation.encoding import Embedding, Latents
 from services.segmentation.events import Planes
 from services.segmentation.fairness import Threads
 from services.segmentation.settings import Learning, Measured, Settings, Snapshot
@@ -49,6 +51,7 @@ class Schedule:
         mask: content of an uploaded mask by its digest; blocks.
         audience: who looks.
         threads: that compute.
+        embedding: asks an encoder about the volume, where that is wanted.
     """
 
     def __init__(
@@ -60,6 +63,7 @@ class Schedule:
         mask: Callable[[str], NDArray[np.bool_]],
         audience: Audience,
         threads: Threads,
+        embedding: Embedding,
     ) -> None:
         self.settings = Settings()
         self.measured = Measured()
@@ -80,11 +84,17 @@ class Schedule:
         self._asked = 0.0  # when the newest generation was asked for
         self._waiting = Waiting()
         self.advising = Advising(computation, audience, threads)
+        self.latents = Latents(embedding, computation.features, self._latents_changed)
         self._wake = asyncio.Event()
         self._task = asyncio.create_task(self._compute(), name="schedule")
         self.segment()
 
     # What is wanted
+
+    @property
+    def learning(self) -> Learning:
+        """What the next classifier is to depend on: the settings, and the encoder's features if they are there."""
+        return replace(self.settings.learning, latent=self.latents.found)
 
     def segment(self, since: float | None = None) -> None:
         """Compute with all events that are there now; ``since`` is when the last one arrived (monotonic seconds)."""
@@ -96,7 +106,8 @@ class Schedule:
     def set_settings(self, settings: Settings) -> None:
         """Compute in another way."""
         self.settings = settings
-        if self._fitted != settings.learning:
+        self.latents.want(settings.latent)
+        if self._fitted != self.learning:
             self._wanted_since = time.monotonic()
         elif self._computation.complete and self._computation.switches != settings.switches:
             self._asked, self._computation.times = time.monotonic(), Times()
@@ -137,6 +148,7 @@ class Schedule:
         self._task.cancel()
         await asyncio.gather(self._task, return_exceptions=True)
         await self.advising.close()
+        await self.latents.close()
         self._waiting.refuse(error)
 
     # Computing, step by step
@@ -157,7 +169,7 @@ class Schedule:
     async def _step(self) -> bool:
         """The most wanted piece of work. False when there is none."""
         computation = self._computation
-        if self._wanted_length > self.fitted_length or (self.fitted_length and self._fitted != self.settings.learning):
+        if self._wanted_length > self.fitted_length or (self.fitted_length and self._fitted != self.learning):
             await self._fit()
             # In the same step: strokes that come faster than forests are fitted would else put off every mask.
             if computation.answers:
@@ -178,7 +190,7 @@ class Schedule:
         return await self._announce()
 
     async def _fit(self) -> None:
-        learning, self._asked = self.settings.learning, self._wanted_since
+        learning, self._asked = self.learning, self._wanted_since
         urgent = self._urgent
         self.advising.stop()
         times = self._computation.times = Times()
@@ -186,7 +198,7 @@ class Schedule:
         def gather() -> tuple[int, Samples]:
             with times.of("gather"):
                 length = self._drawing.catch_up()
-                return length, self._computation.gather(learning.shown_label)
+                return length, self._computation.gather(learning)
 
         def fit(samples: Samples) -> Fitted:
             with times.of("fit"):
@@ -290,6 +302,13 @@ class Schedule:
         features = self._computation.features
         missing = [index for index in range(features.volume.shape[0]) if index not in features]
         return takewhile(features.has_room, self._outward(np.array(missing, dtype=np.intp)))
+
+    def _latents_changed(self) -> None:
+        """The encoder's features are there, or it is known why not: answers are computed anew where that matters."""
+        if self._fitted != self.learning and self._wanted_length <= self.fitted_length:
+            self._wanted_since = time.monotonic()
+        self._wake.set()
+        self._audience.changed()
 
     def _visible(self) -> None:
         """What somebody looks at is there; the first time counts."""

@@ -20,6 +20,7 @@ from services.formats.worker import Limits
 from services.segmentation import exports, masks
 from services.segmentation.audience import View
 from services.segmentation.computation import Computation
+from services.segmentation.encoding import Embedding
 from services.segmentation.fairness import Threads
 from services.segmentation.features import Budget
 from services.segmentation.messages import annotation_message, check_name, label_records, mask_message
@@ -54,7 +55,11 @@ _FORMATS: dict[int, exports.Format] = {
 
 
 class SegmentationServicer(segmentation_pb2_grpc.SegmentationServicer):
-    """Annotations over a store. Computing runs in a pool of threads of its own, storing in another."""
+    """Annotations over a store. Computing runs in a pool of threads of its own, storing in another.
+
+    Attributes:
+        embedding: asks the embedding service.
+    """
 
     name = segmentation_pb2.DESCRIPTOR.services_by_name["Segmentation"].full_name
     serving = True
@@ -69,7 +74,10 @@ class SegmentationServicer(segmentation_pb2_grpc.SegmentationServicer):
         self._annotations = Annotations(store)
         self._threads.begin(pipeline.warm_up)
         self._store = ThreadPoolExecutor(STORE_THREADS, thread_name_prefix="store")
-        self._workspaces = Workspaces(self._open, self._annotations, self._threads, self._store, kept=settings.workspaces)
+        self.embedding = Embedding(settings.embedding)
+        self._workspaces = Workspaces(
+            self._open, self._annotations, self._threads, self._store, self.embedding, kept=settings.workspaces
+        )
 
     def register(self, server: grpc.aio.Server) -> None:
         """Add this service to a server."""
@@ -78,6 +86,7 @@ class SegmentationServicer(segmentation_pb2_grpc.SegmentationServicer):
     async def close(self) -> None:
         """Stop computing."""
         await self._workspaces.close()
+        self.embedding.close()
         self._threads.close()
         self._store.shutdown()
 

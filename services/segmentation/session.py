@@ -50,6 +50,7 @@ class Session:
         self._taking = 0  # number of the event that this stream is just handing in
         self._sent: dict[View, int] = {}
         self._sent_bytes = 0
+        self._latent = segmentation_pb2.LatentFeatures()  # as told last
         self._advised = 0  # generation of the last advice
         self._told = (0, -1)  # generation and slices of the last progress
         self._counted = 0  # generation of the last histogram
@@ -62,6 +63,7 @@ class Session:
         if not self._opening.read_only:
             author = check_author(self._opening.author)
             await self._workspace.begin(self, self.session_id, author, take_over=self._opening.take_over)
+        self._workspace.schedule.latents.again()
         self._writer = log.writer == self.session_id and not self._opening.read_only
         annotation = self._workspace.annotation
         self._outbox.append(
@@ -170,7 +172,8 @@ class Session:
     async def _next(self) -> Response | None:
         if self._outbox:
             return self._outbox.popleft()
-        return await self._visible() or self._progress() or self._statistics() or await self._neighbour() or self._advice()
+        soon = await self._visible() or self._latent_features() or self._progress() or self._statistics()
+        return soon or await self._neighbour() or self._advice()
 
     async def _visible(self) -> Response | None:
         return await self._slice(self.view) if self.view else None
@@ -196,6 +199,7 @@ class Session:
         if image is None:
             return None
         self._sent[view] = generation
+        length, latent_model = self._workspace.schedule.fitted_length, computation.latent_model
         levels = await asyncio.to_thread(wire.pack, image, wire.LEVEL)
         self._sent_bytes += len(levels)
         metrics.PROBABILITY_BYTES.inc(len(levels))
@@ -203,9 +207,10 @@ class Session:
             plane=common_pb2.Plane.Name(plane),
             slice=index,
             generation=generation,
-            log_length=self._workspace.schedule.fitted_length,
+            log_length=length,
             levels=levels,
             default_threshold=computation.default_threshold,
+            latent_model=latent_model,
         )
         return Response(probability=probability)
 
@@ -217,6 +222,18 @@ class Session:
             return None
         self._advised = generation
         return Response(advice=advice_message(found, self._workspace.planes[schedule.acquired], generation))
+
+    def _latent_features(self) -> Response | None:
+        """How it stands with the encoder's features, where that is news."""
+        latents = self._workspace.schedule.latents
+        now = segmentation_pb2.LatentFeatures(
+            model_digest=latents.found.digest if latents.found else "",
+            missing=error_info(latents.missing) if latents.missing else None,
+        )
+        if now == self._latent:
+            return None
+        self._latent = now
+        return Response(latent_features=now)
 
     def _progress(self) -> Response | None:
         """How far the volume is; a histogram with the first slices, and with the whole volume."""

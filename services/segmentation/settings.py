@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import NDArray
 
+from services.core.latent import Latent
 from services.segmentation.times import Times
 
 
@@ -23,21 +24,31 @@ OFF = Switches()
 
 @dataclass(frozen=True)
 class Learning:
-    """What a classifier depends on beside the strokes; fields as in ``calque.v1.AnnotateSettings``."""
+    """What a classifier depends on beside the strokes; fields as in ``calque.v1.AnnotateSettings``.
+
+    But for ``latent``: what an encoder says of the volume, None where only the service's own features count.
+    """
 
     preset: str = "paper"
     seed: int = 0
     shown_label: int = 1
     classifier: str = "forest"
+    latent: Latent | None = None
+
+    @property
+    def latent_model(self) -> str:
+        """SHA-256 of the encoder, hexadecimal; empty where there is none."""
+        return self.latent.digest if self.latent else ""
 
 
 @dataclass(frozen=True)
 class Settings:
-    """How to compute: ``live`` after each event."""
+    """How to compute: ``live`` after each event; with ``latent`` features as soon as they are there."""
 
     learning: Learning = Learning()
     switches: Switches = OFF
     live: bool = True
+    latent: bool = False
 
 
 @dataclass

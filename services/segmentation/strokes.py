@@ -44,6 +44,10 @@ class Strokes:
             else:
                 self._drawn.discard(index)
 
+    def forget_samples(self) -> None:
+        """Gather all samples anew: a pixel has other features now."""
+        self._samples.clear()
+
     def learn(self, shown_label: int) -> None:
         """Have `learned` follow the labels."""
         if shown_label != self._shown_label:

@@ -19,6 +19,7 @@ from services.core.errors import CalqueError, Reason, Unavailable
 from services.core.geometry import Plane, plane_geometry
 from services.segmentation.audience import Audience, Listener
 from services.segmentation.computation import Computation
+from services.segmentation.encoding import Embedding
 from services.segmentation.events import check, parse
 from services.segmentation.fairness import Threads
 from services.segmentation.schedule import Schedule
@@ -40,6 +41,7 @@ class Workspace:
         annotations: Annotations,
         threads: Threads,
         store: Executor,
+        embedding: Embedding,
     ) -> None:
         self.annotation = annotation
         self.volume = volume
@@ -48,7 +50,7 @@ class Workspace:
         self.planes = {plane: plane_geometry(volume.shape, volume.affine_array, plane) for plane in Plane}
         self._annotations = annotations
         self.audience = Audience()
-        self.schedule = Schedule(volume, self.planes, computation, entries, self._mask, self.audience, threads)
+        self.schedule = Schedule(volume, self.planes, computation, entries, self._mask, self.audience, threads, embedding)
         self.users = 0
         """Calls that work with it now; see `services.segmentation.workspaces`."""
         self._writing: tuple[Listener, str] | None = None  # who writes now, and its session

@@ -10,6 +10,7 @@ from weakref import WeakValueDictionary
 
 from services.core.errors import NotFound, Reason
 from services.segmentation.computation import Computation
+from services.segmentation.encoding import Embedding
 from services.segmentation.fairness import Threads
 from services.segmentation.workspace import Workspace
 from services.serving import metrics
@@ -27,6 +28,7 @@ class Workspaces:
         annotations: Annotations,
         threads: Threads,
         store: Executor,
+        embedding: Embedding,
         *,
         kept: int,
     ) -> None:
@@ -34,6 +36,7 @@ class Workspaces:
         self._annotations = annotations
         self._threads = threads
         self._store = store
+        self._embedding = embedding
         self._kept = kept
         self._known: dict[str, Workspace] = {}  # the one used last comes last
         # One opens or drops an annotation at a time; a lock lives as long as somebody holds it or waits for it.
@@ -72,7 +75,7 @@ class Workspaces:
         known = self._known.get(annotation_id)
         if known is None:
             parts = await asyncio.to_thread(self._open, annotation_id)
-            known = Workspace(*parts, self._annotations, self._threads, self._store)
+            known = Workspace(*parts, self._annotations, self._threads, self._store, self._embedding)
         else:
             try:
                 known.annotation = await asyncio.to_thread(self._annotations.get, annotation_id)

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Annotated, Literal
 
 from platformdirs import user_data_path
-from pydantic import BeforeValidator, Field, field_validator
+from pydantic import BeforeValidator, Field, ValidationInfo, field_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 Service = Literal["volumes", "segmentation", "embedding"]
@@ -82,14 +82,20 @@ class Settings(BaseSettings):
     embedding_memory_bytes: int = Field(256 << 20, ge=0, description="Most memory for kept answers of the encoder.")
     embedding_batch: int = Field(8, ge=1, description="Most slices in a run of the encoder; 1: each alone.")
 
-    @field_validator("listen")
+    embedding: str = Field(
+        "", description="Address of the embedding service that the segmentation asks; empty: that of the same process."
+    )
+
+    @field_validator("listen", "embedding")
     @classmethod
-    def _is_an_address(cls, listen: str) -> str:
+    def _is_an_address(cls, address: str, field: ValidationInfo) -> str:
         """gRPC would take a port of more than 16 bits for another one, without a word."""
-        host, _, port = listen.rpartition(":")
+        host, _, port = address.rpartition(":")
+        if not address and field.field_name == "embedding":
+            return address
         if not host or not port.isascii() or not port.isdigit() or int(port) > 65535:
             raise ValueError("say host:port, with a port from 0 to 65535")
-        return listen
+        return address
 
     @property
     def key_file(self) -> Path:

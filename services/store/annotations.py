@@ -68,6 +68,7 @@ class MaskRecord:
     connected: bool = False
     fill_holes: bool = False
     classifier: str = "forest"
+    latent_model: str = ""
 
 
 class Annotations:

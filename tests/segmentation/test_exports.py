@@ -86,7 +86,7 @@ async def test_a_zip_holds_both_files_and_where_they_come_from(served: Served, p
         assert told["exported_by"]["numpy"] == np.__version__
         assert datetime.fromisoformat(told["exported"]).tzinfo == UTC
         if kind != "ANNOTATION":
-            switches = {"connected": False, "fill_holes": False}
+            switches = {"connected": False, "fill_holes": False, "latent_model": ""}
             made_by = {"preset": "paper", "seed": 5, "engine": forest.ENGINE, "classifier": "forest"}
             assert told["made_by"] == made_by | switches
         else:

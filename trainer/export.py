@@ -34,7 +34,8 @@ def export_encoder(model: Any, path: Path, weights: str = "float32", *, bounded:
             the model's name. ``trainer.models.Networks.encoder`` is one.
         path: the file, put in place whole.
         weights: ``float32`` or ``float16``.
-        bounded: all features lie within 0–1, and the file says so.
+        bounded: all features lie within 0–1, and the file says so; what its last convolution is of is named ``latent``, so
+            that ``onnx.utils.extract_model`` gets the whole latent ``(n, channels, r, c)`` back from the file.
 
     Returns:
         SHA-256 of the file, hexadecimal.
@@ -47,6 +48,8 @@ def export_encoder(model: Any, path: Path, weights: str = "float32", *, bounded:
 
     converted = _convert(model)
     _name_anew(converted.graph)
+    if bounded:
+        _name_latent(converted.graph)
     if weights == "float16":
         _halve(converted.graph)
     about = {"calque.name": model.name, "calque.stride": str(_stride(model))} | ({"calque.bounded": "1"} if bounded else {})
@@ -114,6 +117,13 @@ def _name_anew(graph: Any) -> None:
         end.name = names[end.name]
         dims = end.type.tensor_type.shape.dim
         dims[0].dim_param, dims[1].dim_param, dims[2].dim_param = "slices", rows, columns
+
+
+def _name_latent(graph: Any) -> None:
+    latent = [node for node in graph.node if node.op_type == "Conv"][-1].input[0]
+    for node in graph.node:
+        for side in (node.input, node.output):
+            side[:] = ["latent" if name == latent else name for name in side]
 
 
 def _halve(graph: Any) -> None:

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import numpy as np
+import onnx.utils
+import onnxruntime
 import pytest
 from sklearn.decomposition import PCA
 
 from services.core.volume import Volume, intensity_window, to_window
 from services.embedding.encoder import Encoder
-from trainer.export import export_encoder
+from trainer.backend import load
+from trainer.export import HALF_BOUND, export_encoder
 from trainer.models import build
 from trainer.project import projected
 from trainer.scans import Scan
@@ -23,6 +26,7 @@ def scan(sample: Volume) -> Scan:
 
 @pytest.fixture(scope="module")
 def encoder(two_devices):
+    load()[1].utils.set_random_seed(3)
     return build("naive", 50).encoder
 
 
@@ -51,8 +55,15 @@ def test_the_exported_file_says_that_it_is_bounded(encoder, scan: Scan, tmp_path
     loaded = Encoder.load(file)
     assert (loaded.name, loaded.channels, loaded.stride, loaded.bounded) == ("naive", 8, 8, True)
     noise = np.random.default_rng(0).integers(0, 256, (40, 56), dtype=np.uint8)
-    features = loaded.features(noise)
+    features = loaded.features(noise[None])[0]
     assert 0 <= features.min() < features.max() <= 1
+
+    onnx.utils.extract_model(str(file), str(tmp_path / "whole.onnx"), ["slice"], ["latent"])
+    whole = onnxruntime.InferenceSession(tmp_path / "whole.onnx", providers=["CPUExecutionProvider"])
+    image = noise[None, ..., None] / np.float32(255.0)
+    expected = np.asarray(encoder(image, training=False))
+    (latent,) = whole.run(None, {"slice": image})
+    np.testing.assert_allclose(latent.transpose(0, 2, 3, 1), expected, atol=HALF_BOUND * expected.max())
 
 
 def _block_max(image: np.ndarray, grid: tuple[int, ...]) -> np.ndarray:

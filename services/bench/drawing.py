@@ -31,18 +31,22 @@ class Way:
         classifier: its name; empty: the service's default.
         connected: whether only what is connected with strokes is kept; None: as the preset does.
         fill_holes: whether what the object encloses is filled; None: as the preset does.
+        latent: with an encoder's features, in the preset ``calque``.
 
     Raises:
-        InvalidInput: there is no such name; it lists what there is.
+        InvalidInput: there is no such name; it lists what there is. Or latent features are asked for in another preset.
     """
 
     preset: str
     classifier: str = ""
     connected: bool | None = None
     fill_holes: bool | None = None
+    latent: bool = False
 
     def __post_init__(self) -> None:
         self.settings(0)
+        if self.latent and self.preset != "calque":
+            raise InvalidInput("Only the preset calque has latent features.")
 
     def settings(self, seed: int) -> messages.AnnotateSettings:
         """As the contract has it: computed after each stroke; a switch that is None is absent."""
@@ -53,6 +57,7 @@ class Way:
             connected=self.connected,
             fill_holes=self.fill_holes,
             classifier=_value(messages.Classifier, "classifier", self.classifier) if self.classifier else None,  # type: ignore[arg-type]
+            latent_features=self.latent,
         )
 
 
@@ -86,9 +91,11 @@ class Drawing:
         self._call = call
         self._outbox = outbox
         self._sequence = 0
+        self._latent = False
 
     def set(self, way: Way, seed: int) -> None:
         """Compute after each stroke, in this way."""
+        self._latent = way.latent
         self._outbox.put(messages.AnnotateRequest(settings=way.settings(seed)))
 
     def look(self, plane: Plane, index: int) -> None:
@@ -124,7 +131,8 @@ class Drawing:
     def whole(self, strokes: Sequence[PenStroke], plane: PlaneGeometry, shape: tuple[int, int, int]) -> Whole:
         """Draw strokes on one slice, and wait until the service's advice says that what takes them into account is final.
 
-        A whole probability alone does not say so: what the switches make of it comes as another one.
+        A whole probability alone does not say so: what the switches make of it comes as another one. Where latent features
+        are asked for, what goes without them is not final.
 
         Args:
             strokes: one or more, all on one slice of ``plane``.
@@ -132,7 +140,7 @@ class Drawing:
             shape: slices, rows, columns of the volume.
 
         Raises:
-            CalqueError: as in `responses`.
+            CalqueError: as in `responses`, or why there are no latent features.
         """
         self.look(strokes[0].plane, strokes[0].slice)
         for stroke in strokes[:-1]:
@@ -150,10 +158,14 @@ class Drawing:
             elif what == "probability" and int(response.probability.plane) == int(plane.plane):
                 came = response.probability
                 plane.put(levels, came.slice, wire.unpack(came.levels, wire.LEVEL, (plane.rows, plane.columns)))
-                known[came.slice], reach[came.generation] = came.generation, came.log_length
+                known[came.slice] = came.generation
+                if came.latent_model or not self._latent:
+                    reach[came.generation] = came.log_length
                 threshold, came_at = came.default_threshold, time.perf_counter()
             elif what == "advice":
                 advice = response.advice
+            elif what == "latent_features" and response.latent_features.HasField("missing"):
+                raise CalqueError(response.latent_features.missing.message, reason(response.latent_features.missing))
             if position and reach.get(advice.generation, 0) >= position and (known >= advice.generation).all():
                 break
         return Whole(

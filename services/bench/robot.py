@@ -70,6 +70,7 @@ class Run:
         seed: of the hand and of the forest.
         habit: its name.
         preset, engine, classifier, connected, fill_holes: by which the service says that it computed.
+        latent_model: SHA-256 of the encoder whose features it says that it used, hexadecimal; empty: none.
         answers: after the first strokes and after each correction.
     """
 
@@ -80,6 +81,7 @@ class Run:
     classifier: str
     connected: bool
     fill_holes: bool
+    latent_model: str
     answers: tuple[Answer, ...]
 
     def seconds_to(self, goal: float) -> float | None:
@@ -134,6 +136,7 @@ def segment(
             classifier=name_of(messages.Classifier, mask.classifier),
             connected=mask.connected,
             fill_holes=mask.fill_holes,
+            latent_model=mask.latent_model,
             answers=tuple(clinician.answers),
         )
     finally:

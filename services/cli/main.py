@@ -266,6 +266,7 @@ def robot(
     fill_holes: Annotated[
         bool | None, typer.Option(help="Fill what the object encloses; none: as the preset does.")
     ] = None,
+    latent: Annotated[bool, typer.Option("--latent", help="With an encoder's features, in the preset calque.")] = False,
     corrections: Annotated[int, typer.Option(min=0, help="How often the clinician corrects.")] = 5,
     seed: Annotated[list[int] | None, typer.Option(min=0, help="Of hand and forest; several times: several runs.")] = None,
     variants: Annotated[bool, typer.Option("--variants", help="Other habits of the hand as well.")] = False,
@@ -286,7 +287,7 @@ def robot(
         mask=mask,
         label=label,
         manifest=manifest,
-        way=Way(preset, classifier, connected, fill_holes),
+        way=Way(preset, classifier, connected, fill_holes, latent),
         corrections=corrections,
         seeds=tuple(dict.fromkeys(seed or [0])),
         variants=variants,

@@ -230,6 +230,8 @@ def _foreseen(known: Foresight) -> str:
 
 def _how(run: Run) -> str:
     done = [what for what, on in (("connected", run.connected), ("holes filled", run.fill_holes)) if on]
+    if run.latent_model:
+        done.append(f"latent features of the encoder {run.latent_model[:12]}")
     return ", ".join([run.classifier.replace("_", " "), *done])
 
 
@@ -243,6 +245,7 @@ def _write(results: Sequence[Result], options: Options) -> None:
                 "classifier": run.classifier,
                 "connected": run.connected,
                 "fill_holes": run.fill_holes,
+                "latent_model": run.latent_model,
                 "corrections": options.corrections,
                 "seeds": list(options.seeds),
                 "variants": options.variants,

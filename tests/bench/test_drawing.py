@@ -112,6 +112,27 @@ def test_a_switch_that_was_not_set_is_not_sent() -> None:
     assert (chosen.HasField("connected"), chosen.connected, chosen.fill_holes) == (True, False, True)
 
 
+def test_where_latent_features_are_asked_for_what_goes_without_them_is_waited_over() -> None:
+    with_them = [Response(probability=one.probability) for one in FINAL]
+    for one in with_them:
+        one.probability.latent_model = "ab"
+    stream, _ = drawn([*RAW, advice(7), *with_them, advice(8, 2, dice=0.75)])
+    stream.set(Way("calque", latent=True), 0)
+    assert (stream.whole([STROKE, STROKE], PLANE, SHAPE).levels == 8).all()
+
+
+def test_that_there_are_no_latent_features_is_told() -> None:
+    missing = Response(latent_features={"missing": {"reason": "MODEL_NOT_USABLE", "message": "No."}})  # type: ignore[arg-type]
+    with pytest.raises(CalqueError, match=r"^No\.$"):
+        drawn([*RAW, missing, advice(7)])[0].whole([STROKE, STROKE], PLANE, SHAPE)
+
+
+def test_latent_features_are_of_one_preset() -> None:
+    assert Way("calque", latent=True).settings(0).latent_features
+    with pytest.raises(InvalidInput, match="Only the preset calque"):
+        Way("paper", latent=True)
+
+
 def test_a_name_that_is_not_there_is_refused() -> None:
     with pytest.raises(InvalidInput, match="paper, calque"):
         Way("dreams")

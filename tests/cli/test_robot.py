@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import hashlib
 import json
 from collections.abc import AsyncIterator
 from dataclasses import replace
@@ -20,9 +21,13 @@ from services.bench.person import Effort
 from services.cli.main import app
 from services.core import classifiers, mask, pipeline, reconstruct
 from services.core.errors import CalqueError, InvalidInput
+from services.core.latent import Latent, quantised
 from services.core.samples import gather
 from services.core.volume import intensity_window
+from services.embedding.encoder import Encoder
+from tests.encoders import small_model
 from tests.phantoms import oblique_phantom, phantom_object, write_nifti
+from tests.processes import Serving
 from tests.served import Served, serve
 
 VOLUME = oblique_phantom((6, 60, 70))
@@ -140,6 +145,40 @@ async def test_switches_and_classifier_are_those_that_were_asked_for(served: Ser
     (run,) = chosen["volumes"][0]["runs"]
     assert (run["classifier"], run["connected"], run["fill_holes"]) == how[1]
     assert run["answers"][0]["dice"] == pytest.approx(connected_bayes())
+
+
+async def test_latent_features_are_waited_for_and_named(folder: Path) -> None:
+    model = small_model(weights=np.array([[1.0, 0.5]], np.float32), bounded=True).SerializeToString()
+    (folder / "encoder.onnx").write_bytes(model)
+    arguments = ("--image", folder / "image.nii.gz", "--mask", folder / "mask.nii.gz", "--label", 2, "--corrections", 1)
+    arguments += ("--preset", "calque", "--json", folder / "figures.json")
+    listen = ("--listen", "127.0.0.1:0", "--store", str(folder / "store"))
+    with Serving(folder, *listen, CALQUE_MODEL=str(folder / "encoder.onnx")) as serving:
+        server = ("--server", serving.address())
+        without = await asyncio.to_thread(robot, *arguments, *server)
+        plain = json.loads((folder / "figures.json").read_text())
+        printed = await asyncio.to_thread(robot, *arguments, *server, "--latent")
+        figures = json.loads((folder / "figures.json").read_text())
+    digest = hashlib.sha256(model).hexdigest()
+    assert f"latent features of the encoder {digest[:12]}" in printed
+    assert "latent" not in without
+    assert (plain["latent_model"], figures["latent_model"]) == ("", digest)
+    (run,) = figures["volumes"][0]["runs"]
+    window, encoder = intensity_window(VOLUME), Encoder.load(model)
+    images = np.stack([pipeline.image_levels(VOLUME, window, index) for index in range(VOLUME.shape[0])])
+    grids = np.concatenate([quantised(encoder.features(image[None])) for image in images])
+    labels = np.zeros(VOLUME.shape, np.uint8)
+    for stroke in first_strokes(TRUTH, VOLUME.affine):
+        labels.ravel()[voxels_of(stroke, VOLUME.shape, VOLUME.affine)] = stroke.label
+    levels = pipeline.segment_by_shape(VOLUME, labels, latent=Latent(digest, encoder.stride, grids)).levels
+    levels = reconstruct.filled(reconstruct.connected(levels, labels == 1), labels == 2)
+    assert run["answers"][0]["dice"] == pytest.approx(best_seen(levels, TRUTH).dice)
+
+
+async def test_where_there_are_no_latent_features_the_service_s_reason_is_said(served: Served, folder: Path) -> None:
+    arguments = ("--image", folder / "image.nii.gz", "--mask", folder / "mask.nii.gz", "--label", 2, "--preset", "calque")
+    with pytest.raises(CalqueError, match="No embedding service is configured"):
+        await asyncio.to_thread(robot, *arguments, "--server", f"127.0.0.1:{served.port}", "--latent")
 
 
 def connected_bayes() -> float:

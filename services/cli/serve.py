@@ -64,7 +64,7 @@ async def _serve(settings: Settings, services: tuple[Service, ...], with_parent:
     server = Server(servicers, listen=settings.listen)
     address = f"{settings.listen.rpartition(':')[0]}:{server.port}"
     if "segmentation" in services and "embedding" in services:
-        segmentation.embedding.connect(_from_here(address))
+        segmentation.embedding.connect(from_here(address))
     with exposed(settings.metrics) if settings.metrics else nullcontext("") as metrics:
         await server.start()
         # The one line on standard output: who started us reads the address from it.
@@ -77,7 +77,7 @@ async def _serve(settings: Settings, services: tuple[Service, ...], with_parent:
             await server.stop()
 
 
-def _from_here(address: str) -> str:
+def from_here(address: str) -> str:
     """Where this process reaches what it serves on an address, which may be that of every interface."""
     host, _, port = address.rpartition(":")
     return f"localhost:{port}" if host in ("0.0.0.0", "[::]") else address

@@ -18,10 +18,12 @@ from services.core.compiled import compiled
 
 Level = NDArray[np.uint8]
 
+_SHIFT = 44
+
 
 @dataclass(frozen=True)
 class Latent:
-    """What an encoder says of a volume. Two of the same encoder are equal.
+    """What an encoder says of a volume. What two encoders say of it differs, what one says is equal.
 
     Attributes:
         digest: SHA-256 of the encoder's file, hexadecimal.
@@ -112,19 +114,28 @@ def _mixed(
         below, right: weight of the point after it, 0 to ``whole``.
         whole: sum of two weights.
     """
-    channels, points = grid.shape[0], grid.shape[2]
-    out = np.empty((channels, len(above), len(left)), dtype=np.uint8)
-    line = np.empty(points + 1, dtype=np.int32)
+    out = np.empty((grid.shape[0], len(above), len(left)), dtype=np.uint8)
+    first, second = np.empty(len(left), dtype=np.int32), np.empty(len(left), dtype=np.int32)
     half, unit = whole * whole // 2, whole * whole
-    for channel in range(channels):
+    # A sum is below 2**8 * unit, and unit at most 2**18: a product with this, shifted, is the quotient to the last bit.
+    share = (1 << _SHIFT) // unit + 1
+    for channel in range(grid.shape[0]):
+        known = -1
         for row in range(len(above)):
-            first = grid[channel, above[row]]
-            second = grid[channel, min(above[row] + 1, grid.shape[1] - 1)]
-            for point in range(points):
-                line[point] = first[point] * (whole - below[row]) + second[point] * below[row]
-            line[points] = line[points - 1]
+            if above[row] != known:
+                known = above[row]
+                _along(first, grid[channel, known], left, right, whole)
+                _along(second, grid[channel, min(known + 1, grid.shape[1] - 1)], left, right, whole)
+            up, down = whole - below[row], below[row]
             for column in range(len(left)):
-                point, weight = left[column], right[column]
-                total = line[point] * (whole - weight) + line[point + 1] * weight
-                out[channel, row, column] = (total + half) // unit
+                out[channel, row, column] = ((first[column] * up + second[column] * down + half) * share) >> _SHIFT
     return out
+
+
+@compiled
+def _along(out: NDArray[np.int32], line: Level, left: NDArray[np.int32], right: NDArray[np.int32], whole: int) -> None:
+    """Linear along a line of grid points, times ``whole``."""
+    last = len(line) - 1
+    for column in range(len(left)):
+        point, weight = left[column], right[column]
+        out[column] = line[point] * (whole - weight) + line[min(point + 1, last)] * weight

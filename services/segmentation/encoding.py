@@ -22,9 +22,11 @@ from services.segmentation.features import VolumeFeatures
 
 log = structlog.get_logger()
 
+MODEL_SECONDS = 10.0
+"""Longest wait for what encoder there is."""
 SLICE_SECONDS = 20.0
 """Longest wait for one slice."""
-VOLUME_SECONDS = 600.0
+VOLUME_SECONDS = 1800.0
 """Longest wait for all slices of a volume."""
 AGAIN_SECONDS = 30.0
 """After so long it is asked again for what did not come."""
@@ -79,7 +81,7 @@ class Embedding:
             raise Unavailable("No embedding service is configured, so the encoder's features are missing.")
         known = features.latent
         try:
-            model = self._client.model()
+            model = self._client.model(MODEL_SECONDS)
             if known is not None and known.digest == model.digest:
                 return known
             found = features.latent = _encoded(self._client, _checked(model), features)
@@ -156,18 +158,18 @@ class Latents:
             self._task = asyncio.create_task(self._follow(), name="latents")
 
     async def close(self) -> None:
-        """Want them no longer, and wait for the end."""
-        task = self._task
-        self.want(False)
-        if task is not None:
-            await asyncio.gather(task, return_exceptions=True)
+        """Ask no more, and wait for the end."""
+        if self._task is not None:
+            self._task.cancel()
+            await asyncio.gather(self._task, return_exceptions=True)
 
     async def _follow(self) -> None:
         while True:
             try:
                 self.found, self.missing = await self._embedding.of(self._features), None
             except CalqueError as error:
-                log.warning("no latent features", why=str(error))
+                if str(error) != str(self.missing):
+                    log.warning("no latent features", why=str(error))
                 self.missing = error
             except Exception as error:  # told to whoever looks; the log has the traceback
                 log.error("no latent features", exc_info=error)

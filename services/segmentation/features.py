@@ -29,7 +29,8 @@ class Budget:
     """The account of all features in the process. Its methods may be called in any thread.
 
     Args:
-        limit_bytes: most that is kept. What is computed just now, a slice a thread, comes beside it.
+        limit_bytes: most that is kept. What is computed just now, a slice a thread, comes beside it, and so does what an
+            encoder says of a volume, at most a byte a voxel.
         threads: that share a slice that somebody looks at.
         changed: told the bytes kept, each time that they change.
     """

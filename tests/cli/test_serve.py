@@ -12,6 +12,7 @@ import grpc
 import pytest
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 
+from services.cli.serve import from_here
 from tests.processes import Serving
 
 LOOPBACK = ("--listen", "127.0.0.1:0")
@@ -79,6 +80,7 @@ def test_it_ends_at_once_when_told_right_after_its_line(tmp_path: Path, end: str
         ("COMPUTE_THREADS", "many"),
         ("WORKSPACES", "0"),
         ("FEATURES_MEMORY_BYTES", "-1"),
+        ("EMBEDDING", "nowhere"),
     ],
 )
 def test_a_setting_that_cannot_be_is_named(tmp_path: Path, name: str, value: str) -> None:
@@ -87,6 +89,19 @@ def test_a_setting_that_cannot_be_is_named(tmp_path: Path, name: str, value: str
         assert serving.ended() == 2
         said = sentence(serving.errors())
         assert f"CALQUE_{name}" in said
+
+
+@pytest.mark.parametrize(
+    ("listen", "here"),
+    [
+        ("127.0.0.1:50051", "127.0.0.1:50051"),
+        ("0.0.0.0:50051", "localhost:50051"),
+        ("[::]:50051", "localhost:50051"),
+        ("[::1]:7", "[::1]:7"),
+    ],
+)
+def test_a_process_reaches_what_it_serves(listen: str, here: str) -> None:
+    assert from_here(listen) == here
 
 
 def test_a_flag_goes_over_the_environment(tmp_path: Path) -> None:

@@ -21,20 +21,24 @@ def grid_of(size: tuple[int, int], stride: int, channels: int = 2, seed: int = 0
     return np.random.default_rng(seed).integers(0, 256, (*points, channels), dtype=np.uint8)
 
 
-def naive(grid: Level, size: tuple[int, int], stride: int) -> Level:
-    """Pixel by pixel, in fractions."""
+ALL = slice(None)
+
+
+def naive(grid: Level, size: tuple[int, int], stride: int, rows: slice = ALL, columns: slice = ALL) -> Level:
+    """Pixel by pixel, in fractions; of some rows and columns."""
 
     def weights(pixel: int, points: int) -> list[tuple[int, Fraction]]:
         place = min(max((Fraction(pixel) - Fraction(stride - 1, 2)) / stride, Fraction(0)), Fraction(points - 1))
         before = math.floor(place)
         return [(before, 1 - (place - before)), (min(before + 1, points - 1), place - before)]
 
-    out = np.zeros((grid.shape[2], *size), np.uint8)
+    down_to, across_to = np.arange(size[0])[rows], np.arange(size[1])[columns]
+    out = np.zeros((grid.shape[2], len(down_to), len(across_to)), np.uint8)
     for channel, row, column in np.ndindex(out.shape):
         exact = sum(
             down * across * int(grid[r, c, channel])
-            for r, down in weights(row, grid.shape[0])
-            for c, across in weights(column, grid.shape[1])
+            for r, down in weights(int(down_to[row]), grid.shape[0])
+            for c, across in weights(int(across_to[column]), grid.shape[1])
         )
         out[channel, row, column] = math.floor(exact + Fraction(1, 2))
     return out
@@ -47,8 +51,11 @@ def test_pixels_are_linear_between_grid_points(size: tuple[int, int], stride: in
 
 
 def test_the_widest_stride_does_not_overflow() -> None:
-    grid = np.full((3, 3, 1), 255, np.uint8)
-    assert (spread(grid, (600, 700), 256) == 255).all()
+    size = 600, 700
+    assert (spread(np.full((3, 3, 1), 255, np.uint8), size, 256) == 255).all()
+    rows, columns = slice(250, 390, 7), slice(100, 700, 13)
+    grid = grid_of(size, 256)
+    np.testing.assert_array_equal(spread(grid, size, 256)[:, rows, columns], naive(grid, size, 256, rows, columns))
 
 
 def test_a_grid_point_stands_in_the_middle_of_its_pixels() -> None:

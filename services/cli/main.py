@@ -374,3 +374,18 @@ def models_roll_back(store: Store = None) -> None:
     from services.cli.models import roll_back
 
     roll_back(store)
+
+
+store_commands = typer.Typer(no_args_is_help=True, help="Keeping a store.")
+app.add_typer(store_commands, name="store")
+
+
+@store_commands.command("tidy")
+def store_tidy(
+    store: Store = None,
+    days: Annotated[float, typer.Option(min=1, help="How long what nothing points to is kept after it was found.")] = 7,
+) -> None:
+    """Move old events into segments and remove what nothing points to, while the services run; once a day is enough."""
+    from services.cli.store import tidy_store
+
+    tidy_store(store, days)

@@ -40,11 +40,13 @@ async def _serve(settings: Settings, services: tuple[Service, ...], with_parent:
     from services.core.scratch import clean_scratch
     from services.serving.metrics import exposed
     from services.serving.server import Server, Servicer
+    from services.store.layout import settle_layout
 
     log = structlog.get_logger()
     told = await _end_asked_for(with_parent)
     store = open_store(settings)
     store.check()
+    settle_layout(store)
     if left := clean_scratch():
         log.info("removed temporary files of a process that was stopped", folders=left)
     servicers: list[Servicer] = []

@@ -1,4 +1,4 @@
-"""The store that the settings name: the one place that makes one."""
+"""The store that the settings name: the one place that makes one. ``calque store``: keeping it tidy."""
 
 from __future__ import annotations
 
@@ -45,8 +45,26 @@ def store_at(place: str | None) -> Store:
     Raises: InvalidInput, Unavailable.
     """
     from services.cli.serve import load_settings
+    from services.store.layout import check_layout
 
     settings = load_settings(**({} if place is None else {"store": place}))
     if isinstance(settings.store, Path) and not settings.store.is_dir():
         raise Unavailable(f"There is no store at {settings.store}; name it with --store or CALQUE_STORE.")
-    return open_store(settings)
+    store = open_store(settings)
+    check_layout(store)
+    return store
+
+
+def tidy_store(place: str | None, days: float) -> None:
+    """Tidy a store once, and tell what came of it. Raises: CalqueError."""
+    import time
+
+    from services.store.tidy import tidy
+
+    done = tidy(store_at(place), now_ms=time.time_ns() // 1_000_000, keep_ms=round(days * 86_400_000))
+    print(
+        f"Moved {done.moved} old events into segments. Removed {done.removed} objects that nothing pointed to; "
+        f"{done.condemned} more are kept for now."
+    )
+    for annotation in done.damaged:
+        print(f"The log of annotation {annotation} is damaged and stays as it is.")

@@ -26,7 +26,8 @@ from services.segmentation.schedule import Schedule
 from services.serving import metrics
 from services.store.annotations import AnnotationRecord, Annotations
 from services.store.catalogue import VolumeRecord
-from services.store.log import Log, check_digest
+from services.store.entry import check_digest
+from services.store.log import Log
 
 
 class Workspace:

@@ -4,6 +4,7 @@
 
     annotations/<volume>/<annotation>/heads/<number>     name and labels as JSON; the highest number counts
     annotations/<volume>/<annotation>/log/<position>     one entry of the log (see services.store.log)
+    annotations/<volume>/<annotation>/log-segments/<n>   old entries of the log together (see services.store.segments)
     annotations/<volume>/<annotation>/masks/<number>     what a saved mask is, as JSON
     annotations/<volume>/<annotation>/blobs/<sha256>     content of masks, saved or uploaded
 
@@ -25,6 +26,7 @@ from numpy.typing import NDArray
 from services.core.errors import Corrupt, NotFound, Reason
 from services.store.log import Log, Summary, summary
 from services.store.port import Store, is_identifier
+from services.store.segments import log_length
 
 log = structlog.get_logger()
 
@@ -122,7 +124,7 @@ class Annotations:
     def delete(self, annotation_id: str) -> None:
         """Remove an annotation with its log and masks; its name goes first. Raises: NotFound."""
         self.get(annotation_id)
-        for part in ("heads", "log", "masks", "blobs"):
+        for part in ("heads", "log", "log-segments", "masks", "blobs"):
             for key in list(self._store.list(f"{_folder(annotation_id)}/{part}")):
                 self._store.delete(key)
 
@@ -137,7 +139,7 @@ class Annotations:
         try:
             return summary(self._store, prefix)
         except (Corrupt, NotFound):
-            length = sum(1 for _ in self._store.list(prefix))
+            length = log_length(self._store, prefix)
             return Summary(length, events=length)
 
     def put_blob(self, annotation_id: str, content: NDArray[np.bool_]) -> str:

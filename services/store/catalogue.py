@@ -1,6 +1,11 @@
-"""Volumes in a store: ``volumes/<id>/voxels`` (raw, little-endian, slice after slice), then ``volumes/<id>/volume.json``.
+"""Volumes in a store: their voxels (raw, little-endian, slice after slice), then a record that names them.
 
-A volume is visible once its JSON is there, which is written last. Its identifier is made from its content, so the same
+::
+
+    volumes/<id>/voxels             or voxels-<random>, where something lay there already that no record named
+    volumes/<id>/volume.json        the record
+
+A volume is visible once its record is there, which is written last. Its identifier is made from its content, so the same
 volume imported twice is one.
 """
 
@@ -10,9 +15,11 @@ import base64
 import hashlib
 import json
 import zlib
+from collections.abc import Callable
 from contextlib import suppress
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
+from uuid import uuid4
 
 import numpy as np
 import structlog
@@ -48,7 +55,8 @@ class VolumeRecord:
     ``window`` is the volume's intensity window, ``voi`` the one that its source proposes for looking at it, ``digest`` the
     SHA-256 of the voxels, ``slice_crc32`` one CRC-32 a slice, ``imported_ms`` milliseconds since 1970 (UTC), ``thumbnail``
     a JPEG, ``grey`` how 16-bit greys are shown, ``source`` the series that the slices are images of, ``deidentified``
-    whether nothing of it is as the files say it, ``key_check`` tells which key made its pseudonyms (empty: none).
+    whether nothing of it is as the files say it, ``key_check`` tells which key made its pseudonyms (empty: none),
+    ``content`` is the name of the object with the voxels.
     """
 
     volume_id: str
@@ -72,6 +80,7 @@ class VolumeRecord:
     source: SourceSeries | None = None
     deidentified: bool = False
     key_check: str = ""
+    content: str = "voxels"
 
     @property
     def affine_array(self) -> NDArray[np.float64]:
@@ -143,9 +152,7 @@ class Catalogue:
             deidentified=deidentified,
             key_check=key_check,
         )
-        if not put(_voxels_key(record.volume_id)) and not self._sound(record):
-            self._store.delete(_voxels_key(record.volume_id))
-            put(_voxels_key(record.volume_id))
+        record = replace(record, content=self._put(record, put))
         if not self._store.create(_record_key(record.volume_id), _to_json(record)):
             with suppress(Corrupt):
                 there = self.get(record.volume_id)
@@ -154,6 +161,23 @@ class Catalogue:
             self._store.delete(_record_key(record.volume_id))
             self._store.create(_record_key(record.volume_id), _to_json(record))
         return self.get(record.volume_id)
+
+    def _put(self, record: VolumeRecord, put: Callable[[str], bool]) -> str:
+        """Store the voxels of a record, mended where they are damaged. Returns the name of their object."""
+        try:
+            name, named = self.get(record.volume_id).content, True
+        except (NotFound, Corrupt) as error:
+            name, named = record.content, isinstance(error, Corrupt)
+        key = _voxels_key(record.volume_id, name)
+        if put(key):
+            return name
+        if not named:  # what an import left that broke off is about to go (services.store.tidy): it must not be named now
+            name = f"{record.content}-{uuid4().hex[:12]}"
+            put(_voxels_key(record.volume_id, name))
+        elif not self._sound(replace(record, content=name)):
+            self._store.delete(key)
+            put(key)
+        return name
 
     def get(self, volume_id: str) -> VolumeRecord:
         """A volume's record. Raises: NotFound, Corrupt."""
@@ -181,7 +205,7 @@ class Catalogue:
         _, rows, columns = record.shape
         dtype = np.dtype(record.dtype).newbyteorder("<")
         size = rows * columns * dtype.itemsize
-        data = self._store.read(_voxels_key(record.volume_id), index * size, size)
+        data = self._store.read(_voxels_key(record.volume_id, record.content), index * size, size)
         if zlib.crc32(data) != record.slice_crc32[index]:
             raise Corrupt("A stored slice of this volume is damaged; import the volume again.")
         return np.frombuffer(data, dtype=dtype).reshape(rows, columns).astype(record.dtype, copy=False)
@@ -221,8 +245,8 @@ class Catalogue:
             self._store.delete(key)
 
 
-def _voxels_key(volume_id: str) -> str:
-    return f"volumes/{volume_id}/voxels"
+def _voxels_key(volume_id: str, name: str) -> str:
+    return f"volumes/{volume_id}/{name}"
 
 
 def _record_key(volume_id: str) -> str:

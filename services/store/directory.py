@@ -10,7 +10,7 @@ from __future__ import annotations
 import errno
 import os
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import BinaryIO
 from uuid import uuid4
@@ -73,6 +73,11 @@ class DirectoryStore(Store):
             walk = os.walk(self._path(prefix), onerror=_unless_missing)
             files = [Path(folder) / name for folder, _, names in walk for name in names]
         yield from sorted(file.relative_to(self.root).as_posix() for file in files)
+
+    def written(self, prefix: str) -> Iterator[tuple[str, int]]:
+        for key in self.list(prefix):
+            with suppress(NotFound), _store_errors():  # deleted in this moment
+                yield key, self._path(key).stat().st_mtime_ns // 1_000_000
 
     def folders(self, prefix: str) -> Iterator[str]:
         with _store_errors():

@@ -1,44 +1,18 @@
 """The annotation log: what happened, in order, for ever.
 
-One object an entry, created under its position, so that two writers can never both have it. An entry is a line of JSON, the
-event's bytes, and a SHA-256 of both. An entry with sequence 0 says that a session began to write; it raises the epoch. A
-writer whose create fails reads what is there: a higher epoch means that another took over, and it steps back.
+One object an entry, created under its position, so that two writers can never both have it; old ones are moved into
+segments (see `services.store.segments`). An entry with sequence 0 says that a session began to write; it raises the epoch.
+A writer whose create fails reads what is there: a higher epoch means that another took over, and it steps back.
 """
 
 from __future__ import annotations
 
-import hashlib
-import json
 from dataclasses import dataclass
-from uuid import uuid4
 
-from services.core.errors import Conflict, Corrupt, InvalidInput, OutOfSequence, Reason
+from services.core.errors import Conflict, InvalidInput, OutOfSequence, Reason
+from services.store.entry import Entry, check_digest, encode
 from services.store.port import Store
-
-
-@dataclass(frozen=True)
-class Entry:
-    """An entry of a log.
-
-    Attributes:
-        position: from 1.
-        session_id: UUID of the session.
-        sequence: number in the session from 1, or 0 (see the module).
-        epoch: times that writing was taken up until now.
-        body: the event's bytes.
-        written_ms: milliseconds since 1970, UTC; 0: not known.
-        author: who works with the session's tablet; empty: not known.
-        last_event: position of the event before this entry, 0 where there is none; None: not known.
-    """
-
-    position: int
-    session_id: str
-    sequence: int
-    epoch: int
-    body: bytes
-    written_ms: int = 0
-    author: str = ""
-    last_event: int | None = None
+from services.store.segments import entry_key, is_entry, log_length, read_after, read_entry
 
 
 @dataclass(frozen=True)
@@ -72,6 +46,7 @@ class Log:
         self.last_event = 0
         """Position of the last entry that is an event; 0 when there is none."""
         self._own_epoch = 0  # 0: we do not write
+        self._in_doubt = False
         self._author = ""
         self._sequences: dict[str, dict[int, Entry]] = {}
         self.refresh()
@@ -94,8 +69,9 @@ class Log:
 
     def refresh(self) -> None:
         """Read entries that others wrote since. Raises: Corrupt, Unavailable."""
-        for key in list(self._store.list(self._prefix))[self.length :]:
-            self._add(_decode(self._store.read(key), self.length + 1))
+        for entry in read_after(self._store, self._prefix, self.length):
+            self._add(entry)
+        self._in_doubt = False
 
     def begin(self, session_id: str, author: str = "", now_ms: int = 0) -> None:
         """Make a session the writer, in this process: whoever wrote before is fenced off from now on.
@@ -106,8 +82,15 @@ class Log:
             now_ms: milliseconds since 1970, UTC.
         """
         self._author = author
-        while not self._create(self._entry(session_id, 0, self.epoch + 1, b"", now_ms)):
+        while True:
+            entry = self._entry(session_id, 0, self.epoch + 1, b"", now_ms)
+            data = encode(entry)
+            if self._create(entry.position, data):
+                if is_entry(self._store, self._prefix, entry.position, data):
+                    break
+                self._store.delete(entry_key(self._prefix, entry.position))  # we knew too little of the log
             self.refresh()
+        self._add(entry)
         self._own_epoch = self.epoch
 
     def append(self, session_id: str, sequence: int, body: bytes, sha256: bytes, now_ms: int = 0) -> int:
@@ -124,6 +107,8 @@ class Log:
         check_digest(body, sha256)
         if sequence < 1:
             raise InvalidInput("Events are numbered from 1.")
+        if self._in_doubt:
+            self.refresh()
         while True:
             known = self._sequences.get(session_id, {}).get(sequence)
             if known is not None:
@@ -135,18 +120,21 @@ class Log:
             expected = self.next_sequence(session_id)
             if sequence != expected:
                 raise OutOfSequence(f"Event {expected} is missing.", expected)
-            if self._create(self._entry(session_id, sequence, self.epoch, body, now_ms)):
+            entry = self._entry(session_id, sequence, self.epoch, body, now_ms)
+            if self._create(entry.position, encode(entry)):
+                self._add(entry)
                 return self.length
             self.refresh()
 
     def _entry(self, session_id: str, sequence: int, epoch: int, body: bytes, now_ms: int) -> Entry:
         return Entry(self.length + 1, session_id, sequence, epoch, body, now_ms, self._author, self.last_event)
 
-    def _create(self, entry: Entry) -> bool:
-        if not self._store.create(f"{self._prefix}/{entry.position:012d}", _encode(entry)):
-            return False
-        self._add(entry)
-        return True
+    def _create(self, position: int, data: bytes) -> bool:
+        """Make an entry durable, unless another one has its place."""
+        self._in_doubt = True  # when this fails, it may be there all the same
+        won = self._store.create(entry_key(self._prefix, position), data)
+        self._in_doubt = False
+        return won
 
     def _add(self, entry: Entry) -> None:
         self.entries.append(entry)
@@ -160,49 +148,13 @@ class Log:
 
 def summary(store: Store, prefix: str) -> Summary:
     """What a log holds, of its last entries alone. Raises: Corrupt, NotFound (being deleted), Unavailable."""
-    keys = list(store.list(prefix))
-    if not keys:
+    length = log_length(store, prefix)
+    if not length:
         return Summary()
-    last = entry = _decode(store.read(keys[-1]), len(keys))
+    last = entry = read_entry(store, prefix, length)
     while not entry.sequence:
         before = entry.position - 1 if entry.last_event is None else entry.last_event
         if not before:
             return Summary.of(last, None)
-        entry = _decode(store.read(keys[before - 1]), before)
+        entry = read_entry(store, prefix, before)
     return Summary.of(last, entry)
-
-
-def check_digest(body: bytes, sha256: bytes) -> None:
-    """Raises: Corrupt, an event's bytes are not those that were sent."""
-    if hashlib.sha256(body).digest() != sha256:
-        raise Corrupt("The event was damaged on its way; it was not kept.", Reason.DIGEST_MISMATCH)
-
-
-def _encode(entry: Entry) -> bytes:
-    head = {
-        "layout": 1,
-        "position": entry.position,
-        "session": entry.session_id,
-        "sequence": entry.sequence,
-        "epoch": entry.epoch,
-        "written_ms": entry.written_ms,
-        "author": entry.author,
-        "last_event": entry.last_event,
-    }
-    if not entry.sequence:  # two processes that begin in the same moment do not write the same bytes
-        head["nonce"] = uuid4().hex
-    content = json.dumps(head).encode() + b"\n" + entry.body
-    return content + hashlib.sha256(content).digest()
-
-
-def _decode(data: bytes, position: int) -> Entry:
-    content, digest = data[:-32], data[-32:]
-    if hashlib.sha256(content).digest() != digest:
-        raise Corrupt("A stored event of this annotation is damaged.")
-    head, _, body = content.partition(b"\n")
-    fields = json.loads(head)
-    more = (fields.get("written_ms", 0), fields.get("author", ""), fields.get("last_event"))
-    entry = Entry(fields["position"], fields["session"], fields["sequence"], fields["epoch"], body, *more)
-    if entry.position != position:
-        raise Corrupt("An event of this annotation is missing in the store.")
-    return entry

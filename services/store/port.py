@@ -50,6 +50,10 @@ class Store(Protocol):
         """Keys below the folder ``prefix``, sorted."""
         ...
 
+    def written(self, prefix: str) -> Iterator[tuple[str, int]]:
+        """Keys below the folder ``prefix`` and when each was written, milliseconds since 1970 by the store's clock."""
+        ...
+
     def folders(self, prefix: str) -> Iterator[str]:
         """Names directly below ``prefix`` that have objects below them, sorted."""
         ...

@@ -20,7 +20,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from configparser import Error as ConfigParserError
 from contextlib import AbstractContextManager, suppress
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import TypeVar
 from uuid import uuid4
@@ -28,6 +28,7 @@ from uuid import uuid4
 import urllib3
 from minio import Minio
 from minio.credentials.providers import AWSConfigProvider, EnvAWSProvider, Provider
+from minio.datatypes import Object
 from minio.error import S3Error
 
 from services.core.errors import CalqueError, InvalidInput, Reason, TooLarge, Unavailable
@@ -42,7 +43,6 @@ _PROBE = "probe"
 
 _T = TypeVar("_T")
 _File = io.BytesIO | io.BufferedReader | io.BufferedRandom
-_Names = Sequence[tuple[str, bool]]
 
 
 @dataclass(frozen=True)
@@ -135,10 +135,14 @@ class S3Store(Store):
         return self._ask(lambda: self._client.stat_object(self._bucket, key).size) or 0
 
     def list(self, prefix: str) -> Iterator[str]:
-        yield from sorted(name for name, is_folder in self._below(prefix, deep=True) if not is_folder)
+        yield from (key for key, _ in self.written(prefix))
+
+    def written(self, prefix: str) -> Iterator[tuple[str, int]]:
+        found = self._below(prefix, deep=True)
+        yield from sorted((one.object_name or "", _milliseconds(one.last_modified)) for one in found if not one.is_dir)
 
     def folders(self, prefix: str) -> Iterator[str]:
-        found = (name for name, is_folder in self._below(prefix, deep=False) if is_folder)
+        found = (one.object_name or "" for one in self._below(prefix, deep=False) if one.is_dir)
         yield from sorted(name.rstrip("/").rpartition("/")[2] for name in found)
 
     def delete(self, key: str) -> None:
@@ -225,15 +229,10 @@ class S3Store(Store):
             reply.close()
             reply.release_conn()
 
-    def _below(self, prefix: str, *, deep: bool) -> _Names:
-        """Names below a folder, and whether each is a folder; not ``deep``, only those directly below."""
+    def _below(self, prefix: str, *, deep: bool) -> Sequence[Object]:
+        """What is below a folder; not ``deep``, only what is directly below, folders among it."""
         start = f"{check_key(prefix)}/"
-
-        def found() -> _Names:
-            pages = self._client.list_objects(self._bucket, start, recursive=deep)
-            return [(one.object_name or "", one.is_dir) for one in pages]
-
-        return self._ask(found)
+        return self._ask(lambda: tuple(self._client.list_objects(self._bucket, start, recursive=deep)))
 
     def _ask(self, call: Callable[[], _T]) -> _T:
         """The result of a call that is tried again while the server may only be busy. Raises: CalqueError."""
@@ -277,6 +276,11 @@ def _md5(file: _File) -> str:
     """The digest by which the server notices that an object was damaged on its way."""
     file.seek(0)
     return base64.b64encode(hashlib.file_digest(file, lambda: hashlib.md5(usedforsecurity=False)).digest()).decode()
+
+
+def _milliseconds(time: datetime | None) -> int:
+    """A time since 1970; what is not told is new."""
+    return int((time or datetime.now(UTC)).timestamp() * 1000)
 
 
 def _unfit(why: str) -> Unavailable:

@@ -9,7 +9,7 @@ import pytest
 
 from services.cli.models import list_models
 from services.cli.serve import load_settings
-from services.cli.store import open_store, store_at
+from services.cli.store import open_store, store_at, tidy_store
 from services.core.errors import InvalidInput, Unavailable
 from services.serving.settings import BucketName
 from services.store.directory import DirectoryStore
@@ -55,6 +55,19 @@ def test_commands_make_no_store(tmp_path: Path) -> None:
     with pytest.raises(Unavailable, match="no store at"):
         store_at(str(tmp_path / "typo"))
     assert list(tmp_path.iterdir()) == []
+
+
+def test_a_store_is_tidied(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    DirectoryStore(tmp_path).create("volumes/a/voxels", b"x")
+    tidy_store(str(tmp_path), 7)
+    assert "Removed 0 objects" in capsys.readouterr().out
+    assert list(DirectoryStore(tmp_path).list("condemned")) == ["condemned/volumes.a"]
+
+
+def test_commands_refuse_a_store_of_a_newer_layout(tmp_path: Path) -> None:
+    DirectoryStore(tmp_path).create("layout/000099", b"")
+    with pytest.raises(Unavailable, match="layout 99"):
+        store_at(str(tmp_path))
 
 
 def test_models_are_those_of_the_bucket(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
@@ -67,6 +68,15 @@ class StoreContract:
             store.create(key, b"")
         assert list(store.list("a")) == ["a/10", "a/2", "a/b/1"]
         assert list(store.list("nothing")) == []
+
+    def test_it_tells_when_objects_were_written(self, store: Store) -> None:
+        before = time.time() - 2
+        store.create("a/1", b"")
+        store.create("a/b/2", b"")
+        told = dict(store.written("a"))
+        assert list(told) == ["a/1", "a/b/2"]
+        assert all(before < ms / 1000 < time.time() + 2 for ms in told.values())
+        assert list(store.written("nothing")) == []
 
     def test_folders_are_listed(self, store: Store) -> None:
         for key in ("a/y/1", "a/x/1", "a/x/2", "a/file"):

@@ -56,6 +56,12 @@ locks: ## resolve deploy/locks from pyproject.toml: make locks UPGRADE=1 takes t
 	@uv="$$(sh deploy/setup/uv.sh)" && "$$uv" run --quiet --no-project --no-python-downloads --python '>=3.11' \
 		deploy/setup/locks.py $(if $(UPGRADE),--upgrade)
 
+sbom: ## list what is installed, as CycloneDX, in out/sbom
+	@sh deploy/setup/supply.sh sbom
+
+audit: ## ask whether a locked package is known to be vulnerable
+	@sh deploy/setup/supply.sh audit
+
 clean: ## remove the environment and the caches, never your data
 	@rm -rf .venv .tools .mypy_cache .pytest_cache .ruff_cache .hypothesis
 	@find . -name __pycache__ -type d -prune -exec rm -rf {} +

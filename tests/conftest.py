@@ -65,7 +65,7 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
     """Say loudly what did not run, and on which object store the tests of it did."""
     told = (
         (NO_DATA, "tests on real volumes"),
-        (NO_INDEX, "tests of what a tablet installs"),
+        (NO_INDEX, "tests of what is installed"),
         (NO_S3, "tests of the S3 store"),
     )
     for reason, what in told:

@@ -68,7 +68,7 @@ def test_it_names_no_host(text: str) -> None:
 
 
 def test_it_runs_what_the_tests_try(lock: str, text: str) -> None:
-    if lock != "setup":
+    if locks.LOCKS[lock][0]:  # else tools in an environment of their own
         tested = pinned((locks.FOLDER / "test.txt").read_text())
         for name, pins in pinned(text).items():
             assert {str(pin.specifier) for pin in pins} <= {str(pin.specifier) for pin in tested[name]}

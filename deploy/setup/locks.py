@@ -2,7 +2,8 @@
 
 Every lock holds for all supported Pythons and platforms, names no index and no host, and starts with a digest of what it
 was made from, so that a test without a network finds a stale one. ``test.txt`` is made first and holds the others to its
-versions: what runs is what was tested. ``--upgrade`` takes the newest versions instead of those that are there.
+versions: what runs is what was tested. Tools that live in an environment of their own (no extras) are apart from that.
+``--upgrade`` takes the newest versions instead of those that are there.
 """
 
 from __future__ import annotations
@@ -29,6 +30,7 @@ LOCKS: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
     "embedding": (("embedding", "s3"), ()),
     "trainer": (("trainer", "s3"), ()),
     "setup": ((), ("setup",)),
+    "supply": ((), ("supply",)),
 }
 
 
@@ -53,7 +55,7 @@ def requirements(lock: str) -> list[str]:
 def digest(lock: str) -> str:
     """SHA-256, hexadecimal, of everything in pyproject.toml that decides what the lock holds."""
     project, _ = _tables()
-    made_from = [project["requires-python"], requirements(lock), [] if lock == "setup" else requirements("test")]
+    made_from = [project["requires-python"], requirements(lock), requirements("test") if LOCKS[lock][0] else []]
     return hashlib.sha256(json.dumps(made_from).encode()).hexdigest()
 
 

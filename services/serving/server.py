@@ -10,6 +10,7 @@ import grpc
 from grpc_health.v1 import health, health_pb2, health_pb2_grpc
 
 from services.core.errors import Reason, Unavailable
+from services.serving.identity.interceptor import CallerInterceptor
 from services.serving.status import ErrorInterceptor
 
 MESSAGE_LIMIT_BYTES = 8 << 20
@@ -64,7 +65,7 @@ class Server:
     """A gRPC server on ``listen`` (``host:port``). Raises: Unavailable when the address cannot be had."""
 
     def __init__(self, servicers: Sequence[Servicer], *, listen: str) -> None:
-        self._server = grpc.aio.server(interceptors=[ErrorInterceptor()], options=_OPTIONS)
+        self._server = grpc.aio.server(interceptors=[ErrorInterceptor(), CallerInterceptor()], options=_OPTIONS)
         self._servicers = servicers
         self._ran_on: dict[str, str] = {}
         self._health = health.aio.HealthServicer()

@@ -7,10 +7,10 @@ What is not in the tree is a fault of ours: INTERNAL, with the traceback in the 
 from __future__ import annotations
 
 import asyncio
-import inspect
 import time
-from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import aclosing, contextmanager
+from functools import partial
 from itertools import accumulate
 from typing import Any
 
@@ -23,6 +23,7 @@ from grpc_status import rpc_status
 
 from services.core import errors
 from services.serving import metrics
+from services.serving.handlers import Continuation, Streaming, Unary, wrapped
 
 log = structlog.get_logger()
 
@@ -112,31 +113,14 @@ class ErrorInterceptor(grpc.aio.ServerInterceptor):
     """Ends every call that raises, as this module says. Servicers only raise."""
 
     async def intercept_service(
-        self,
-        continuation: Callable[[grpc.HandlerCallDetails], Awaitable[grpc.RpcMethodHandler[Any, Any] | None]],
-        handler_call_details: grpc.HandlerCallDetails,
+        self, continuation: Continuation, handler_call_details: grpc.HandlerCallDetails
     ) -> grpc.RpcMethodHandler[Any, Any] | None:
-        handler: Any = await continuation(handler_call_details)
-        if handler is None:
-            return None
+        handler = await continuation(handler_call_details)
         method = handler_call_details.method
-        make: Any = {
-            (False, False): grpc.unary_unary_rpc_method_handler,
-            (False, True): grpc.unary_stream_rpc_method_handler,
-            (True, False): grpc.stream_unary_rpc_method_handler,
-            (True, True): grpc.stream_stream_rpc_method_handler,
-        }[handler.request_streaming, handler.response_streaming]
-        name = "_".join("stream" if s else "unary" for s in (handler.request_streaming, handler.response_streaming))
-        behaviour = getattr(handler, name)
-        # Health's Watch streams by writing to its context; all else yields.
-        wrap = _streaming if inspect.isasyncgenfunction(behaviour) else _unary
-        wrapped: grpc.RpcMethodHandler[Any, Any] = make(
-            wrap(behaviour, method), handler.request_deserializer, handler.response_serializer
-        )
-        return wrapped
+        return handler and wrapped(handler, partial(_unary, method), partial(_streaming, method))
 
 
-def _unary(behaviour: Callable[[Any, Any], Awaitable[Any]], method: str) -> Callable[[Any, Any], Awaitable[Any]]:
+def _unary(method: str, behaviour: Unary) -> Unary:
     async def call(request: Any, context: Any) -> Any:
         with _counted(method, context):
             try:
@@ -149,9 +133,7 @@ def _unary(behaviour: Callable[[Any, Any], Awaitable[Any]], method: str) -> Call
     return call
 
 
-def _streaming(
-    behaviour: Callable[[Any, Any], AsyncGenerator[Any, None]], method: str
-) -> Callable[[Any, Any], AsyncIterator[Any]]:
+def _streaming(method: str, behaviour: Streaming) -> Callable[[Any, Any], AsyncIterator[Any]]:
     async def call(request: Any, context: Any) -> AsyncIterator[Any]:
         with _counted(method, context):
             try:

@@ -11,12 +11,15 @@ from uuid import uuid4
 
 import grpc
 import numpy as np
+import pytest
 from calque.v1 import segmentation_pb2_grpc
 
 from services.bench.client import Client
 from services.formats.source import source_files
+from services.store import segments
 from services.store.annotations import Annotations
 from services.store.s3 import Bucket, S3Store
+from services.store.tidy import Tidied, tidy
 from tests.phantoms import oblique_phantom, write_nifti
 from tests.processes import Serving
 from tests.rgw import Server
@@ -46,7 +49,7 @@ def connected(address: str) -> Iterator[Client]:
         client.close()
 
 
-async def test_what_was_drawn_is_there_after_a_kill(s3: Server, tmp_path: Path) -> None:
+async def test_what_was_drawn_is_there_after_a_kill(s3: Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     nifti = write_nifti(oblique_phantom(SHAPE), tmp_path / "Doe-Jane.nii")
     session_id, random = str(uuid4()), np.random.default_rng(1)
     drawn = [stroke(1 + n % 3, 3, *random.uniform(2, 5, (2, 4)), label=1 + n % 2, width_mm=3) for n in range(6)]
@@ -72,6 +75,10 @@ async def test_what_was_drawn_is_there_after_a_kill(s3: Server, tmp_path: Path) 
         store = S3Store(bucket)
         entries = [entry for entry in Annotations(store).log(annotation_id).entries if entry.sequence]
         assert [entry.body for entry in entries] == [body.SerializeToString() for body in drawn]
+        monkeypatch.setattr(segments, "ENTRIES", 2)
+        monkeypatch.setattr(segments, "KEPT", 1)
+        assert tidy(store, now_ms=0, keep_ms=0) == Tidied(moved=5)
+        assert [entry for entry in Annotations(store).log(annotation_id).entries if entry.sequence] == entries
         keys = [key for part in ("volumes", "annotations", "uploads", "probe") for key in store.list(part)]
         assert {key.split("/")[0] for key in keys} == {"volumes", "annotations"}
         assert not re.search("doe|jane", " ".join(keys), re.IGNORECASE)

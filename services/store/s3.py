@@ -17,6 +17,7 @@ import os
 import secrets
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from configparser import Error as ConfigParserError
 from contextlib import AbstractContextManager, suppress
 from dataclasses import dataclass
@@ -40,6 +41,7 @@ OBJECT_LIMIT_BYTES = 5 << 30
 _CHUNK_BYTES = 1 << 20
 _SIGNED_FOR = timedelta(minutes=15)  # a PUT only has to begin within it
 _PROBE = "probe"
+_RACERS = 8
 
 _T = TypeVar("_T")
 _File = io.BytesIO | io.BufferedReader | io.BufferedRandom
@@ -170,10 +172,20 @@ class S3Store(Store):
             self.delete(key)
             if list(self.list(f"{_PROBE}/{name}")):
                 raise _unfit("still lists an object that was just deleted")
+            self._race(f"{_PROBE}/{name}/race")
         except CalqueError:
             with suppress(CalqueError):
                 self.delete(key)
             raise
+
+    def _race(self, key: str) -> None:
+        """Have several create one object at once. Raises: Unavailable: not one of them alone did."""
+        with ThreadPoolExecutor(_RACERS) as pool:
+            won = list(pool.map(lambda number: self.create(key, b"%d" % number), range(_RACERS)))
+        found = self.read(key)
+        self.delete(key)
+        if won.count(True) != 1 or found != b"%d" % won.index(True):
+            raise _unfit("lets several create the same object at once")
 
     def _make_bucket(self) -> None:
         """Make the bucket, unless it is there or another service makes it in this moment."""

@@ -42,13 +42,16 @@ def may_pass(error: Exception) -> bool:
     """Whether the same request may go through in a moment."""
     status, code = _answer(error)
     if not status:  # no answer, or half of one
-        return True
+        return not isinstance(error, urllib3.exceptions.SSLError)
     return code in _BUSY | _DAMAGED or status in (408, 429) or (status >= 500 and status not in (501, 507))
 
 
 def as_ours(error: Exception) -> CalqueError:
     """Our error for what a call raised."""
     status, code = _answer(error)
+    if isinstance(error, urllib3.exceptions.SSLError):
+        text = "The certificate of the S3 server is not trusted; name the authority that vouches for it."
+        return Unavailable(text, Reason.STORE_UNAVAILABLE)
     if code == "NoSuchKey":
         return NotFound("There is no such object in the store.")
     if code in _FULL or status == 507:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import hashlib
+import ssl
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -22,6 +23,8 @@ class Habit(Enum):
     """What a server does with all requests."""
 
     OVERWRITES = auto()
+    LOOKS_BEFORE_IT_WRITES = auto()
+    """It does not overwrite, but two who create an object at once both do."""
     READS_WHOLE_OBJECTS = auto()
     LISTS_LATE = auto()
     LISTS_WHAT_IS_GONE = auto()
@@ -70,6 +73,7 @@ class BadS3:
         """Methods of the requests for objects so far."""
         self.lock = threading.Lock()
         self.ended = threading.Event()
+        self.meeting = threading.Barrier(2)
 
     def next(self, method: str, *troubles: Trouble) -> None:
         """Have the next requests of a method come to grief."""
@@ -78,8 +82,8 @@ class BadS3:
 
 
 @contextmanager
-def served(state: BadS3, folder: Path) -> Iterator[Bucket]:
-    """Its bucket, while it is served; ``folder`` takes the file of the keys."""
+def served(state: BadS3, folder: Path, certificate: Path | None = None) -> Iterator[Bucket]:
+    """Its bucket, while it is served, by TLS with a certificate (and its key); ``folder`` takes the file of the keys."""
 
     class Handler(_Handler):
         server_state = state
@@ -87,10 +91,15 @@ def served(state: BadS3, folder: Path) -> Iterator[Bucket]:
     keys = folder / "bad-keys"
     keys.write_text("[default]\naws_access_key_id = key\naws_secret_access_key = secret\n")
     server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    if certificate is not None:
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        context.load_cert_chain(certificate)
+        server.socket = context.wrap_socket(server.socket, server_side=True, do_handshake_on_connect=False)
     thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
     thread.start()
     try:
-        yield Bucket(BUCKET, f"http://127.0.0.1:{server.server_port}", credentials=keys)
+        scheme = "https" if certificate else "http"
+        yield Bucket(BUCKET, f"{scheme}://127.0.0.1:{server.server_port}", credentials=keys)
     finally:
         state.ended.set()
         server.shutdown()
@@ -131,6 +140,9 @@ class _Handler(BaseHTTPRequestHandler):
             return self._refuse(*REFUSALS[trouble])
         if trouble is Trouble.DAMAGE:
             body = bytes([body[0] ^ 1]) + body[1:]
+        if self.command == "PUT" and key.endswith("/race") and Habit.LOOKS_BEFORE_IT_WRITES in state.habits:
+            state.meeting.wait()
+            state.objects.pop(key, None)
         with state.lock:
             status, content = self._do(key, body, parse_qs(address.query))
         if trouble is Trouble.LOST_REPLY:

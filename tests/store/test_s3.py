@@ -16,6 +16,8 @@ from tests.s3 import bucket_of
 from tests.store.bad_s3 import BadS3, Habit, Trouble, served
 from tests.store.contract import StoreContract
 
+CERTIFICATES = Path(__file__).parents[1] / "tablet" / "link" / "certificates"
+
 
 @pytest.fixture
 def store(s3: Server, tmp_path: Path) -> Iterator[S3Store]:
@@ -47,6 +49,7 @@ def badly_served(bad: BadS3, tmp_path: Path) -> Iterator[S3Store]:
     ("habit", "lacks"),
     [
         (Habit.OVERWRITES, "If-None-Match"),
+        (Habit.LOOKS_BEFORE_IT_WRITES, "several create"),
         (Habit.READS_WHOLE_OBJECTS, "Range"),
         (Habit.LISTS_LATE, "list an object that was just written"),
         (Habit.LISTS_WHAT_IS_GONE, "just deleted"),
@@ -132,6 +135,19 @@ def test_wrong_keys_are_told_and_not_shown(s3: Server, tmp_path: Path) -> None:
         S3Store(Bucket("calque", s3.endpoint, credentials=keys)).check()
     assert s3.access_key not in str(told.value)
     assert "open-sesame" not in str(told.value)
+
+
+def test_the_server_is_trusted_that_the_authority_vouches_for(tmp_path: Path) -> None:
+    with served(BadS3(), tmp_path, CERTIFICATES / "server.pem") as bucket:
+        S3Store(replace(bucket, authority=CERTIFICATES / "ca.pem")).check()
+
+
+@pytest.mark.parametrize("authority", [None, CERTIFICATES / "other.pem", CERTIFICATES / "missing.pem"])
+def test_no_other_server_is_trusted(tmp_path: Path, authority: Path | None) -> None:
+    bad = BadS3()
+    with served(bad, tmp_path, CERTIFICATES / "server.pem") as bucket, pytest.raises(Unavailable, match="certificate"):
+        S3Store(replace(bucket, authority=authority)).create("a/b", b"1")
+    assert bad.asked == []
 
 
 @pytest.mark.parametrize("content", [None, "", "no keys", "[default]\naws_access_key_id = key\n", "[default\nsecret"])

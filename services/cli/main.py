@@ -389,3 +389,26 @@ def store_tidy(
     from services.cli.store import tidy_store
 
     tidy_store(store, days)
+
+
+audit = typer.Typer(no_args_is_help=True, help="What was done in a store, when, by whom and from where.")
+app.add_typer(audit, name="audit")
+
+
+@audit.command("verify")
+def audit_verify(
+    store: Store = None,
+    noted: Annotated[str, typer.Option(help="Digest that was told before: that record must still be there.")] = "",
+) -> None:
+    """Walk the whole audit trail and name the first record that is not as it was (exit status 2)."""
+    from services.cli.audit import verify
+
+    verify(store, noted)
+
+
+@audit.command("list")
+def audit_list(store: Store = None) -> None:
+    """Print the audit trail, a line a record, the oldest first."""
+    from services.cli.audit import show
+
+    show(store)

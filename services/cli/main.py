@@ -47,6 +47,7 @@ def serve(
     pseudonym_key: Annotated[Path | None, typer.Option(help="File of the pseudonyms' key.")] = None,
     new_pseudonym_key: Annotated[bool | None, typer.Option(help="Go on with another key than before.")] = None,
     upload_hours: Annotated[float | None, typer.Option(help="How long an upload is kept that nobody imports.")] = None,
+    tidy_days: Annotated[float | None, typer.Option(help="How long what nothing points to is kept.")] = None,
     upload_limit_bytes: Annotated[int | None, typer.Option(help="Largest upload.")] = None,
     parser_memory_bytes: Annotated[int | None, typer.Option(help="Most memory for reading a file.")] = None,
     parser_seconds: Annotated[int | None, typer.Option(help="Longest time for reading the files of an import.")] = None,
@@ -77,6 +78,7 @@ def serve(
         "pseudonym_key": pseudonym_key,
         "new_pseudonym_key": new_pseudonym_key,
         "upload_hours": upload_hours,
+        "tidy_days": tidy_days,
         "upload_limit_bytes": upload_limit_bytes,
         "parser_memory_bytes": parser_memory_bytes,
         "parser_seconds": parser_seconds,
@@ -383,9 +385,11 @@ app.add_typer(store_commands, name="store")
 @store_commands.command("tidy")
 def store_tidy(
     store: Store = None,
-    days: Annotated[float, typer.Option(min=1, help="How long what nothing points to is kept after it was found.")] = 7,
+    days: Annotated[
+        float | None, typer.Option(help="How long what nothing points to is kept; none: CALQUE_TIDY_DAYS.")
+    ] = None,
 ) -> None:
-    """Move old events into segments and remove what nothing points to, while the services run; once a day is enough."""
+    """Move old events into segments and remove what nothing points to, now; services do it once a day by themselves."""
     from services.cli.store import tidy_store
 
     tidy_store(store, days)

@@ -36,7 +36,7 @@ def run_services(settings: Settings, services: tuple[Service, ...], *, with_pare
 async def _serve(settings: Settings, services: tuple[Service, ...], with_parent: bool) -> None:
     import structlog
 
-    from services.cli.store import open_store
+    from services.cli.store import kept_tidy, open_store
     from services.core.scratch import clean_scratch
     from services.serving.metrics import exposed
     from services.serving.server import Server, Servicer
@@ -67,7 +67,9 @@ async def _serve(settings: Settings, services: tuple[Service, ...], with_parent:
     address = f"{settings.listen.rpartition(':')[0]}:{server.port}"
     if "segmentation" in services and "embedding" in services:
         segmentation.embedding.connect(from_here(address))
-    with exposed(settings.metrics) if settings.metrics else nullcontext("") as metrics:
+    # One kind of service does it for all; several at once do no harm.
+    tidying = kept_tidy(store, settings.tidy_days) if "segmentation" in services else nullcontext()
+    with exposed(settings.metrics) if settings.metrics else nullcontext("") as metrics, tidying:
         await server.start()
         # The one line on standard output: who started us reads the address from it.
         print(f"Calque serves {', '.join(services)} on {address}", flush=True)

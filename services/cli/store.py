@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from services.core.errors import InvalidInput, Unavailable
+from services.core.errors import CalqueError, InvalidInput, Unavailable
 
 if TYPE_CHECKING:
     from services.serving.settings import Settings
     from services.store.port import Store
+    from services.store.tidy import Tidied
 
 
 def open_store(settings: Settings) -> Store:
@@ -44,10 +49,55 @@ def store_at(place: str | None) -> Store:
 
     Raises: InvalidInput, Unavailable.
     """
+    return _there(_settings(place))
+
+
+def tidy_store(place: str | None, days: float | None) -> None:
+    """Tidy a store once, and tell what came of it. Raises: CalqueError."""
+    settings = _settings(place, **({} if days is None else {"tidy_days": days}))
+    done = _tidy(_there(settings), settings.tidy_days)
+    print(
+        f"Moved {done.moved} old events into segments. Removed {done.removed} objects that nothing pointed to; "
+        f"{done.condemned} more are kept for now."
+    )
+    for annotation in done.damaged:
+        print(f"The log of annotation {annotation} is damaged and stays as it is.")
+
+
+@contextmanager
+def kept_tidy(store: Store, days: float, *, first_s: float = 600.0, every_s: float = 86_400.0) -> Iterator[None]:
+    """Tidy a store now and then while the block lasts; it may end, or the process be killed, at any moment of it."""
+    import structlog
+
+    log = structlog.get_logger()
+    ended = threading.Event()
+
+    def run() -> None:
+        pause = first_s
+        while not ended.wait(pause):
+            pause = every_s
+            try:
+                done = _tidy(store, days)
+                log.info("tidied the store", moved=done.moved, removed=done.removed, condemned=done.condemned)
+            except CalqueError as error:
+                log.warning("could not tidy the store", reason=error.reason.value)
+
+    threading.Thread(target=run, name="tidy", daemon=True).start()
+    try:
+        yield
+    finally:
+        ended.set()
+
+
+def _settings(place: str | None, **flags: object) -> Settings:
     from services.cli.serve import load_settings
+
+    return load_settings(**flags, **({} if place is None else {"store": place}))
+
+
+def _there(settings: Settings) -> Store:
     from services.store.layout import check_layout
 
-    settings = load_settings(**({} if place is None else {"store": place}))
     if isinstance(settings.store, Path) and not settings.store.is_dir():
         raise Unavailable(f"There is no store at {settings.store}; name it with --store or CALQUE_STORE.")
     store = open_store(settings)
@@ -55,16 +105,7 @@ def store_at(place: str | None) -> Store:
     return store
 
 
-def tidy_store(place: str | None, days: float) -> None:
-    """Tidy a store once, and tell what came of it. Raises: CalqueError."""
-    import time
-
+def _tidy(store: Store, days: float) -> Tidied:
     from services.store.tidy import tidy
 
-    done = tidy(store_at(place), now_ms=time.time_ns() // 1_000_000, keep_ms=round(days * 86_400_000))
-    print(
-        f"Moved {done.moved} old events into segments. Removed {done.removed} objects that nothing pointed to; "
-        f"{done.condemned} more are kept for now."
-    )
-    for annotation in done.damaged:
-        print(f"The log of annotation {annotation} is damaged and stays as it is.")
+    return tidy(store, now_ms=time.time_ns() // 1_000_000, keep_ms=round(days * 86_400_000))

@@ -66,6 +66,7 @@ class Settings(BaseSettings):
     )
     new_pseudonym_key: bool = Field(False, description="Go on with another key than the store's volumes have.")
     upload_hours: float = Field(24.0, gt=0, description="How long an upload is kept that nobody imports.")
+    tidy_days: float = Field(7.0, ge=1, description="How long what nothing points to is kept after it was found.")
     upload_limit_bytes: int = Field(8 << 30, gt=0, description="Largest upload, all files together.")
     parser_memory_bytes: int = Field(8 << 30, gt=0, description="Most memory for the process that reads a file.")
     parser_seconds: int = Field(600, gt=0, description="Longest time for reading the files of one import.")

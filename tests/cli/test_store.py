@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import sys
+import threading
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 import pytest
 
 from services.cli.models import list_models
 from services.cli.serve import load_settings
-from services.cli.store import open_store, store_at, tidy_store
+from services.cli.store import kept_tidy, open_store, store_at, tidy_store
 from services.core.errors import InvalidInput, Unavailable
 from services.serving.settings import BucketName
 from services.store.directory import DirectoryStore
@@ -62,6 +64,32 @@ def test_a_store_is_tidied(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -
     tidy_store(str(tmp_path), 7)
     assert "Removed 0 objects" in capsys.readouterr().out
     assert list(DirectoryStore(tmp_path).list("condemned")) == ["condemned/volumes.a"]
+
+
+class Failing(DirectoryStore):
+    """A store that is away at first; it tells when something in it is condemned."""
+
+    away, told = True, threading.Event()
+
+    def written(self, prefix: str) -> Iterator[tuple[str, int]]:
+        if self.away:
+            self.away = False
+            raise Unavailable("The store has gone.")
+        yield from super().written(prefix)
+
+    def create(self, key: str, data: bytes | Iterable[bytes]) -> bool:
+        won = super().create(key, data)
+        if key == "condemned/volumes.a":
+            self.told.set()
+        return won
+
+
+def test_the_services_keep_their_store_tidy(tmp_path: Path) -> None:
+    store = Failing(tmp_path)
+    store.create("volumes/a/voxels", b"x")
+    with kept_tidy(store, 7, first_s=0, every_s=0.01):
+        assert store.told.wait(30)
+    assert not store.away
 
 
 def test_commands_refuse_a_store_of_a_newer_layout(tmp_path: Path) -> None:

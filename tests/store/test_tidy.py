@@ -102,6 +102,28 @@ def test_what_nothing_points_to_goes_when_it_was_found_twice(store: Watched) -> 
     assert tidied(store) == Tidied()
 
 
+def test_what_a_reader_may_hold_and_an_upload_in_progress_stay(store: Watched) -> None:
+    """Somebody reads by a record that has given way to one that names other voxels; somebody sends a part now and then."""
+    record = keep(store)
+    reader, key = Catalogue(store), f"volumes/{record.volume_id}"
+    data = store.read(f"{key}/volume.json").replace(b'"content": "voxels"', b'"content": "voxels-1"')
+    store.create(f"{key}/voxels-1", store.read(f"{key}/voxels"))
+    store.delete(f"{key}/volume.json")
+    store.create(f"{key}/volume.json", data)
+    parts = [f"uploads/u/000000/parts/{number:015d}" for number in range(3)]
+    for part, days in zip(parts, (1, 3.5, 3.4)):
+        store.create(part, b"x")
+        days_pass(store, days)
+        tidied(store)
+        assert np.array_equal(reader.slice(record, 1), PHANTOM.voxels[1])
+    days_pass(store, 0.2)
+    assert tidied(store).removed == 1
+    with pytest.raises(NotFound):
+        reader.slice(record, 1)
+    assert np.array_equal(reader.load(reader.get(record.volume_id)).voxels, PHANTOM.voxels)
+    assert list(store.list("uploads")) == parts
+
+
 def test_what_is_newer_than_the_note_stays(store: Watched) -> None:
     store.create("volumes/a/voxels", b"x")
     days_pass(store, 1)

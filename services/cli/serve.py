@@ -38,12 +38,15 @@ async def _serve(settings: Settings, services: tuple[Service, ...], with_parent:
 
     from services.cli.store import kept_tidy, open_store
     from services.core.scratch import clean_scratch
+    from services.serving.identity.authentication import authentication, service_secret
     from services.serving.metrics import exposed
     from services.serving.server import Server, Servicer
     from services.store.layout import settle_layout
 
     log = structlog.get_logger()
     told = await _end_asked_for(with_parent)
+    secret = service_secret(settings)
+    authenticate = authentication(settings, secret)
     store = open_store(settings)
     store.check()
     settle_layout(store)
@@ -57,13 +60,13 @@ async def _serve(settings: Settings, services: tuple[Service, ...], with_parent:
     if "segmentation" in services:
         from services.segmentation.servicer import SegmentationServicer
 
-        segmentation = SegmentationServicer(store, settings)
+        segmentation = SegmentationServicer(store, settings, secret)
         servicers.append(segmentation)
     if "embedding" in services:
         from services.embedding.servicer import EmbeddingServicer
 
         servicers.append(EmbeddingServicer.configured(store, settings))
-    server = Server(servicers, listen=settings.listen)
+    server = Server(servicers, listen=settings.listen, authenticate=authenticate)
     address = f"{settings.listen.rpartition(':')[0]}:{server.port}"
     if "segmentation" in services and "embedding" in services:
         segmentation.embedding.connect(from_here(address))

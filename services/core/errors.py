@@ -7,6 +7,8 @@
     ├── ChoiceNeeded        readable, but the user must decide or repair  FAILED_PRECONDITION
     ├── OutOfSequence       an event number is not the expected one       FAILED_PRECONDITION
     ├── TooLarge            over a limit on size, memory or count         RESOURCE_EXHAUSTED
+    ├── Unauthenticated     who calls is not known, or no longer          UNAUTHENTICATED
+    ├── Forbidden           who calls may not do this                     PERMISSION_DENIED
     ├── NotFound            there is no such object (for this user)       NOT_FOUND
     ├── Conflict            another writer, or other content, was first   ABORTED
     ├── Corrupt             stored or sent bytes fail their digest        DATA_LOSS
@@ -59,6 +61,8 @@ class Reason(StrEnum):
     INTERNAL = "INTERNAL"
     NO_SOURCE_SERIES = "NO_SOURCE_SERIES"
     SEVERAL_SEGMENTS = "SEVERAL_SEGMENTS"
+    NOT_SIGNED_IN = "NOT_SIGNED_IN"
+    NOT_ALLOWED = "NOT_ALLOWED"
 
 
 class CalqueError(Exception):
@@ -109,6 +113,18 @@ class TooLarge(CalqueError):
     """A limit on size, memory, time or count was reached."""
 
     default_reason = Reason.FILE_TOO_LARGE
+
+
+class Unauthenticated(CalqueError):
+    """The call does not say who makes it, or says it in a way that is not, or no longer, believed."""
+
+    default_reason = Reason.NOT_SIGNED_IN
+
+
+class Forbidden(CalqueError):
+    """It is known who calls, and that this needs a role that the caller does not have."""
+
+    default_reason = Reason.NOT_ALLOWED
 
 
 class NotFound(CalqueError):

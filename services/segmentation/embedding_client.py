@@ -57,9 +57,13 @@ class EmbeddingModel:
 
 
 class EmbeddingClient:
-    """The embedding service at ``address`` (``host:port``). Calls block until their deadline at most, from any thread."""
+    """The embedding service at ``address`` (``host:port``). Calls block until their deadline at most, from any thread.
 
-    def __init__(self, address: str) -> None:
+    ``secret`` is what it knows our services by; empty: it asks for none.
+    """
+
+    def __init__(self, address: str, secret: str = "") -> None:
+        self._metadata = (("authorization", f"Bearer {secret}"),) if secret else ()
         self._channel = grpc.insecure_channel(address, options=_OPTIONS)
         self._stub = embedding_pb2_grpc.EmbeddingStub(self._channel)
 
@@ -75,7 +79,7 @@ class EmbeddingClient:
             ChoiceNeeded: it has no model.
         """
         with _refusals():
-            found = self._stub.GetModel(embedding_pb2.GetModelRequest(), timeout=deadline_s)
+            found = self._stub.GetModel(embedding_pb2.GetModelRequest(), timeout=deadline_s, metadata=self._metadata)
         if not (found.digest and found.channels and found.stride):
             raise Unavailable("The embedding service does not say which model it has.")
         return EmbeddingModel(found.name, found.digest, found.channels, found.stride, found.bounded)
@@ -105,7 +109,7 @@ class EmbeddingClient:
         shape = (*model.grid(rows, columns), model.channels)
         features = wire.Rows(shape, wire.FEATURE)
         with _refusals():
-            call = self._stub.Embed(iter((request,)), timeout=deadline_s)
+            call = self._stub.Embed(iter((request,)), timeout=deadline_s, metadata=self._metadata)
             try:
                 for part in call:
                     if (part.grid_rows, part.grid_columns, part.channels) != shape:

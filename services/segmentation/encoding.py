@@ -41,17 +41,19 @@ class Embedding:
 
     Args:
         address: ``host:port``; empty: there is none, unless `connect` names one.
+        secret: by which the service knows this one; empty: it asks for none.
     """
 
-    def __init__(self, address: str = "") -> None:
-        self._client = EmbeddingClient(address) if address else None
+    def __init__(self, address: str = "", secret: str = "") -> None:
+        self._secret = secret
+        self._client = EmbeddingClient(address, secret) if address else None
         self._threads = ThreadPoolExecutor(_VOLUMES, thread_name_prefix="encoding")
         self._under_way: dict[VolumeFeatures, asyncio.Future[Latent]] = {}
 
     def connect(self, address: str) -> None:
         """Ask the service at this address, where none was named before."""
         if self._client is None:
-            self._client = EmbeddingClient(address)
+            self._client = EmbeddingClient(address, self._secret)
 
     async def of(self, features: VolumeFeatures) -> Latent:
         """What the encoder that is served now says of a volume, kept with its features; two that ask have it asked once.

@@ -57,6 +57,11 @@ _FORMATS: dict[int, exports.Format] = {
 class SegmentationServicer(segmentation_pb2_grpc.SegmentationServicer):
     """Annotations over a store. Computing runs in a pool of threads of its own, storing in another.
 
+    Args:
+        store: of everything.
+        settings: of the service.
+        secret: by which the embedding service knows this one.
+
     Attributes:
         embedding: asks the embedding service.
     """
@@ -65,7 +70,7 @@ class SegmentationServicer(segmentation_pb2_grpc.SegmentationServicer):
     serving = True
     runs_on = ""
 
-    def __init__(self, store: Store, settings: Settings) -> None:
+    def __init__(self, store: Store, settings: Settings, secret: str = "") -> None:
         self._threads = Threads(settings.compute_threads or os.cpu_count() or 1)
         self._features = Budget(settings.features_memory_bytes, self._threads.number, metrics.FEATURES_BYTES.set)
         metrics.FEATURES_LIMIT_BYTES.set(settings.features_memory_bytes)
@@ -74,7 +79,7 @@ class SegmentationServicer(segmentation_pb2_grpc.SegmentationServicer):
         self._annotations = Annotations(store)
         self._threads.begin(pipeline.warm_up)
         self._store = ThreadPoolExecutor(STORE_THREADS, thread_name_prefix="store")
-        self.embedding = Embedding(settings.embedding)
+        self.embedding = Embedding(settings.embedding, secret)
         self._workspaces = Workspaces(
             self._open, self._annotations, self._threads, self._store, self.embedding, kept=settings.workspaces
         )

@@ -25,7 +25,7 @@ def wrapped(
         unary: wraps a behaviour that returns its answer, or writes its answers to the context, as health's Watch does.
         streaming: wraps one that yields its answers.
     """
-    any_handler: Any = handler
+    any_handler: Any = handler  # its attributes are not typed
     make: Any = {
         (False, False): grpc.unary_unary_rpc_method_handler,
         (False, True): grpc.unary_stream_rpc_method_handler,
@@ -37,3 +37,9 @@ def wrapped(
     within = streaming(behaviour) if inspect.isasyncgenfunction(behaviour) else unary(behaviour)
     made: grpc.RpcMethodHandler[Any, Any] = make(within, any_handler.request_deserializer, any_handler.response_serializer)
     return made
+
+
+def is_stream(handler: grpc.RpcMethodHandler[Any, Any]) -> bool:
+    """Whether requests or answers of its calls are streamed."""
+    any_handler: Any = handler
+    return bool(any_handler.request_streaming or any_handler.response_streaming)

@@ -10,7 +10,7 @@ import grpc
 from grpc_health.v1 import health, health_pb2, health_pb2_grpc
 
 from services.core.errors import Reason, Unavailable
-from services.serving.identity.interceptor import CallerInterceptor
+from services.serving.identity.interceptor import Authenticate, CallerInterceptor
 from services.serving.status import ErrorInterceptor
 
 MESSAGE_LIMIT_BYTES = 8 << 20
@@ -62,10 +62,18 @@ class Changing(Protocol):
 
 
 class Server:
-    """A gRPC server on ``listen`` (``host:port``). Raises: Unavailable when the address cannot be had."""
+    """A gRPC server on ``listen`` (``host:port``).
 
-    def __init__(self, servicers: Sequence[Servicer], *, listen: str) -> None:
-        self._server = grpc.aio.server(interceptors=[ErrorInterceptor(), CallerInterceptor()], options=_OPTIONS)
+    Args:
+        authenticate: says who calls; None: nobody is asked who they are.
+
+    Raises:
+        Unavailable: the address cannot be had.
+    """
+
+    def __init__(self, servicers: Sequence[Servicer], *, listen: str, authenticate: Authenticate | None = None) -> None:
+        interceptors = [ErrorInterceptor(), CallerInterceptor(authenticate)]
+        self._server = grpc.aio.server(interceptors=interceptors, options=_OPTIONS)
         self._servicers = servicers
         self._ran_on: dict[str, str] = {}
         self._health = health.aio.HealthServicer()

@@ -58,6 +58,17 @@ class Settings(BaseSettings):
     s3_authority: Path | None = Field(
         None, description="PEM file of the authority that vouches for the S3 server; none: those that the system knows."
     )
+    oidc_issuer: str = Field("", description="Address of the OpenID Connect issuer of users; empty: nobody is asked.")
+    oidc_audience: str = Field("calque", min_length=1, description="Audience that an access token must be made for.")
+    oidc_roles_claim: str = Field(
+        "roles", min_length=1, description="Where an access token lists the user's roles; dots lead into objects."
+    )
+    oidc_leeway_seconds: float = Field(
+        60.0, ge=0, le=300, description="By how much the clocks of issuer and service may differ."
+    )
+    service_secret: Path | None = Field(
+        None, description="File of the secret by which services know each other; none: those of one process alone do."
+    )
     log: Literal["people", "json"] = Field("people", description="Form of the log lines on standard error.")
     metrics: str = Field("", description="Address and port to serve metrics on for Prometheus; empty: none.")
     deidentify: Literal["on", "off"] = Field("on", description="Whether imported volumes are de-identified.")

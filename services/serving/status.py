@@ -36,6 +36,8 @@ CODES: dict[type[errors.CalqueError], grpc.StatusCode] = {
     errors.ChoiceNeeded: grpc.StatusCode.FAILED_PRECONDITION,
     errors.OutOfSequence: grpc.StatusCode.FAILED_PRECONDITION,
     errors.TooLarge: grpc.StatusCode.RESOURCE_EXHAUSTED,
+    errors.Unauthenticated: grpc.StatusCode.UNAUTHENTICATED,
+    errors.Forbidden: grpc.StatusCode.PERMISSION_DENIED,
     errors.NotFound: grpc.StatusCode.NOT_FOUND,
     errors.Conflict: grpc.StatusCode.ABORTED,
     errors.Corrupt: grpc.StatusCode.DATA_LOSS,

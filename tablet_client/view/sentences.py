@@ -43,6 +43,8 @@ _SENTENCES = {
     "INTERNAL": N_("The server made a mistake. Nothing that you drew is lost."),
     "NO_SOURCE_SERIES": N_("The slices of this volume are not images of a DICOM series. Choose NIfTI or TIFF."),
     "SEVERAL_SEGMENTS": N_("This segmentation has several segments. Choose one of them."),
+    "NOT_SIGNED_IN": N_("The server asks who you are, and this tablet cannot say. What you drew stays on this tablet."),
+    "NOT_ALLOWED": N_("You may not do this on this server. Please ask its administrator."),
 }
 
 _NO_DICOM = {

@@ -100,6 +100,8 @@ async def refusals(error: BaseException) -> list[grpc.aio.AioRpcError]:
         (OutOfSequence("No.", 7), ("FAILED_PRECONDITION", "SEQUENCE_GAP", 7)),
         (OutOfSequence("No.", 2**63, Reason.UPLOAD_OUT_OF_STEP), ("INVALID_ARGUMENT", "UPLOAD_OUT_OF_STEP", 2**63)),
         (errors.TooLarge("No."), ("RESOURCE_EXHAUSTED", "FILE_TOO_LARGE", 0)),
+        (errors.Unauthenticated("No."), ("UNAUTHENTICATED", "NOT_SIGNED_IN", 0)),
+        (errors.Forbidden("No."), ("PERMISSION_DENIED", "NOT_ALLOWED", 0)),
         (errors.NotFound("No."), ("NOT_FOUND", "OBJECT_NOT_FOUND", 0)),
         (errors.Conflict("No."), ("ABORTED", "OTHER_WRITER", 0)),
         (errors.Corrupt("No."), ("DATA_LOSS", "STORE_CORRUPT", 0)),
@@ -120,7 +122,8 @@ async def test_an_error_of_the_tree_arrives_as_it_is(error: CalqueError, expecte
 def test_every_class_of_the_tree_has_a_status() -> None:
     tree = [kind for kind in CalqueError.__subclasses__() if kind.__module__ == errors.__name__]
     assert {kind.__name__ for kind in tree} == {
-        "InvalidInput", "ChoiceNeeded", "OutOfSequence", "TooLarge", "NotFound", "Conflict", "Corrupt", "Unavailable"
+        "InvalidInput", "ChoiceNeeded", "OutOfSequence", "TooLarge", "Unauthenticated", "Forbidden", "NotFound", "Conflict",
+        "Corrupt", "Unavailable",
     }  # fmt: skip
     made = [kind("x", 1) if kind is OutOfSequence else kind("x") for kind in tree]
     assert status_code(CalqueError("x")) is grpc.StatusCode.INTERNAL

@@ -49,6 +49,8 @@ class Reason(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
     INTERNAL: _ClassVar[Reason]
     NO_SOURCE_SERIES: _ClassVar[Reason]
     SEVERAL_SEGMENTS: _ClassVar[Reason]
+    NOT_SIGNED_IN: _ClassVar[Reason]
+    NOT_ALLOWED: _ClassVar[Reason]
 PLANE_UNSPECIFIED: Plane
 PLANE_AXIAL: Plane
 PLANE_CORONAL: Plane
@@ -86,6 +88,8 @@ SERVICE_UNAVAILABLE: Reason
 INTERNAL: Reason
 NO_SOURCE_SERIES: Reason
 SEVERAL_SEGMENTS: Reason
+NOT_SIGNED_IN: Reason
+NOT_ALLOWED: Reason
 
 class PlaneGeometry(_message.Message):
     __slots__ = ("plane", "columns", "rows", "slices", "column_mm", "row_mm", "slice_mm", "left", "right", "top", "bottom", "pixel_to_mm", "pixel_to_voxel")

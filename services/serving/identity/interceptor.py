@@ -1,48 +1,113 @@
-"""Before a call is answered: who makes it."""
+"""Before a call is answered: who makes it, and whether they may."""
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator
-from contextlib import aclosing
+import asyncio
+import math
+import time
+from collections.abc import AsyncGenerator, Awaitable, Callable
+from contextlib import aclosing, asynccontextmanager
+from functools import partial
 from typing import Any
 
 import grpc
 
+from services.core.errors import Forbidden, Unauthenticated
 from services.serving.caller import LOCAL_USER, Caller, Role, set_caller
-from services.serving.handlers import Continuation, Streaming, Unary, wrapped
+from services.serving.handlers import Continuation, Streaming, Unary, is_stream, wrapped
+from services.serving.identity.roles import LEAST_ROLE
+from services.serving.identity.tokens import expired
 
 _HEALTH = "/grpc.health.v1.Health/"
 
+Authenticate = Callable[[str, str], Awaitable[Caller]]
+"""Says who a token and a peer's address are; raises Unauthenticated or Unavailable."""
+
 
 class CallerInterceptor(grpc.aio.ServerInterceptor):
-    """Tells every handler who calls, by `services.serving.caller.caller`; health may be asked by anybody."""
+    """Tells every handler who calls, by `services.serving.caller.caller`, and refuses those who may not make a call.
+
+    Health may be asked by anybody. A stream also ends when the token that it began with has expired.
+
+    Args:
+        authenticate: says who a token is; None: nobody is asked, and everybody is the local user.
+    """
+
+    def __init__(self, authenticate: Authenticate | None = None) -> None:
+        self._authenticate = authenticate
 
     async def intercept_service(
         self, continuation: Continuation, handler_call_details: grpc.HandlerCallDetails
     ) -> grpc.RpcMethodHandler[Any, Any] | None:
         handler = await continuation(handler_call_details)
-        if handler is None or handler_call_details.method.startswith(_HEALTH):
+        method = handler_call_details.method
+        if handler is None or method.startswith(_HEALTH):
             return handler
-        return wrapped(handler, _unary, _streaming)
+        admit = partial(self._admit, method)
+        return wrapped(handler, partial(_unary, admit, is_stream(handler)), partial(_streaming, admit))
+
+    async def _admit(self, method: str, context: Any) -> Caller:
+        """Who calls, known from now on. Raises: Unauthenticated, Forbidden, Unavailable."""
+        if self._authenticate is None:
+            who = Caller(LOCAL_USER, context.peer(), frozenset(Role))
+        else:
+            who = await self._authenticate(_token(context), context.peer())
+            if not who.may(LEAST_ROLE[method]):
+                raise Forbidden(f"This needs the role {LEAST_ROLE[method]}, which you do not have; ask the administrator.")
+        set_caller(who)
+        return who
 
 
-def _caller(context: Any) -> Caller:
-    return Caller(LOCAL_USER, context.peer(), frozenset(Role))
+def _token(context: Any) -> str:
+    """The token that a call carries. Raises: Unauthenticated."""
+    carried = [value for name, value in context.invocation_metadata() or () if name == "authorization"]
+    scheme, _, token = carried[0].partition(" ") if len(carried) == 1 else ("", "", "")
+    if scheme.lower() != "bearer" or not token:
+        raise Unauthenticated("Nobody is signed in; sign in first.")
+    return token.strip()
 
 
-def _unary(behaviour: Unary) -> Unary:
+Admit = Callable[[Any], Awaitable[Caller]]
+
+
+def _unary(admit: Admit, stream: bool, behaviour: Unary) -> Unary:
     async def call(request: Any, context: Any) -> Any:
-        set_caller(_caller(context))
-        return await behaviour(request, context)
+        who = await admit(context)
+        async with _until(_end(who) if stream else math.inf):
+            return await behaviour(request, context)
 
     return call
 
 
-def _streaming(behaviour: Streaming) -> Streaming:
-    async def call(request: Any, context: Any) -> AsyncGenerator[Any]:
-        set_caller(_caller(context))
+def _streaming(admit: Admit, behaviour: Streaming) -> Streaming:
+    async def call(request: Any, context: Any) -> AsyncGenerator[Any, None]:
+        ends = _end(await admit(context))
         async with aclosing(behaviour(request, context)) as responses:
-            async for response in responses:
+            while True:
+                async with _until(ends):  # not around the yield: what is sent meanwhile is not ours to cancel
+                    response = await anext(responses, None)
+                if response is None:
+                    return
                 yield response
 
     return call
+
+
+def _end(who: Caller) -> float:
+    """When the caller is no longer believed, by the clock of the loop."""
+    return asyncio.get_running_loop().time() + who.expires_s - time.time()
+
+
+@asynccontextmanager
+async def _until(ends: float) -> AsyncGenerator[None, None]:
+    """Ends what is in the block at this time of the loop's clock. Raises: Unauthenticated."""
+    if asyncio.get_running_loop().time() >= ends:
+        raise expired()
+    limit = asyncio.timeout_at(ends if ends < math.inf else None)
+    try:
+        async with limit:
+            yield
+    except TimeoutError:
+        if limit.expired():
+            raise expired() from None
+        raise

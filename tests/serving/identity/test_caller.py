@@ -2,51 +2,23 @@
 
 from __future__ import annotations
 
-import asyncio
-from collections.abc import AsyncIterator
-from typing import Any
-
-import grpc
 import pytest
-from calque.v1 import volumes_pb2, volumes_pb2_grpc
+from calque.v1 import volumes_pb2
 
 from services.serving.caller import Caller, Role, caller
-from services.serving.server import Server
-
-
-class Asking(volumes_pb2_grpc.VolumesServicer):
-    """Answers with who calls, as a thread and as each part of a stream knows it."""
-
-    name = "calque.v1.Volumes"
-    serving = True
-    runs_on = ""
-
-    def register(self, server: grpc.aio.Server) -> None:
-        volumes_pb2_grpc.add_VolumesServicer_to_server(self, server)
-
-    async def close(self) -> None:
-        pass
-
-    async def GetUpload(self, request: Any, context: Any) -> Any:  # noqa: N802
-        known = await asyncio.to_thread(caller)
-        return volumes_pb2.GetUploadResponse(files=[volumes_pb2.UploadedFile(name=f"{known.user} {known.peer}")])
-
-    async def Import(self, request: Any, context: Any) -> AsyncIterator[Any]:  # noqa: N802
-        for _ in range(2):
-            yield volumes_pb2.ImportResponse(volume=volumes_pb2.Volume(name=f"{caller().user} {caller().peer}"))
+from tests.serving.identity.asking import asked
 
 
 async def test_a_handler_knows_who_calls() -> None:
-    server = Server([Asking()], listen="127.0.0.1:0")
-    await server.start()
-    async with grpc.aio.insecure_channel(f"127.0.0.1:{server.port}") as channel:
-        stub = volumes_pb2_grpc.VolumesStub(channel)
+    async with asked() as (_, stub, _):
         known = (await stub.GetUpload(volumes_pb2.GetUploadRequest())).files[0].name
-        streamed = [one.volume.name async for one in stub.Import(volumes_pb2.ImportRequest())]
-    await server.stop(0)
-    user, peer = known.split()
+        streaming = stub.Import(volumes_pb2.ImportRequest())
+        streamed = [(await streaming.read()).volume.name for _ in range(2)]
+        streaming.cancel()
+    user, peer, roles = known.split()
     assert user == "local"
     assert peer.startswith("ipv4:127.0.0.1:")
+    assert roles == "administrator,annotator,reviewer,trainer,viewer"
     assert streamed == [known, known]
 
 

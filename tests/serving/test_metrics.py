@@ -51,7 +51,7 @@ async def test_they_count_what_is_done_and_name_nobody(tmp_path: Path) -> None:
                 await tablet.whole()
                 after = read(where)
             await refused(served.segmentation.ListMasks(pb.ListMasksRequest(annotation_id="none")))
-            end = read(where)
+        end = read(where)  # a refusal is counted once it was sent
 
     def gained(name: str, then: dict[str, float]) -> float:
         return then.get(name, 0.0) - before.get(name, 0.0)

@@ -22,8 +22,11 @@ from services.core.volume import Volume, grey_map, intensity_window
 from services.formats.worker import Stop
 from services.segmentation.servicer import SegmentationServicer
 from services.segmentation.workspace import Workspace
+from services.serving.audit import Recorder
 from services.serving.server import MESSAGE_LIMIT_BYTES, Server
 from services.serving.settings import Settings
+from services.store.audit import Trail
+from services.store.audit_spool import SpooledTrail
 from services.store.catalogue import Catalogue, VolumeRecord
 from services.store.directory import DirectoryStore
 from services.volumes.servicer import VolumesServicer
@@ -43,6 +46,8 @@ class Served:
     servicer: SegmentationServicer
     imports: Collection[Stop]
     """What ends the imports that run."""
+    trail: SpooledTrail
+    """Where records of the audit trail go."""
 
     def workspace(self, annotation_id: str) -> Workspace:
         """The server's own side of an annotation at work."""
@@ -53,9 +58,11 @@ class Served:
 async def serve(folder: Path, **settings: Any) -> AsyncIterator[Served]:
     """Volumes and segmentation on the store in ``folder``."""
     store = DirectoryStore(folder)
-    chosen = Settings(store=folder, **settings)
-    segmentation = SegmentationServicer(store, chosen)
-    volumes = VolumesServicer(store, chosen)
+    chosen = Settings(store=folder, **{"audit_spool": folder.with_name(f"{folder.name}-audit"), **settings})
+    trail = SpooledTrail(Trail(store), chosen.audit_folder)
+    recorder = Recorder(trail)
+    segmentation = SegmentationServicer(store, chosen, recorder)
+    volumes = VolumesServicer(store, chosen, recorder)
     server = Server([volumes, segmentation], listen="127.0.0.1:0")
     await server.start()
     options = [("grpc.max_receive_message_length", MESSAGE_LIMIT_BYTES), ("grpc.max_send_message_length", -1)]
@@ -68,9 +75,11 @@ async def serve(folder: Path, **settings: Any) -> AsyncIterator[Served]:
                 segmentation_pb2_grpc.SegmentationStub(channel),
                 segmentation,
                 volumes._imports,
+                trail,
             )
     finally:
         await server.stop(0)
+        trail.close()
 
 
 def keep(store: DirectoryStore, volume: Volume, name: str = "Phantom") -> VolumeRecord:

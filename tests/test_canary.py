@@ -21,6 +21,9 @@ import pytest
 from calque.v1 import segmentation_pb2, segmentation_pb2_grpc, volumes_pb2, volumes_pb2_grpc
 from google.protobuf.message import Message
 
+from services.core.audit import Action
+from services.store.audit import Trail
+from services.store.directory import DirectoryStore
 from tests import canary
 from tests.phantoms import oblique_phantom, phantom_object
 from tests.processes import Serving
@@ -181,6 +184,9 @@ async def test_nothing_of_the_patient_is_kept_logged_or_exported(tmp_path: Path,
     kept = list((tmp_path / "server").rglob("*"))
     assert any(path.name == "pseudonym.key" for path in kept)
     assert sum(path.name == "volume.json" for path in kept) == len(files)
+    events = [one.event for one in Trail(DirectoryStore(tmp_path / "server" / "server" / "store")).records()]
+    assert {event.subject.pseudonym for event in events} == {volume.pseudonym for volume in brought.values()}
+    assert {event.action for event in events} >= {Action.VOLUME_IMPORT, Action.MASK_UPLOAD, Action.ANNOTATION_EXPORT}
     logged = b"".join(path.read_bytes() for path in (tmp_path / "server" / "logs").iterdir())
     assert logged.count(b'"refused"') >= 4
     assert logged.count(b'"imported"') == len(files) + 1

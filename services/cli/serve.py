@@ -38,9 +38,12 @@ async def _serve(settings: Settings, services: tuple[Service, ...], with_parent:
 
     from services.cli.store import kept_tidy, open_store
     from services.core.scratch import clean_scratch
+    from services.serving.audit import Recorder
     from services.serving.identity.authentication import authentication, service_secret
     from services.serving.metrics import exposed
     from services.serving.server import Server, Servicer
+    from services.store.audit import Trail
+    from services.store.audit_spool import SpooledTrail
     from services.store.layout import settle_layout
 
     log = structlog.get_logger()
@@ -52,15 +55,17 @@ async def _serve(settings: Settings, services: tuple[Service, ...], with_parent:
     settle_layout(store)
     if left := clean_scratch():
         log.info("removed temporary files of a process that was stopped", folders=left)
+    trail = SpooledTrail(Trail(store), settings.audit_folder)
+    recorder = Recorder(trail)
     servicers: list[Servicer] = []
     if "volumes" in services:
         from services.volumes.servicer import VolumesServicer
 
-        servicers.append(VolumesServicer(store, settings))
+        servicers.append(VolumesServicer(store, settings, recorder))
     if "segmentation" in services:
         from services.segmentation.servicer import SegmentationServicer
 
-        segmentation = SegmentationServicer(store, settings, secret)
+        segmentation = SegmentationServicer(store, settings, recorder, secret)
         servicers.append(segmentation)
     if "embedding" in services:
         from services.embedding.servicer import EmbeddingServicer
@@ -82,6 +87,7 @@ async def _serve(settings: Settings, services: tuple[Service, ...], with_parent:
         finally:
             log.info("stopping")
             await server.stop()
+            await asyncio.to_thread(trail.close)
 
 
 def from_here(address: str) -> str:

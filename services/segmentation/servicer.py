@@ -15,7 +15,8 @@ import structlog
 from calque.v1 import segmentation_pb2, segmentation_pb2_grpc
 
 from services.core import pipeline
-from services.core.errors import CalqueError, InvalidInput, Reason, TooLarge
+from services.core.audit import Action, Subject
+from services.core.errors import CalqueError, Corrupt, InvalidInput, NotFound, Reason, TooLarge
 from services.formats.worker import Limits
 from services.segmentation import exports, masks
 from services.segmentation.audience import View
@@ -28,8 +29,10 @@ from services.segmentation.session import Session
 from services.segmentation.workspace import Workspace
 from services.segmentation.workspaces import Workspaces
 from services.serving import metrics
+from services.serving.audit import Recorder
 from services.serving.settings import Settings
-from services.store.annotations import PAPER_LABELS, AnnotationRecord, Annotations
+from services.store.annotations import PAPER_LABELS, AnnotationRecord, Annotations, MaskRecord
+from services.store.audit import subject
 from services.store.catalogue import Catalogue, VolumeRecord
 from services.store.log import Log
 from services.store.port import Store
@@ -60,6 +63,7 @@ class SegmentationServicer(segmentation_pb2_grpc.SegmentationServicer):
     Args:
         store: of everything.
         settings: of the service.
+        recorder: of the audit trail.
         secret: by which the embedding service knows this one.
 
     Attributes:
@@ -70,7 +74,8 @@ class SegmentationServicer(segmentation_pb2_grpc.SegmentationServicer):
     serving = True
     runs_on = ""
 
-    def __init__(self, store: Store, settings: Settings, secret: str = "") -> None:
+    def __init__(self, store: Store, settings: Settings, recorder: Recorder, secret: str = "") -> None:
+        self._recorder = recorder
         self._threads = Threads(settings.compute_threads or os.cpu_count() or 1)
         self._features = Budget(settings.features_memory_bytes, self._threads.number, metrics.FEATURES_BYTES.set)
         metrics.FEATURES_LIMIT_BYTES.set(settings.features_memory_bytes)
@@ -101,9 +106,13 @@ class SegmentationServicer(segmentation_pb2_grpc.SegmentationServicer):
         name = check_name(request.name or "Annotation")
         labels = label_records(list(request.labels)) if request.labels else PAPER_LABELS
         volume = await asyncio.to_thread(self._catalogue.get, request.volume_id)
-        record = await asyncio.to_thread(
-            self._annotations.create, volume.volume_id, name=name, labels=labels, created_ms=_now_ms()
-        )
+
+        def create() -> AnnotationRecord:
+            record = self._annotations.create(volume.volume_id, name=name, labels=labels, created_ms=_now_ms())
+            self._recorder.write(Action.ANNOTATION_CREATE, subject(volume, record.annotation_id))
+            return record
+
+        record = await asyncio.to_thread(create)
         log.info("annotation begun", annotation=record.annotation_id)
         return segmentation_pb2.CreateAnnotationResponse(annotation=annotation_message(record))
 
@@ -123,14 +132,17 @@ class SegmentationServicer(segmentation_pb2_grpc.SegmentationServicer):
         given = {label.value: label for label in request.labels}
         kept = [label for label in annotation_message(known).labels if label.value not in given]
         labels = label_records(sorted([*kept, *given.values()], key=lambda label: label.value))
-        record = await asyncio.to_thread(self._annotations.rename, request.annotation_id, name=name, labels=labels)
+        async with self._recorder.recording(Action.ANNOTATION_RENAME, await asyncio.to_thread(self._subject, known)):
+            record = await asyncio.to_thread(self._annotations.rename, known.annotation_id, name=name, labels=labels)
         self._workspaces.rename(record)
         return segmentation_pb2.RenameAnnotationResponse(annotation=await asyncio.to_thread(self._message, record))
 
     async def DeleteAnnotation(  # noqa: N802
         self, request: segmentation_pb2.DeleteAnnotationRequest, context: Context
     ) -> segmentation_pb2.DeleteAnnotationResponse:
-        await asyncio.to_thread(self._annotations.delete, request.annotation_id)
+        record = await asyncio.to_thread(self._annotations.get, request.annotation_id)
+        async with self._recorder.recording(Action.ANNOTATION_DELETE, await asyncio.to_thread(self._subject, record)):
+            await asyncio.to_thread(self._annotations.delete, record.annotation_id)
         await self._workspaces.drop(request.annotation_id)
         log.info("annotation deleted", annotation=request.annotation_id)
         return segmentation_pb2.DeleteAnnotationResponse()
@@ -148,6 +160,8 @@ class SegmentationServicer(segmentation_pb2_grpc.SegmentationServicer):
             with metrics.SESSIONS.track_inprogress():
                 try:
                     await session.start()
+                    opened = subject(workspace.volume, first.open.annotation_id)
+                    await self._recorder.record(session.action, opened)
                     async with aclosing(_both_ways(session, requests)) as responses:
                         async for response in responses:
                             yield response
@@ -168,9 +182,13 @@ class SegmentationServicer(segmentation_pb2_grpc.SegmentationServicer):
                 kept = await waiting
             finally:
                 waiting.cancel()
-        record = await asyncio.to_thread(
-            masks.save, self._annotations, request.annotation_id, workspace.volume, kept, request.threshold
-        )
+
+        def save() -> MaskRecord:
+            mask = masks.save(self._annotations, request.annotation_id, workspace.volume, kept, request.threshold)
+            self._recorder.write(Action.MASK_SAVE, subject(workspace.volume, request.annotation_id, mask=mask.number))
+            return mask
+
+        record = await asyncio.to_thread(save)
         log.info("mask saved", annotation=request.annotation_id, number=record.number)
         yield segmentation_pb2.SaveMaskResponse(mask=mask_message(record))
 
@@ -193,6 +211,7 @@ class SegmentationServicer(segmentation_pb2_grpc.SegmentationServicer):
             if len(data) > MASK_LIMIT_BYTES:
                 raise TooLarge("The mask file is too large.")
         mask = await asyncio.to_thread(masks.take, name, bytes(data), volume, self._limits, segment)
+        await self._recorder.record(Action.MASK_UPLOAD, subject(volume, record.annotation_id))
         digest = await asyncio.to_thread(self._annotations.put_blob, record.annotation_id, mask)
         return segmentation_pb2.UploadMaskResponse(mask_digest=digest, voxels=int(mask.sum()))
 
@@ -205,6 +224,9 @@ class SegmentationServicer(segmentation_pb2_grpc.SegmentationServicer):
         record, volume = await asyncio.to_thread(self._records, request.annotation_id)
         content = await self._content(record, volume, kind, request.mask_number)
         file = await asyncio.to_thread(exports.write, content, volume, record, form, _now_ms())
+        number = content.mask.number if content.mask else 0
+        given = subject(volume, record.annotation_id, mask=number, form=f"{kind}.{form}")
+        await self._recorder.record(Action.ANNOTATION_EXPORT, given)
         for start in range(0, len(file.data), EXPORT_CHUNK_BYTES):
             response = segmentation_pb2.ExportResponse(data=file.data[start : start + EXPORT_CHUNK_BYTES])
             if start == 0:
@@ -234,6 +256,13 @@ class SegmentationServicer(segmentation_pb2_grpc.SegmentationServicer):
     def _records(self, annotation_id: str) -> tuple[AnnotationRecord, VolumeRecord]:
         record = self._annotations.get(annotation_id)
         return record, self._catalogue.get(record.volume_id)
+
+    def _subject(self, record: AnnotationRecord) -> Subject:
+        """An annotation as the audit trail names it, also where nothing can be known of its volume any more."""
+        try:
+            return subject(self._catalogue.get(record.volume_id), record.annotation_id)
+        except (NotFound, Corrupt):
+            return Subject(record.volume_id, record.annotation_id)
 
     def _message(self, record: AnnotationRecord) -> segmentation_pb2.Annotation:
         entries = self._annotations.log_summary(record.annotation_id)

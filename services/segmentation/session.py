@@ -15,6 +15,7 @@ from uuid import UUID
 from calque import wire
 from calque.v1 import common_pb2, segmentation_pb2
 
+from services.core.audit import Action
 from services.core.errors import CalqueError, Conflict, InvalidInput
 from services.core.geometry import Plane
 from services.segmentation.audience import View
@@ -78,6 +79,13 @@ class Session:
         )
         self._opened = True
         self.changed()
+
+    @property
+    def action(self) -> Action:
+        """What came of its opening, for the audit trail."""
+        if not self._writer:
+            return Action.ANNOTATION_OPEN
+        return Action.ANNOTATION_TAKE_OVER if self._opening.take_over else Action.ANNOTATION_WRITE
 
     def stop(self) -> None:
         """Leave the workspace."""

@@ -76,6 +76,9 @@ class Settings(BaseSettings):
         None, description="File of the key of the pseudonyms, made when missing; none: `keys` beside the store."
     )
     new_pseudonym_key: bool = Field(False, description="Go on with another key than the store's volumes have.")
+    audit_spool: Path | None = Field(
+        None, description="Folder where records of the audit trail wait while the store is away; none: beside the store."
+    )
     upload_hours: float = Field(24.0, gt=0, description="How long an upload is kept that nobody imports.")
     tidy_days: float = Field(7.0, ge=1, description="How long what nothing points to is kept after it was found.")
     upload_limit_bytes: int = Field(8 << 30, gt=0, description="Largest upload, all files together.")
@@ -112,5 +115,13 @@ class Settings(BaseSettings):
     @property
     def key_file(self) -> Path:
         """Where the key of the pseudonyms lies."""
-        beside = self.store.absolute().parent if isinstance(self.store, Path) else _own_folder()
-        return self.pseudonym_key or beside / "keys" / "pseudonym.key"
+        return self.pseudonym_key or self._beside_store / "keys" / "pseudonym.key"
+
+    @property
+    def audit_folder(self) -> Path:
+        """Where records of the audit trail wait while the store is away."""
+        return self.audit_spool or self._beside_store / "audit-spool"
+
+    @property
+    def _beside_store(self) -> Path:
+        return self.store.absolute().parent if isinstance(self.store, Path) else _own_folder()

@@ -16,9 +16,11 @@ import json
 import threading
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
+from typing import Any
 
 from services.core.audit import Action, Event, Subject
 from services.core.errors import Corrupt, NotFound, Reason, Unavailable
+from services.store.catalogue import VolumeRecord
 from services.store.port import Store
 
 START = "0" * 64
@@ -119,14 +121,30 @@ def _record(number: int, data: bytes) -> Record:
         raise _broken(f"record {number} is damaged")
     try:
         told = json.loads(line)
-        event = told["event"]
-        known = Event(**event | {"action": Action(event["action"]), "subject": Subject(**event["subject"])})
-        found, previous = told["number"], told["previous"]
+        record = Record(told["number"], told["previous"], event_of(told["event"]), digest)
     except (ValueError, KeyError, TypeError) as error:
         raise _broken(f"record {number} cannot be read") from error
-    if found != number:
+    if record.number != number:
         raise _broken(f"record {number} is not there, but another one in its place")
-    return Record(number, previous, known, digest)
+    return record
+
+
+def event_of(fields: dict[str, Any]) -> Event:
+    """What `dataclasses.asdict` made of an event, after a way through JSON. Raises: ValueError, KeyError, TypeError."""
+    return Event(**fields | {"action": Action(fields["action"]), "subject": Subject(**fields["subject"])})
+
+
+def subject(volume: VolumeRecord, annotation_id: str = "", *, mask: int = 0, form: str = "") -> Subject:
+    """A volume, or an annotation or mask of it, as records name it: of the patient what is not as the files say it."""
+    source = volume.source if volume.deidentified else None
+    return Subject(
+        volume.volume_id,
+        annotation_id,
+        mask,
+        pseudonym=source.patient_id if source else "",
+        study_uid=source.study_uid if source else "",
+        form=form,
+    )
 
 
 def _broken(how: str) -> Corrupt:

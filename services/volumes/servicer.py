@@ -4,29 +4,30 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
-import threading
-from collections import OrderedDict
 from collections.abc import AsyncGenerator, AsyncIterator
 from concurrent.futures import ThreadPoolExecutor
+from contextvars import copy_context
 from functools import partial
 from typing import Any
 
 import grpc
-import numpy as np
 import structlog
 from calque import wire
 from calque.v1 import common_pb2, volumes_pb2, volumes_pb2_grpc
-from numpy.typing import NDArray
 
+from services.core.audit import Action
 from services.core.errors import CalqueError, InvalidInput
 from services.core.geometry import Plane, PlaneGeometry, acquisition_plane, plane_geometry
 from services.formats.dicom_seg import check_source
 from services.formats.offer import Listing, Offer
 from services.formats.repair import Repairs
 from services.formats.worker import Limits, Stop, warm_up
+from services.serving.audit import Recorder
 from services.serving.settings import Settings
+from services.store.audit import subject
 from services.store.catalogue import Catalogue, VolumeRecord
 from services.store.port import Store
+from services.volumes.greys import GreyCache
 from services.volumes.importing import Preview, Step, import_upload, list_upload
 from services.volumes.pseudonymkey import pseudonyms
 from services.volumes.uploads import PART_BYTES, Upload, UploadFolder, collect, out_of_step
@@ -35,7 +36,6 @@ log = structlog.get_logger()
 
 CHUNK_LIMIT_BYTES = 1 << 20
 SLICES_LIMIT = 512
-CACHED_VOLUMES = 2
 IMPORTS_AT_ONCE = 2
 
 Context = grpc.aio.ServicerContext[Any, Any]
@@ -48,10 +48,11 @@ class VolumesServicer(volumes_pb2_grpc.VolumesServicer):
     serving = True
     runs_on = ""
 
-    def __init__(self, store: Store, settings: Settings) -> None:
+    def __init__(self, store: Store, settings: Settings, recorder: Recorder) -> None:
         """Raises: InvalidInput, Unavailable when the key of the pseudonyms cannot be used."""
         self._store = store
         self._settings = settings
+        self._recorder = recorder
         self._catalogue = Catalogue(store)
         self._pseudonyms = pseudonyms(settings, self._catalogue)
         if self._pseudonyms is None:
@@ -118,11 +119,14 @@ class VolumesServicer(volumes_pb2_grpc.VolumesServicer):
         stop = Stop()
 
         def watch(news: Step | Preview | VolumeRecord) -> None:
+            if isinstance(news, VolumeRecord):  # here, since the call may be gone by now
+                self._recorder.write(Action.VOLUME_IMPORT, subject(news))
             loop.call_soon_threadsafe(told.put_nowait, news)
 
         work = loop.run_in_executor(
             self._importers,
             partial(
+                copy_context().run,  # the caller's
                 import_upload,
                 upload,
                 self._store,
@@ -178,6 +182,7 @@ class VolumesServicer(volumes_pb2_grpc.VolumesServicer):
             raise InvalidInput(
                 f"At most {SLICES_LIMIT} slices, numbered from 0 to {plane.slices - 1}, can be read at once."
             )
+        await self._recorder.opened(subject(record))
         for index in request.slices:
             grey = await asyncio.to_thread(self._grey, record, plane, index)
             yield volumes_pb2.ReadSlicesResponse(slice=index, grey=grey)
@@ -185,7 +190,9 @@ class VolumesServicer(volumes_pb2_grpc.VolumesServicer):
     async def DeleteVolume(  # noqa: N802
         self, request: volumes_pb2.DeleteVolumeRequest, context: Context
     ) -> volumes_pb2.DeleteVolumeResponse:
-        await asyncio.to_thread(self._catalogue.delete, request.volume_id)
+        record = await asyncio.to_thread(self._catalogue.get, request.volume_id)
+        async with self._recorder.recording(Action.VOLUME_DELETE, subject(record)):
+            await asyncio.to_thread(self._catalogue.delete, record.volume_id)
         self._greys.forget(request.volume_id)
         log.info("deleted", volume=request.volume_id)
         return volumes_pb2.DeleteVolumeResponse()
@@ -257,41 +264,6 @@ class _Receiver:
         self._sha256 = None if self._offset else hashlib.sha256()
         if offset != self._offset:
             raise out_of_step(self._offset)
-
-
-class GreyCache:
-    """Slices as 16-bit greys. Acquisition slices are read by range; for the other planes a few volumes are kept whole."""
-
-    def __init__(self, catalogue: Catalogue) -> None:
-        self._catalogue = catalogue
-        self._whole: OrderedDict[str, NDArray[np.uint16]] = OrderedDict()
-        self._lock = threading.Lock()
-
-    def image(self, record: VolumeRecord, plane: PlaneGeometry, index: int) -> NDArray[np.uint16]:
-        """Slice ``index`` of a plane: ``(rows, columns)`` uint16."""
-        if plane.slice_axis == 0 and record.volume_id not in self._whole:
-            return plane.image_of_cut(self._acquired(record, plane.voxel_index(index)))
-        return plane.slice_of(self._volume(record), index)
-
-    def forget(self, volume_id: str) -> None:
-        """Drop a deleted volume."""
-        with self._lock:
-            self._whole.pop(volume_id, None)
-
-    def _volume(self, record: VolumeRecord) -> NDArray[np.uint16]:
-        with self._lock:
-            greys = self._whole.get(record.volume_id)
-            if greys is None:
-                greys = np.stack([self._acquired(record, index) for index in range(record.shape[0])])
-                self._whole[record.volume_id] = greys
-                while len(self._whole) > CACHED_VOLUMES:
-                    self._whole.popitem(last=False)
-            self._whole.move_to_end(record.volume_id)
-            return greys
-
-    def _acquired(self, record: VolumeRecord, index: int) -> NDArray[np.uint16]:
-        stored = self._catalogue.slice(record, index).astype(np.float64)
-        return record.grey.greys(stored * record.slope[index] + record.intercept[index])
 
 
 def listing_message(listing: Listing) -> volumes_pb2.ListSeriesResponse:

@@ -32,8 +32,8 @@ async def test_an_annotation_begins_with_the_papers_labels(served: Served, phant
 
 
 async def test_the_newest_is_listed_first_with_what_it_holds(served: Served, phantom: Volume, monkeypatch) -> None:
-    times = iter([1_000_000, 3_000_000, 2_000_000])
-    monkeypatch.setattr("services.segmentation.servicer.time.time_ns", lambda: next(times))
+    times = iter([1, 3, 2])
+    monkeypatch.setattr("services.segmentation.servicer._now_ms", lambda: next(times))
     ids = [await begin(served, phantom) for _ in range(3)]
     monkeypatch.undo()
     async with Tablet(served.segmentation, ids[0]) as tablet:

@@ -25,9 +25,9 @@ def make_card(run: Path, form: str = "float32") -> Card:
         form: of the encoder, one of `ENCODERS`.
 
     Returns:
-        ``name``, ``form``, ``config``, ``data`` (volumes by name, patient's number, part and digest), ``versions``,
-        ``scores`` of the validation and test volumes, and ``measured_on``, a digest of what the test scores depend on
-        beside the model.
+        ``name``, ``form``, ``sha256`` of the file, ``config``, ``data`` (volumes by name, patient's number, part, digest
+        and, where the manifest says it, licence), ``versions``, ``scores`` of the validation and test volumes, and
+        ``measured_on``, a digest of what the test scores depend on beside the model.
 
     Raises:
         NotFound: the folder holds no finished run with an exported encoder.
@@ -45,6 +45,7 @@ def make_card(run: Path, form: str = "float32") -> Card:
     return {
         "name": config.model,
         "form": form,
+        "sha256": hashlib.sha256((run / ENCODERS[form]).read_bytes()).hexdigest(),
         "config": asdict(config),
         "data": data["volumes"],
         "versions": data["versions"],

@@ -67,6 +67,13 @@ def build(name: str, patch: int, precision: str = "float32") -> Networks:
         return Networks(keras.Model(corrupted, _decode(keras, latent, name, patch), name=f"{name}_inpainting"), encoder)
 
 
+def in_float32(networks: Networks, name: str, patch: int) -> Networks:
+    """The same weights in networks that compute in float32: ONNX knows no convolution in bfloat16."""
+    exact = build(name, patch)
+    exact.model.set_weights(networks.model.get_weights())
+    return exact
+
+
 def build_critic(patch: int, precision: str = "float32") -> Any:
     """Keras model, patches ``(n, patch, patch, 1)`` → ``(n, 1)`` float32, the higher the truer they look."""
     _, keras = load()

@@ -103,6 +103,7 @@ class RunFolder:
             raise InvalidInput("The folder holds a run with another configuration; only the epochs may change.")
         if volumes_of(self._path) != data["volumes"]:
             raise InvalidInput("The folder holds a run on other volumes.")
+        save_config(config, self._path / "config.json")  # with the epochs that are wanted now
 
     def bind(self, loop: Loop) -> Progress:
         """Take the loop to where the run was, and tell where that is."""

@@ -26,12 +26,14 @@ class Scan:
         name: for people and reports.
         patient: whose it is; volumes of one patient are in one part of a split.
         part: the one of `PARTS` that it has to be in; empty: whichever the split draws.
+        licence: under which it may be used, for the cards of what is learned from it; empty: not said.
     """
 
     volume: Volume
     name: str
     patient: str
     part: str = ""
+    licence: str = ""
 
     @cached_property
     def digest(self) -> str:
@@ -53,6 +55,7 @@ class Parts:
         numbers = {patient: str(number) for number, patient in enumerate(sorted({scan.patient for scan in self._all()}), 1)}
         return [
             {"name": scan.name, "patient": numbers[scan.patient], "part": part, "sha256": scan.digest}
+            | ({"licence": scan.licence} if scan.licence else {})
             for part in PARTS
             for scan in getattr(self, part)
         ]

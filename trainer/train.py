@@ -15,7 +15,7 @@ from trainer.config import Config
 from trainer.data import Patches, find_patches, steps_of
 from trainer.evaluate import Scores
 from trainer.loop import Loop, Pace, default_strategy, is_chief
-from trainer.models import Networks
+from trainer.models import Networks, in_float32
 from trainer.runfolder import Progress, RunFolder
 from trainer.scans import Scan, split
 
@@ -27,7 +27,8 @@ class Run:
     """A finished training.
 
     Attributes:
-        networks: with the weights of the epoch of the least validation error; without validation, the last.
+        networks: with the weights of the epoch of the least validation error, without validation of the last; they
+            compute in float32, whatever they were trained in.
         epochs: that were made.
         validation: scores on the validation volumes; None without such volumes.
         test: scores on the test volumes; None without such volumes.
@@ -77,7 +78,12 @@ def train_and_evaluate(
     while progress.epochs < config.epochs and not 0 < config.patience <= progress.waited:
         progress = _epoch(loop, folder, progress, training, validation, told)
     folder.best_weights()
-    run = Run(loop.networks, progress.epochs, loop.evaluate(validation), loop.evaluate(test))
+    run = Run(
+        in_float32(loop.networks, config.model, config.patch),
+        progress.epochs,
+        loop.evaluate(validation),
+        loop.evaluate(test),
+    )
     folder.finish({"validation": run.validation, "test": run.test})
     return run
 

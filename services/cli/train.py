@@ -37,7 +37,9 @@ class _Volume(BaseModel):
     name: str = ""
     mask: Path | None = None
     label: int = Field(default=0, ge=0)
+    target: str = Field(default="the target", min_length=1)
     part: Literal["", "training", "validation", "test"] = ""
+    licence: str = ""
 
 
 def train_encoder(
@@ -82,12 +84,13 @@ def report(folder: Path, manifest: Path, scale: str, config: Path | None, run: P
 
     configure("people")
     console = Console(stderr=True, highlight=False)
-    scans, masks = [], {}
+    scans: list[Scan] = []
+    masks: dict[str, dict[int, NDArray[np.bool_]]] = {}
     for number, one in enumerate(_read(manifest)):
         volume = read_volume(source_files(one.image))
-        scans.append(Scan(volume, one.name or f"volume {number + 1}", one.patient, one.part))
+        scans.append(Scan(volume, one.name or f"volume {number + 1}", one.patient, one.part, one.licence))
         if one.mask is not None:
-            masks[number] = _mask(one.mask, volume, one.label)
+            masks.setdefault(one.target, {})[number] = _mask(one.mask, volume, one.label)
     settings = load_config(config) if config else Config()
     page = Maker(folder, scans, masks, scale, settings, lambda text: console.print(text, markup=False), run).make()
     print(f"The report is {page}.")
@@ -119,7 +122,7 @@ def _scans(paths: list[Path], manifest: Path | None, store: str | None) -> list[
     for number, one in enumerate(listed, 1):
         volume = read_volume(source_files(one.image))
         patient = volume.source.patient_id if manifest is None and volume.source else ""
-        scans.append(Scan(volume, one.name or f"volume {number}", patient or one.patient, one.part))
+        scans.append(Scan(volume, one.name or f"volume {number}", patient or one.patient, one.part, one.licence))
     return scans
 
 

@@ -1,4 +1,7 @@
-"""The encoder that answers now: a configured file for good, or the model that counts in the store, which may change."""
+"""The encoder that answers now: a configured file for good, or the model that counts in the store, which may change.
+
+As long as none counts there, the one that Calque comes with answers (`SHIPPED`).
+"""
 
 from __future__ import annotations
 
@@ -14,6 +17,9 @@ from services.embedding.providers import PREFERRED
 from services.store.models import Models
 
 log = structlog.get_logger()
+
+SHIPPED = Path(__file__).with_name("shipped") / "encoder.onnx"
+"""The ``final`` encoder for the live segmentation; ``card.json`` and ``README.md`` beside it tell what it learned from."""
 
 NONE = "No model is configured for embedding, and the store has none that counts."
 
@@ -53,6 +59,15 @@ class Held:
             return cls(None, str(error))
         _told(encoder)
         return cls(encoder)
+
+    @classmethod
+    def of_store(cls, models: Models, threads: int = 0, providers: Sequence[str] = PREFERRED) -> Held:
+        """The model that counts in a store; until one does, the one that Calque comes with."""
+        held = cls(models=models, threads=threads, providers=providers)
+        if not held.look():
+            shipped = cls.of_file(SHIPPED, "", threads, providers)
+            held.encoder, held._why_not = shipped.encoder, shipped._why_not
+        return held
 
     @property
     def usable(self) -> Encoder:

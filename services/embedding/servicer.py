@@ -47,7 +47,7 @@ class EmbeddingServicer(embedding_pb2_grpc.EmbeddingServicer):
 
     @classmethod
     def configured(cls, store: Store, settings: Settings) -> EmbeddingServicer:
-        """A servicer with the configured model, or without one with the model that counts in the store.
+        """A servicer with the configured model; without one, with that of the store, or the one that Calque comes with.
 
         Raises:
             InvalidInput: the setting of the providers has a word that is none.
@@ -56,8 +56,7 @@ class EmbeddingServicer(embedding_pb2_grpc.EmbeddingServicer):
         if settings.model is not None:
             held = Held.of_file(settings.model, settings.model_sha256, threads, providers)
         else:
-            held = Held(models=Models(store), threads=threads, providers=providers)
-            held.look()
+            held = Held.of_store(Models(store), threads, providers)
         return cls(held, Network(settings.embedding_batch, settings.embedding_memory_bytes))
 
     @property

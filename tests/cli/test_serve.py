@@ -39,7 +39,7 @@ def test_it_says_one_line_answers_for_each_service_and_ends_on_a_signal(tmp_path
         assert re.fullmatch(r"Calque serves volumes, segmentation, embedding on 127\.0\.0\.1:\d+\n", first.line)
         assert health(address, "") == health(address, "calque.v1.Volumes") == "SERVING"
         assert health(address, "calque.v1.Segmentation") == "SERVING"
-        assert health(address, "calque.v1.Embedding") == "NOT_SERVING"  # there is no model
+        assert health(address, "calque.v1.Embedding") == "SERVING"  # the encoder that Calque comes with
 
         with Serving(tmp_path, "volumes", "--listen", address, "--store", str(tmp_path / "other")) as second:
             assert second.ended() == 2

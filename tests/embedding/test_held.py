@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 
 import grpc
 import numpy as np
@@ -12,7 +13,7 @@ from calque.v1 import embedding_pb2, embedding_pb2_grpc
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 
 from services.core.errors import ChoiceNeeded, Unavailable
-from services.embedding.held import Held
+from services.embedding.held import SHIPPED, Held
 from services.embedding.servicer import EmbeddingServicer
 from services.serving.server import Server
 from services.store.directory import DirectoryStore
@@ -45,6 +46,33 @@ def test_the_model_that_counts_is_taken_once_and_the_next_one_after_it(models, s
     models.roll_back(set_ms=1)
     assert held.look()
     assert held.usable.digest == first
+
+
+def test_the_shipped_model_answers_until_one_counts(models, small_model) -> None:
+    held = Held.of_store(models)
+    shipped = held.usable
+    card = json.loads(SHIPPED.with_name("card.json").read_text("utf-8"))
+    assert shipped.digest == card["sha256"]
+    assert (shipped.stride, shipped.channels, shipped.bounded) == (8, 8, True)
+    assert SHIPPED.stat().st_size <= 12_000_000
+    assert not held.look()
+    first = put(models, small_model().SerializeToString())
+    assert held.look()
+    assert held.usable.digest == first
+    assert Held.of_store(models).usable.digest == first
+
+
+def test_the_shipped_model_sees_a_slice(models) -> None:
+    """Its features differ from place to place, and are the same for the same pixels."""
+    image = np.random.default_rng(0).integers(0, 256, (1, 64, 48), dtype=np.uint8)
+    image[:, 20:40, 10:30] //= 4
+    encoder = Held.of_store(models).usable
+    features = encoder.features(image)
+    assert features.shape == (1, 8, 6, 8)
+    assert features.min() >= 0
+    assert features.max() <= 1
+    assert features.std(axis=(0, 1, 2)).max() > 0.05
+    assert (features == encoder.features(image)).all()
 
 
 def test_the_same_model_promoted_again_is_not_loaded_again(models, small_model) -> None:

@@ -112,12 +112,10 @@ async def test_health_tells_which_provider_really_runs(encoder):
     assert unknown.value.code() is grpc.StatusCode.NOT_FOUND
 
 
-@pytest.mark.parametrize("file", [None, "missing.onnx", "damaged.onnx"])
+@pytest.mark.parametrize("file", ["missing.onnx", "damaged.onnx"])
 async def test_without_a_usable_model_the_service_runs_and_says_so(tmp_path, file):
     (tmp_path / "damaged.onnx").write_bytes(b"not a model")
-    servicer = EmbeddingServicer.configured(
-        DirectoryStore(tmp_path / "store"), Settings(model=tmp_path / file if file else None)
-    )
+    servicer = EmbeddingServicer.configured(DirectoryStore(tmp_path / "store"), Settings(model=tmp_path / file))
     async with serve(servicer) as channel:
         health = await health_pb2_grpc.HealthStub(channel).Check(
             health_pb2.HealthCheckRequest(service=EmbeddingServicer.name), timeout=20

@@ -88,6 +88,12 @@ def test_volumes_of_a_store_are_scans(store) -> None:
     assert all("A name" not in scan.name for scan in found)
 
 
+def test_a_licence_is_told_where_it_is_known() -> None:
+    first, second = scans([1, 2])
+    told = split([replace(first, licence="CC0"), second], (1.0, 0.0, 0.0), 0).described()
+    assert [one.get("licence") for one in told] == ["CC0", None]
+
+
 def test_parts_that_the_scans_say_are_taken_as_they_are() -> None:
     every = [
         replace(scan, part=part) for scan, part in zip(scans([1, 1, 2, 3]), ("training", "training", "test", "training"))

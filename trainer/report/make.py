@@ -52,7 +52,7 @@ class Maker:
     Args:
         folder: of the report; cells that are there are not trained again.
         scans: the volumes.
-        masks: of some of them, by number: ``(slices, rows, columns)`` bool, where the target is.
+        masks: by the name of a target, of some of them, by number: ``(slices, rows, columns)`` bool, where the target is.
         scale: one of `SCALES`.
         base: what all cells have in common.
         say: told what is going on.
@@ -66,7 +66,7 @@ class Maker:
         self,
         folder: Path,
         scans: Sequence[Scan],
-        masks: dict[int, Mask],
+        masks: dict[str, dict[int, Mask]],
         scale: str,
         base: Config,
         say: Told,
@@ -100,8 +100,8 @@ class Maker:
             self._table(number, cells)
         self._curves(every["IV"])
         self._whole_slice(every["V"])
-        if self._masks:
-            self._study()
+        for target in self._masks:
+            self._study(target)
         self._speed()
         self._space()
         self.report.numbers["volumes"] = self._parts.described()
@@ -208,34 +208,39 @@ class Maker:
         text = "A slice of a test patient, filled in by overlapping patches whose seams are blended."
         self.report.parts.append(Picture("Figure 8: a whole slice", text, "slice.png"))
 
-    def _study(self) -> None:
+    def _study(self, target: str) -> None:
         """Table VI, on all patients with a mask and on those that no encoder saw."""
         studied = self._studied
         final = studied.networks.encoder
         load()[1].utils.set_random_seed(self._base.seed + 1)  # not the weights that training began with
         fresh = build("final", self._base.patch).encoder
         ways = {"raw": raw, "Table I": table_one, "latent": latent(final), "latent, random weights": latent(fresh)}
+        every = list(self._masks[target])
+        unseen = [number for number in every if self._scans[number].digest not in studied.seen]
         numbers: dict[str, Any] = {}
-        for name, some in (
-            ("patients that the encoder never saw", [n for n in self._masks if self._scans[n].digest not in studied.seen]),
-            ("patients in all; the encoder saw images of some, without labels", list(self._masks)),
-        ):
-            targets = self._targets(some)
-            if len(np.unique(targets.patients)) < 2:
+        for name, some in (("that the encoder never saw", unseen), ("in all", every)):
+            targets = self._targets(target, some)
+            if len(np.unique(targets.patients)) < 2 or (some == unseen and name == "in all"):
                 continue
             rows = study(
-                targets, ways, folds=_FOLDS, seed=self._base.seed, told=lambda what: self._say(f"Table VI: {what} …")
+                targets,
+                ways,
+                folds=_FOLDS,
+                seed=self._base.seed,
+                told=lambda what: self._say(f"Table VI, {target}: {what} …"),
             )
-            self.report.parts.append(_study_table(name, targets, rows))
+            one = len({self._scans[number].patient for number in some}) == 1
+            whose = f"volumes of one patient {name} (optimistic)" if one else f"patients {name}"
+            self.report.parts.append(_study_table(target, whose, targets, rows))
             numbers[name] = [asdict(row) for row in rows]
-        self.report.numbers["VI"] = numbers
-        targets = self._targets(list(self._masks))
-        pictures.spread(latent(final)(targets.pixels()), targets.target, self._base.seed, self._figure("latent.png"))
-        text = "Latent vectors of the patches of Table VI, all patients."
-        self.report.parts.append(Picture("The latent space in a plane", text, "latent.png"))
+        self.report.numbers.setdefault("VI", {})[target] = numbers
+        targets, file = self._targets(target, every), f"latent-{len(self.report.numbers['VI'])}.png"
+        pictures.spread(latent(final)(targets.pixels()), targets.target, self._base.seed, self._figure(file))
+        text = f"Latent vectors of the patches of Table VI, {target}."
+        self.report.parts.append(Picture("The latent space in a plane", text, file))
 
-    def _targets(self, some: list[int]) -> Targets:
-        scans, masks = [self._scans[n] for n in some], [self._masks[n] for n in some]
+    def _targets(self, target: str, some: list[int]) -> Targets:
+        scans, masks = [self._scans[n] for n in some], [self._masks[target][n] for n in some]
         return find_targets(scans, masks, self._base, self._scale.targets, self._base.seed)
 
     def _speed(self) -> None:
@@ -276,12 +281,14 @@ def _more_columns(number: str) -> tuple[str, ...]:
     return {"V": ("the paper's",), "III": ("patches", "as arrays", "as streamed")}.get(number, ())
 
 
-def _study_table(name: str, targets: Targets, rows: list[Accuracy]) -> Table:
-    patients = len(np.unique(targets.patients))
+def _study_table(target: str, whose: str, targets: Targets, rows: list[Accuracy]) -> Table:
     text = (
-        f"{len(targets)} patches with and without the target, of {patients} {name}: accuracy, 95 % interval over patients."
+        f"{len(targets)} patches with and without the target ({target}), of {len(np.unique(targets.patients))} {whose}: "
+        "accuracy, with its 95 % interval over them."
     )
-    table = Table("Table VI: what the latent knows", text, ("", "classifier", "accuracy", "interval", "the paper's"))
+    table = Table(
+        f"Table VI: what the latent knows of {target}", text, ("", "classifier", "accuracy", "interval", "the paper's")
+    )
     for row in rows:
         interval = f"{row.low:.1%} – {row.high:.1%}"
         paper = PAPER_RIGHT.get((row.representation, row.classifier), "")

@@ -26,7 +26,7 @@ class Targets:
     Attributes:
         patches: of the scans, with one number a scan.
         target: ``(n,)`` bool.
-        patients: ``(n,)``, whose a patch is.
+        patients: ``(n,)``, whose a patch is; which volume's, where all are of one patient.
     """
 
     patches: Patches
@@ -64,7 +64,10 @@ def find_targets(scans: Sequence[Scan], masks: Sequence[Mask], config: Config, m
             drawn = np.random.default_rng([seed, which, kind]).permutation(len(some))[:number]
             chosen.append(np.sort(some[drawn]))
     at = np.concatenate(chosen) if chosen else np.empty(0, np.int64)
-    patients = np.array([scans[which].patient for which in patches.places[at, 0]])
+    whose = [scan.patient for scan in scans]
+    if len(set(whose)) == 1:
+        whose = [scan.name for scan in scans]
+    patients = np.array([whose[which] for which in patches.places[at, 0]])
     return Targets(replace(patches, places=patches.places[at]), kinds[at] == 1, patients)
 
 

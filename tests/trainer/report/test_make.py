@@ -21,7 +21,7 @@ from trainer.scans import Scan
 BASE = Config(patch=16, step=12, content=0.0, batch=8, split=(0.5, 0.25, 0.25))
 
 
-def scans() -> tuple[list[Scan], dict[int, np.ndarray]]:
+def scans() -> tuple[list[Scan], dict[str, dict[int, np.ndarray]]]:
     rows, columns = np.mgrid[:48, :48]
     made, masks = [], {}
     for number in range(4):
@@ -30,7 +30,7 @@ def scans() -> tuple[list[Scan], dict[int, np.ndarray]]:
         voxels = (rng.integers(100, 200, disk.shape) + 150 * disk).astype(np.int16)
         made.append(Scan(Volume(voxels, np.eye(4), np.ones(3), np.zeros(3)), f"volume {number}", f"patient {number}"))
         masks[number] = disk
-    return made, masks
+    return made, {"a disk": masks}
 
 
 def test_every_cell_is_trained_on_as_many_patches() -> None:
@@ -99,7 +99,7 @@ def test_a_report_has_its_tables_and_figures_and_trains_nothing_twice(tmp_path: 
     numbers = json.loads((page.parent / "report.json").read_text("utf-8"))
     assert set(numbers["V"]) == {"naive", "final", "deeper"}
     assert numbers["V"]["final"]["biharmonic"]["patches"] == 2
-    assert len(numbers["VI"]["patients that the encoder never saw"]) == 8
+    assert len(numbers["VI"]["a disk"]["that the encoder never saw"]) == 8
     assert any("epoch 1 of 1" in text for text in said)
 
     said.clear()

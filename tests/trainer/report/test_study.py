@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import StandardScaler
+from sklearn.svm import SVC
 
 from services.core.errors import InvalidInput
 from services.core.volume import Volume
 from trainer.config import Config
-from trainer.report.study import interval, latent, raw, study, table_one
+from trainer.report.study import _svm, interval, latent, raw, study, table_one
 from trainer.report.targets import Targets, find_targets
 from trainer.scans import Scan
 
@@ -44,6 +49,24 @@ def test_patches_are_what_they_are_called_and_as_many_of_both(targets: Targets) 
         assert 2 <= own.sum() <= 40
         assert (targets.patients[own] == f"patient {which % 3}").all()
     assert targets.pixels().shape == (len(targets), 16, 16)
+
+
+def test_the_svm_is_scikit_learns() -> None:
+    rng = np.random.default_rng(0)
+    known, asked = (rng.normal(3, 2, (60, 7)).astype(np.float32) for _ in range(2))
+    labels = known[:, 0] + known[:, 1] ** 2 > 14
+    plain = make_pipeline(StandardScaler(), SVC()).fit(known, labels)
+    says = _svm(known, labels, asked, 0)
+    assert (says == plain.predict(asked)).all()
+    assert says.any()
+    assert not says.all()
+
+
+def test_volumes_of_one_patient_stand_each_for_itself() -> None:
+    scans, masks = zip(*(scan("one", k) for k in range(2)))
+    named = [replace(one, name=f"run {k}") for k, one in enumerate(scans)]
+    found = find_targets(named, masks, CONFIG, 5, 0)
+    assert set(found.patients) == {"run 0", "run 1"}
 
 
 def test_what_tells_the_target_is_near_1_and_what_does_not_near_a_half(targets: Targets) -> None:

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime
+from pathlib import Path
 
 from services.cli.store import store_at
-from services.cli.words import printable
+from services.cli.words import printable, tell
 from services.core.errors import Corrupt
+from services.formats.dicom_audit import audit_message
+from services.formats.volume_file import refuse_existing, whole_file
 from services.store.audit import Record, Trail
 
 
@@ -28,6 +31,23 @@ def show(store: str | None) -> None:
     """Print a line a record. Raises: Corrupt, where it is broken, after what is before."""
     for record in Trail(store_at(store)).records():
         print(printable(_line(record)))
+
+
+def export(store: str | None, target: Path, *, force: bool) -> None:
+    """Write the whole trail as DICOM audit messages, a line each.
+
+    Raises:
+        InvalidInput: ``target`` is there.
+        Corrupt: the trail is broken; nothing is left then.
+    """
+    if not force:
+        refuse_existing(target)
+    number = 0
+    with whole_file(target, force) as out:
+        for record in Trail(store_at(store)).records():
+            out.write(audit_message(record.event) + b"\n")
+            number = record.number
+    tell([f"Wrote {target.name}: {number} DICOM audit messages, one a line."])
 
 
 def _line(record: Record) -> str:

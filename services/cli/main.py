@@ -428,3 +428,15 @@ def audit_list(store: Store = None) -> None:
     from services.cli.audit import show
 
     show(store)
+
+
+@audit.command("export")
+def audit_export(
+    dicom: Annotated[Path, typer.Option(help="File to write: DICOM audit messages, one a line.")],
+    store: Store = None,
+    force: Annotated[bool, typer.Option("--force", help="Replace the file if it is there.")] = False,
+) -> None:
+    """Write the whole audit trail for another system, as DICOM PS3.15 has it."""
+    from services.cli.audit import export
+
+    export(store, dicom, force=force)

@@ -7,13 +7,14 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from uuid import uuid4
+from xml.etree import ElementTree
 
 import pytest
 from typer.testing import CliRunner
 
 from services.cli.main import app
 from services.core.audit import Action, Event, Subject
-from services.core.errors import Corrupt, Unavailable
+from services.core.errors import Corrupt, InvalidInput, Unavailable
 from services.store.audit import START, Trail
 from services.store.directory import DirectoryStore
 from services.store.port import Store
@@ -147,3 +148,20 @@ def test_the_list_tells_who_did_what_when_and_from_where(tmp_path: Path) -> None
     for told in ("2023-11-14 22:13:20 UTC", "mask.save", f"{'v' * 32}-{'a' * 32}", "mask 7", "local", "192.0.2.7"):
         assert told in line
     assert "FAILED" not in line
+
+
+def test_the_trail_is_exported_whole_or_not_at_all(tmp_path: Path) -> None:
+    store, out = tmp_path / "store", tmp_path / "audit.xml"
+    trail = Trail(DirectoryStore(store))
+    for number in range(3):
+        trail.append(event(number + 1))
+    assert "3 DICOM audit messages" in said(store, "export", "--dicom", str(out))
+    messages = [ElementTree.fromstring(line) for line in out.read_bytes().splitlines()]
+    assert [(one.tag, one[0][0].get("csd-code")) for one in messages] == [("AuditMessage", "110103")] * 3
+    with pytest.raises(InvalidInput):
+        said(store, "export", "--dicom", str(out))
+    out.unlink()
+    flip(store)
+    with pytest.raises(Corrupt, match="record 3"):
+        said(store, "export", "--dicom", str(out))
+    assert list(tmp_path.iterdir()) == [store]

@@ -8,6 +8,8 @@ from typing import Annotated, Literal
 
 import typer
 
+from services.cli.users import users as users_commands
+
 app = typer.Typer(
     no_args_is_help=True,
     add_completion=False,
@@ -45,6 +47,7 @@ def serve(
     oidc_audience: Annotated[str | None, typer.Option(help="Audience that access tokens must be made for.")] = None,
     oidc_roles_claim: Annotated[str | None, typer.Option(help="Where access tokens list the user's roles.")] = None,
     oidc_leeway_seconds: Annotated[float | None, typer.Option(help="By how much clocks may differ.")] = None,
+    users: Annotated[Path | None, typer.Option(help="File of this server's own users.")] = None,
     service_secret: Annotated[Path | None, typer.Option(help="File of the secret that services share.")] = None,
     log: Annotated[Literal["people", "json"] | None, typer.Option(help="Form of the log lines.")] = None,
     metrics: Annotated[str | None, typer.Option(help="Address and port for Prometheus, or a port on loopback.")] = None,
@@ -82,6 +85,7 @@ def serve(
         "oidc_audience": oidc_audience,
         "oidc_roles_claim": oidc_roles_claim,
         "oidc_leeway_seconds": oidc_leeway_seconds,
+        "users": users,
         "service_secret": service_secret,
         "log": log,
         "metrics": metrics,
@@ -406,6 +410,8 @@ def store_tidy(
 
     tidy_store(store, days)
 
+
+app.add_typer(users_commands, name="users")
 
 audit = typer.Typer(no_args_is_help=True, help="What was done in a store, when, by whom and from where.")
 app.add_typer(audit, name="audit")

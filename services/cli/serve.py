@@ -39,7 +39,7 @@ async def _serve(settings: Settings, services: tuple[Service, ...], with_parent:
     from services.cli.store import kept_tidy, open_store
     from services.core.scratch import clean_scratch
     from services.serving.audit import Recorder
-    from services.serving.identity.authentication import authentication, service_secret
+    from services.serving.identity.authentication import access, service_secret
     from services.serving.metrics import exposed
     from services.serving.server import Server, Servicer
     from services.store.audit import Trail
@@ -49,7 +49,7 @@ async def _serve(settings: Settings, services: tuple[Service, ...], with_parent:
     log = structlog.get_logger()
     told = await _end_asked_for(with_parent)
     secret = service_secret(settings)
-    authenticate = authentication(settings, secret)
+    allowed = access(settings, secret)
     store = open_store(settings)
     store.check()
     settle_layout(store)
@@ -57,7 +57,7 @@ async def _serve(settings: Settings, services: tuple[Service, ...], with_parent:
         log.info("removed temporary files of a process that was stopped", folders=left)
     trail = SpooledTrail(Trail(store), settings.audit_folder)
     recorder = Recorder(trail)
-    servicers: list[Servicer] = []
+    servicers: list[Servicer] = [allowed.identity] if allowed.identity else []
     if "volumes" in services:
         from services.volumes.servicer import VolumesServicer
 
@@ -71,7 +71,7 @@ async def _serve(settings: Settings, services: tuple[Service, ...], with_parent:
         from services.embedding.servicer import EmbeddingServicer
 
         servicers.append(EmbeddingServicer.configured(store, settings))
-    server = Server(servicers, listen=settings.listen, authenticate=authenticate)
+    server = Server(servicers, listen=settings.listen, authenticate=allowed.authenticate)
     address = f"{settings.listen.rpartition(':')[0]}:{server.port}"
     if "segmentation" in services and "embedding" in services:
         segmentation.embedding.connect(from_here(address))

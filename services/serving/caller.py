@@ -23,7 +23,8 @@ class Caller:
     """Who a call comes from.
 
     Attributes:
-        user: identifier that whoever vouches for the user gives; "local" where nobody is asked who they are.
+        user: identifier that whoever vouches for the user gives; "local" where nobody is asked who they are; empty for who
+            only begins to sign in.
         peer: address that the call comes from, as gRPC writes it: ``ipv4:192.0.2.1:50123``; empty outside of a call.
         roles: that the user has.
         expires_s: seconds since 1970, UTC, until which this may be believed; infinite where it does not end.

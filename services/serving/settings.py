@@ -66,6 +66,9 @@ class Settings(BaseSettings):
     oidc_leeway_seconds: float = Field(
         60.0, ge=0, le=300, description="By how much the clocks of issuer and service may differ."
     )
+    users: Path | None = Field(
+        None, description="File of this server's own users; none: `keys/users.json` beside the store, where it is there."
+    )
     service_secret: Path | None = Field(
         None, description="File of the secret by which services know each other; none: those of one process alone do."
     )
@@ -116,6 +119,11 @@ class Settings(BaseSettings):
     def key_file(self) -> Path:
         """Where the key of the pseudonyms lies."""
         return self.pseudonym_key or self._beside_store / "keys" / "pseudonym.key"
+
+    @property
+    def users_file(self) -> Path:
+        """Where this server's own users are, if it has any; the key of their tokens lies beside."""
+        return self.users or self._beside_store / "keys" / "users.json"
 
     @property
     def audit_folder(self) -> Path:

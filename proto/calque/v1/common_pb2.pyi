@@ -51,6 +51,8 @@ class Reason(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
     SEVERAL_SEGMENTS: _ClassVar[Reason]
     NOT_SIGNED_IN: _ClassVar[Reason]
     NOT_ALLOWED: _ClassVar[Reason]
+    SIGN_IN_REFUSED: _ClassVar[Reason]
+    TOO_MANY_ATTEMPTS: _ClassVar[Reason]
 PLANE_UNSPECIFIED: Plane
 PLANE_AXIAL: Plane
 PLANE_CORONAL: Plane
@@ -90,6 +92,8 @@ NO_SOURCE_SERIES: Reason
 SEVERAL_SEGMENTS: Reason
 NOT_SIGNED_IN: Reason
 NOT_ALLOWED: Reason
+SIGN_IN_REFUSED: Reason
+TOO_MANY_ATTEMPTS: Reason
 
 class PlaneGeometry(_message.Message):
     __slots__ = ("plane", "columns", "rows", "slices", "column_mm", "row_mm", "slice_mm", "left", "right", "top", "bottom", "pixel_to_mm", "pixel_to_voxel")

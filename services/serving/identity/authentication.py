@@ -2,41 +2,62 @@
 
 from __future__ import annotations
 
-import os
 import secrets
+from dataclasses import dataclass
 from functools import partial
 
-from services.core.errors import InvalidInput, Reason, Unavailable
+from services.core.errors import InvalidInput
+from services.serving import secret_file
 from services.serving.caller import Caller, Role
 from services.serving.identity.interceptor import Authenticate
 from services.serving.identity.issuer import IssuerKeys
+from services.serving.identity.local import IdentityServicer, LocalKey, LocalTokens
 from services.serving.identity.tokens import AccessTokens
+from services.serving.identity.users import SERVICE_USER, Users
 from services.serving.settings import Settings
 
-SERVICE_USER = "service"
 SECRET_LEAST = 32
 """Fewest characters of the services' secret."""
 
 
-def authentication(settings: Settings, secret: str) -> Authenticate | None:
-    """What says who calls; None: nobody is asked.
+@dataclass(frozen=True)
+class Access:
+    """Who may call.
+
+    Attributes:
+        authenticate: says who calls; None: nobody is asked.
+        identity: where this server's own users sign in, if there are any.
+    """
+
+    authenticate: Authenticate | None = None
+    identity: IdentityServicer | None = None
+
+
+def access(settings: Settings, secret: str) -> Access:
+    """Who may call, as the settings say it: whom an issuer vouches for, else this server's own users, else everybody.
 
     Args:
         settings: of the service.
         secret: of the services, see `service_secret`.
 
     Raises:
-        InvalidInput: the settings name no issuer that can be trusted.
+        InvalidInput: the issuer is none that can be trusted, or everybody may read the file of users.
+        Unavailable: a file cannot be read or made.
     """
-    if not settings.oidc_issuer:
-        return None
-    tokens = AccessTokens(
-        IssuerKeys(settings.oidc_issuer),
-        audience=settings.oidc_audience,
-        leeway_s=settings.oidc_leeway_seconds,
-        roles_claim=settings.oidc_roles_claim,
-    )
-    return partial(_authenticate, tokens, secret)
+    if settings.oidc_issuer:
+        tokens = AccessTokens(
+            IssuerKeys(settings.oidc_issuer),
+            audience=settings.oidc_audience,
+            leeway_s=settings.oidc_leeway_seconds,
+            roles_claim=settings.oidc_roles_claim,
+        )
+        return Access(partial(_authenticate, tokens, secret))
+    if settings.users is None and not settings.users_file.exists():
+        return Access()
+    users = Users(settings.users_file)
+    users.all()
+    local = LocalTokens(users, LocalKey(settings.users_file.with_name("tokens.key")))
+    return Access(partial(_authenticate, local, secret), IdentityServicer(local))
 
 
 def service_secret(settings: Settings) -> str:
@@ -49,19 +70,13 @@ def service_secret(settings: Settings) -> str:
     path = settings.service_secret
     if path is None:
         return secrets.token_urlsafe(SECRET_LEAST)
-    try:
-        text, mode = path.read_text(encoding="ascii", errors="replace").strip(), path.stat().st_mode
-    except OSError as error:
-        message = f"The services' secret ({path}) cannot be read: {os.strerror(error.errno or 0)}."
-        raise Unavailable(message, Reason.STORE_UNAVAILABLE) from error
+    text = secret_file.read(path, "the services' secret").decode("ascii", errors="replace").strip()
     if len(text) < SECRET_LEAST or not text.isascii() or not text.isprintable() or " " in text:
         raise InvalidInput(f"The services' secret ({path}) must be at least {SECRET_LEAST} letters and digits in one line.")
-    if mode & 0o007:
-        raise InvalidInput(f"Everybody may read the services' secret; say: chmod 600 {path}")
     return text
 
 
-async def _authenticate(tokens: AccessTokens, secret: str, token: str, peer: str) -> Caller:
+async def _authenticate(tokens: AccessTokens | LocalTokens, secret: str, token: str, peer: str) -> Caller:
     if secrets.compare_digest(token.encode(), secret.encode()):
         return Caller(SERVICE_USER, peer, frozenset({Role.ANNOTATOR}))
     return await tokens.caller(token, peer)

@@ -15,7 +15,7 @@ import grpc
 from services.core.errors import Forbidden, Unauthenticated
 from services.serving.caller import LOCAL_USER, Caller, Role, set_caller
 from services.serving.handlers import Continuation, Streaming, Unary, is_stream, wrapped
-from services.serving.identity.roles import LEAST_ROLE
+from services.serving.identity.roles import FOR_ANYBODY, LEAST_ROLE
 from services.serving.identity.tokens import expired
 
 _HEALTH = "/grpc.health.v1.Health/"
@@ -48,17 +48,19 @@ class CallerInterceptor(grpc.aio.ServerInterceptor):
 
     async def _admit(self, method: str, context: Any) -> Caller:
         """Who calls, known from now on. Raises: Unauthenticated, Forbidden, Unavailable."""
-        if self._authenticate is None:
+        if method in FOR_ANYBODY:
+            who = Caller("", context.peer(), frozenset())
+        elif self._authenticate is None:
             who = Caller(LOCAL_USER, context.peer(), frozenset(Role))
         else:
-            who = await self._authenticate(_token(context), context.peer())
+            who = await self._authenticate(token_of(context), context.peer())
             if not who.may(LEAST_ROLE[method]):
                 raise Forbidden(f"This needs the role {LEAST_ROLE[method]}, which you do not have; ask the administrator.")
         set_caller(who)
         return who
 
 
-def _token(context: Any) -> str:
+def token_of(context: Any) -> str:
     """The token that a call carries. Raises: Unauthenticated."""
     carried = [value for name, value in context.invocation_metadata() or () if name == "authorization"]
     scheme, _, token = carried[0].partition(" ") if len(carried) == 1 else ("", "", "")

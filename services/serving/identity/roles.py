@@ -9,6 +9,7 @@ _CALLS: dict[Role, dict[str, tuple[str, ...]]] = {
         "Volumes": ("ListVolumes", "GetVolume", "ReadSlices"),
         "Segmentation": ("ListAnnotations", "ListMasks", "Export"),
         "Embedding": ("GetModel",),
+        "Identity": ("Renew",),
     },
     Role.ANNOTATOR: {
         "Volumes": ("GetUpload", "DeleteUpload", "Upload", "ListSeries", "Import"),
@@ -26,3 +27,6 @@ LEAST_ROLE: dict[str, Role] = {
     for call in calls
 }
 """The least role for each call, by its full name as gRPC has it: ``/calque.v1.Volumes/GetVolume``."""
+
+FOR_ANYBODY = {"/calque.v1.Identity/SignIn"}
+"""Calls that carry no token, by their full names."""

@@ -45,6 +45,14 @@ class AccessTokens:
     async def caller(self, token: str, peer: str) -> Caller:
         """Who a token says that it is.
 
+        Raises: Unauthenticated, Unavailable, as `claims`.
+        """
+        claims = await self.claims(token)
+        return Caller(claims["sub"], peer, self._roles(claims), int(claims["exp"]) + self._leeway_s)
+
+    async def claims(self, token: str) -> dict[str, Any]:
+        """What a token says, issuer, audience, user and expiry among it.
+
         Raises:
             Unauthenticated: it is not to be believed, is not for us, or has expired.
             Unavailable: the issuer's keys cannot be had.
@@ -67,7 +75,7 @@ class AccessTokens:
         user = claims["sub"]
         if not 0 < len(user) <= USER_LIMIT or not user.isprintable():
             raise _not_believed()
-        return Caller(user, peer, self._roles(claims), int(claims["exp"]) + self._leeway_s)
+        return claims
 
     async def _key(self, token: str) -> jwt.PyJWK:
         """The key that a token says it is signed with, for the algorithm that it says. Raises: jwt.PyJWTError."""

@@ -16,7 +16,7 @@ from services.embedding.encoder import Encoder
 from services.embedding.held import Held
 from services.embedding.servicer import EmbeddingServicer
 from services.segmentation.embedding_client import EmbeddingClient
-from services.serving.identity.authentication import authentication, service_secret
+from services.serving.identity.authentication import access, service_secret
 from services.serving.server import Server
 from services.serving.settings import Settings
 from tests.encoders import small_model
@@ -39,7 +39,7 @@ async def test_a_service_knows_another_by_their_secret(tmp_path: Path) -> None:
     """The issuer is not asked: there is none at this address."""
     settings = Settings(oidc_issuer="http://127.0.0.1:9", service_secret=secret_file(tmp_path, f"{SECRET}\n"))
     embedding = EmbeddingServicer(Held(Encoder.load(small_model().SerializeToString())), look_s=60)
-    authenticate = authentication(settings, service_secret(settings))
+    authenticate = access(settings, service_secret(settings)).authenticate
     server = Server([embedding], listen="127.0.0.1:0", authenticate=authenticate)
     await server.start()
 

@@ -18,6 +18,7 @@ from services.bench.client import Client
 from services.formats.source import source_files
 from services.store import segments
 from services.store.annotations import Annotations
+from services.store.audit import Trail
 from services.store.s3 import Bucket, S3Store
 from services.store.tidy import Tidied, tidy
 from tests.phantoms import oblique_phantom, write_nifti
@@ -36,6 +37,7 @@ def start(folder: Path, bucket: Bucket) -> Serving:
         "CALQUE_S3_ENDPOINT": bucket.endpoint,
         "CALQUE_S3_CREDENTIALS": str(bucket.credentials),
         "CALQUE_PSEUDONYM_KEY": str(folder / "pseudonym.key"),
+        "CALQUE_AUDIT_SPOOL": str(folder / "audit-spool"),
     }
     return Serving(folder, "volumes", "segmentation", "--listen", "127.0.0.1:0", **environment)
 
@@ -74,6 +76,14 @@ async def test_what_was_drawn_is_there_after_a_kill(s3: Server, tmp_path: Path, 
         assert (again.number, again.digest) == (saved.number + 1, saved.digest)
         store = S3Store(bucket)
         entries = [entry for entry in Annotations(store).log(annotation_id).entries if entry.sequence]
+        assert [record.event.action.value for record in Trail(store).records()] == [
+            "volume.import",
+            "annotation.create",
+            "annotation.write",
+            "mask.save",
+            *["annotation.export"] * 4,
+            "mask.save",
+        ]
         assert [entry.body for entry in entries] == [body.SerializeToString() for body in drawn]
         monkeypatch.setattr(segments, "ENTRIES", 2)
         monkeypatch.setattr(segments, "KEPT", 1)

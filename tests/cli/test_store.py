@@ -112,7 +112,7 @@ def test_models_are_those_of_the_bucket(
 
 def test_the_services_refuse_a_server_that_would_lose_data(tmp_path: Path) -> None:
     with served(BadS3(Habit.OVERWRITES), tmp_path) as bucket:
-        key = {"CALQUE_PSEUDONYM_KEY": str(tmp_path / "pseudonym.key")}
+        key = {"CALQUE_PSEUDONYM_KEY": str(tmp_path / "pseudonym.key"), "CALQUE_AUDIT_SPOOL": str(tmp_path / "audit")}
         with Serving(tmp_path, "volumes", "--listen", "127.0.0.1:0", **environment(bucket), **key) as serving:
             assert serving.ended() == 2
         assert serving.errors().count("\n") == 1

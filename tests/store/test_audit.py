@@ -165,3 +165,20 @@ def test_the_trail_is_exported_whole_or_not_at_all(tmp_path: Path) -> None:
     with pytest.raises(Corrupt, match="record 3"):
         said(store, "export", "--dicom", str(out))
     assert list(tmp_path.iterdir()) == [store]
+
+
+def test_a_server_that_starts_finds_the_newest_of_many(tmp_path: Path) -> None:
+    store = DirectoryStore(tmp_path)
+    trail = Trail(store)
+    trail._newest = (998, START)  # as if so many were there
+    for number in range(3):
+        trail.append(event(number))
+    Trail(store).append(event(4))
+    assert list(store.list("audit")) == [
+        "audit/000000/000000999",
+        "audit/000001/000001000",
+        "audit/000001/000001001",
+        "audit/000001/000001002",
+    ]
+    before, newest = (tmp_path / "audit" / "000001" / f"{number:09d}" for number in (1001, 1002))
+    assert hashlib.sha256(before.read_bytes().partition(b"\n")[0]).hexdigest() in newest.read_text()

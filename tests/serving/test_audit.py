@@ -135,6 +135,22 @@ async def test_what_cannot_be_recorded_anywhere_is_not_done(tmp_path: Path) -> N
     assert [event.action for event in recorded(tmp_path / "store")] == [Action.VOLUME_OPEN]
 
 
+async def test_an_import_that_could_not_be_recorded_is_done_again(tmp_path: Path) -> None:
+    blocked = tmp_path / "store" / "audit", tmp_path / "spool" / "waiting"
+    async with serve(tmp_path / "store", audit_spool=tmp_path / "spool") as served:
+        data, upload_id = write_nifti(PHANTOM, tmp_path / "a.nii.gz").read_bytes(), str(uuid4())
+        await served.volumes.Upload(chunks(upload_id, "a.nii.gz", data))
+        for path in blocked:
+            path.touch()
+        asked = volumes_pb2.ImportRequest(upload_id=upload_id)
+        assert (await refused(served.volumes.Import(asked)))[:2] == ("UNAVAILABLE", "STORE_UNAVAILABLE")
+        for path in blocked:
+            path.unlink()
+        volume = [one async for one in served.volumes.Import(asked)][-1].volume
+    (event,) = recorded(tmp_path / "store")
+    assert (event.action, event.subject.volume_id) == (Action.VOLUME_IMPORT, volume.volume_id)
+
+
 class _List:
     def __init__(self) -> None:
         self.events: list[Event] = []

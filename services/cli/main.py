@@ -43,6 +43,9 @@ def serve(
     s3_region: Annotated[str | None, typer.Option(help="Region of the bucket.")] = None,
     s3_credentials: Annotated[Path | None, typer.Option(help="File of the S3 store's keys.")] = None,
     s3_authority: Annotated[Path | None, typer.Option(help="PEM file of the S3 server's authority.")] = None,
+    certificate: Annotated[Path | None, typer.Option(help="PEM file of the server's certificate.")] = None,
+    key: Annotated[Path | None, typer.Option(help="PEM file of the certificate's key.")] = None,
+    client_authority: Annotated[Path | None, typer.Option(help="PEM file of who vouches for clients.")] = None,
     oidc_issuer: Annotated[str | None, typer.Option(help="Address of the issuer of access tokens.")] = None,
     oidc_audience: Annotated[str | None, typer.Option(help="Audience that access tokens must be made for.")] = None,
     oidc_roles_claim: Annotated[str | None, typer.Option(help="Where access tokens list the user's roles.")] = None,
@@ -69,6 +72,7 @@ def serve(
     embedding_memory_bytes: Annotated[int | None, typer.Option(help="Most memory for the encoder's answers.")] = None,
     embedding_batch: Annotated[int | None, typer.Option(help="Most slices in a run of the encoder.")] = None,
     embedding: Annotated[str | None, typer.Option(help="Address of the embedding service that segmentation asks.")] = None,
+    embedding_authority: Annotated[Path | None, typer.Option(help="PEM file of who vouches for it.")] = None,
     with_parent: Annotated[bool, typer.Option(hidden=True, help="End when standard input closes.")] = False,
 ) -> None:
     """Run services, all of them or the named ones, until interrupted."""
@@ -81,6 +85,9 @@ def serve(
         "s3_region": s3_region,
         "s3_credentials": s3_credentials,
         "s3_authority": s3_authority,
+        "certificate": certificate,
+        "key": key,
+        "client_authority": client_authority,
         "oidc_issuer": oidc_issuer,
         "oidc_audience": oidc_audience,
         "oidc_roles_claim": oidc_roles_claim,
@@ -107,6 +114,7 @@ def serve(
         "embedding_memory_bytes": embedding_memory_bytes,
         "embedding_batch": embedding_batch,
         "embedding": embedding,
+        "embedding_authority": embedding_authority,
     }
     settings = load_settings(**{name: value for name, value in flags.items() if value is not None})
     unknown = sorted(set(services or ()) - set(SERVICES))

@@ -37,11 +37,12 @@ async def _serve(settings: Settings, services: tuple[Service, ...], with_parent:
     import structlog
 
     from services.cli.store import kept_tidy, open_store
-    from services.core.scratch import clean_scratch
+    from services.core.scratch import clean_scratch, scratch_folder
     from services.serving.audit import Recorder
     from services.serving.identity.authentication import access, service_secret
     from services.serving.metrics import exposed
     from services.serving.server import Server, Servicer
+    from services.serving.tls import check_reach, server_credentials
     from services.store.audit import Trail
     from services.store.audit_spool import SpooledTrail
     from services.store.layout import settle_layout
@@ -50,6 +51,8 @@ async def _serve(settings: Settings, services: tuple[Service, ...], with_parent:
     told = await _end_asked_for(with_parent)
     secret = service_secret(settings)
     allowed = access(settings, secret)
+    credentials = server_credentials(settings)
+    check_reach(settings.listen, encrypted=credentials is not None, asked=allowed.authenticate is not None)
     store = open_store(settings)
     store.check()
     settle_layout(store)
@@ -71,13 +74,19 @@ async def _serve(settings: Settings, services: tuple[Service, ...], with_parent:
         from services.embedding.servicer import EmbeddingServicer
 
         servicers.append(EmbeddingServicer.configured(store, settings))
-    server = Server(servicers, listen=settings.listen, authenticate=allowed.authenticate)
+    server = Server(servicers, listen=settings.listen, authenticate=allowed.authenticate, credentials=credentials)
     address = f"{settings.listen.rpartition(':')[0]}:{server.port}"
-    if "segmentation" in services and "embedding" in services:
-        segmentation.embedding.connect(from_here(address))
+    both = "segmentation" in services and "embedding" in services
+    # Within the process nothing is encrypted: where the port is, they meet in a folder that only this user may enter.
+    private = scratch_folder() if both and credentials else nullcontext()
     # One kind of service does it for all; several at once do no harm.
     tidying = kept_tidy(store, settings.tidy_days) if "segmentation" in services else nullcontext()
-    with exposed(settings.metrics) if settings.metrics else nullcontext("") as metrics, tidying:
+    with exposed(settings.metrics) if settings.metrics else nullcontext("") as metrics, tidying, private as folder:
+        if both:
+            within = f"unix:{folder}/embedding" if folder else from_here(address)
+            if folder:
+                server.answer_on(within)
+            segmentation.embedding.connect(within)
         await server.start()
         # The one line on standard output: who started us reads the address from it.
         print(f"Calque serves {', '.join(services)} on {address}", flush=True)

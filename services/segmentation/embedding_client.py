@@ -59,12 +59,17 @@ class EmbeddingModel:
 class EmbeddingClient:
     """The embedding service at ``address`` (``host:port``). Calls block until their deadline at most, from any thread.
 
-    ``secret`` is what it knows our services by; empty: it asks for none.
+    ``secret`` is what it knows our services by; empty: it asks for none. Without ``credentials`` the connection is not
+    encrypted.
     """
 
-    def __init__(self, address: str, secret: str = "") -> None:
+    def __init__(self, address: str, secret: str = "", credentials: grpc.ChannelCredentials | None = None) -> None:
         self._metadata = (("authorization", f"Bearer {secret}"),) if secret else ()
-        self._channel = grpc.insecure_channel(address, options=_OPTIONS)
+        self._channel = (
+            grpc.secure_channel(address, credentials, options=_OPTIONS)
+            if credentials
+            else grpc.insecure_channel(address, options=_OPTIONS)
+        )
         self._stub = embedding_pb2_grpc.EmbeddingStub(self._channel)
 
     def close(self) -> None:

@@ -12,6 +12,7 @@ import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 
+import grpc
 import numpy as np
 import structlog
 
@@ -42,16 +43,17 @@ class Embedding:
     Args:
         address: ``host:port``; empty: there is none, unless `connect` names one.
         secret: by which the service knows this one; empty: it asks for none.
+        credentials: of an encrypted connection to this address; None: it is not encrypted.
     """
 
-    def __init__(self, address: str = "", secret: str = "") -> None:
+    def __init__(self, address: str = "", secret: str = "", credentials: grpc.ChannelCredentials | None = None) -> None:
         self._secret = secret
-        self._client = EmbeddingClient(address, secret) if address else None
+        self._client = EmbeddingClient(address, secret, credentials) if address else None
         self._threads = ThreadPoolExecutor(_VOLUMES, thread_name_prefix="encoding")
         self._under_way: dict[VolumeFeatures, asyncio.Future[Latent]] = {}
 
     def connect(self, address: str) -> None:
-        """Ask the service at this address, where none was named before."""
+        """Ask the service at this address of this machine, where none was named before."""
         if self._client is None:
             self._client = EmbeddingClient(address, self._secret)
 

@@ -31,6 +31,7 @@ from services.segmentation.workspaces import Workspaces
 from services.serving import metrics
 from services.serving.audit import Recorder
 from services.serving.settings import Settings
+from services.serving.tls import client_credentials
 from services.store.annotations import PAPER_LABELS, AnnotationRecord, Annotations, MaskRecord
 from services.store.audit import subject
 from services.store.catalogue import Catalogue, VolumeRecord
@@ -84,7 +85,7 @@ class SegmentationServicer(segmentation_pb2_grpc.SegmentationServicer):
         self._annotations = Annotations(store)
         self._threads.begin(pipeline.warm_up)
         self._store = ThreadPoolExecutor(STORE_THREADS, thread_name_prefix="store")
-        self.embedding = Embedding(settings.embedding, secret)
+        self.embedding = Embedding(settings.embedding, secret, client_credentials(settings))
         self._workspaces = Workspaces(
             self._open, self._annotations, self._threads, self._store, self.embedding, kept=settings.workspaces
         )

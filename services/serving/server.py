@@ -66,12 +66,20 @@ class Server:
 
     Args:
         authenticate: says who calls; None: nobody is asked who they are.
+        credentials: that the server proves itself with; None: connections are not encrypted.
 
     Raises:
         Unavailable: the address cannot be had.
     """
 
-    def __init__(self, servicers: Sequence[Servicer], *, listen: str, authenticate: Authenticate | None = None) -> None:
+    def __init__(
+        self,
+        servicers: Sequence[Servicer],
+        *,
+        listen: str,
+        authenticate: Authenticate | None = None,
+        credentials: grpc.ServerCredentials | None = None,
+    ) -> None:
         interceptors = [ErrorInterceptor(), CallerInterceptor(authenticate)]
         self._server = grpc.aio.server(interceptors=interceptors, options=_OPTIONS)
         self._servicers = servicers
@@ -80,8 +88,14 @@ class Server:
         for servicer in servicers:
             servicer.register(self._server)
         health_pb2_grpc.add_HealthServicer_to_server(self._health, self._server)
+        self.port = self.answer_on(listen, credentials)
+
+    def answer_on(self, listen: str, credentials: grpc.ServerCredentials | None = None) -> int:
+        """Answer on one more address, before the start. Returns its port. Raises: Unavailable: it cannot be had."""
         try:
-            self.port = self._server.add_insecure_port(listen)
+            if credentials is None:
+                return self._server.add_insecure_port(listen)
+            return self._server.add_secure_port(listen, credentials)
         except RuntimeError as error:
             message = f"The address {listen} cannot be served on; is it in use?"
             raise Unavailable(message, Reason.SERVICE_UNAVAILABLE) from error

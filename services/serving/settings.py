@@ -58,6 +58,13 @@ class Settings(BaseSettings):
     s3_authority: Path | None = Field(
         None, description="PEM file of the authority that vouches for the S3 server; none: those that the system knows."
     )
+    certificate: Path | None = Field(
+        None, description="PEM file of the server's certificate; none: connections are not encrypted."
+    )
+    key: Path | None = Field(None, description="PEM file of the certificate's key.")
+    client_authority: Path | None = Field(
+        None, description="PEM file of the authority that must vouch for every client; none: clients need no certificate."
+    )
     oidc_issuer: str = Field("", description="Address of the OpenID Connect issuer of users; empty: nobody is asked.")
     oidc_audience: str = Field("calque", min_length=1, description="Audience that an access token must be made for.")
     oidc_roles_claim: str = Field(
@@ -102,6 +109,10 @@ class Settings(BaseSettings):
 
     embedding: str = Field(
         "", description="Address of the embedding service that the segmentation asks; empty: that of the same process."
+    )
+
+    embedding_authority: Path | None = Field(
+        None, description="PEM file of the authority that vouches for that service; none: it is asked without encryption."
     )
 
     @field_validator("listen", "embedding")

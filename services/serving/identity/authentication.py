@@ -6,7 +6,7 @@ import secrets
 from dataclasses import dataclass
 from functools import partial
 
-from services.core.errors import InvalidInput
+from services.core.errors import InvalidInput, Unauthenticated
 from services.serving import secret_file
 from services.serving.caller import Caller, Role
 from services.serving.identity.interceptor import Authenticate
@@ -36,6 +36,8 @@ class Access:
 def access(settings: Settings, secret: str) -> Access:
     """Who may call, as the settings say it: whom an issuer vouches for, else this server's own users, else everybody.
 
+    Our own services may where they know the secret. Where it has a file, and there are no users, they alone may.
+
     Args:
         settings: of the service.
         secret: of the services, see `service_secret`.
@@ -53,7 +55,7 @@ def access(settings: Settings, secret: str) -> Access:
         )
         return Access(partial(_authenticate, tokens, secret))
     if settings.users is None and not settings.users_file.exists():
-        return Access()
+        return Access(partial(_authenticate, None, secret) if settings.service_secret else None)
     users = Users(settings.users_file)
     users.all()
     local = LocalTokens(users, LocalKey(settings.users_file.with_name("tokens.key")))
@@ -76,7 +78,9 @@ def service_secret(settings: Settings) -> str:
     return text
 
 
-async def _authenticate(tokens: AccessTokens | LocalTokens, secret: str, token: str, peer: str) -> Caller:
+async def _authenticate(tokens: AccessTokens | LocalTokens | None, secret: str, token: str, peer: str) -> Caller:
     if secrets.compare_digest(token.encode(), secret.encode()):
         return Caller(SERVICE_USER, peer, frozenset({Role.ANNOTATOR}))
+    if tokens is None:
+        raise Unauthenticated("Only services may call here, with their secret.")
     return await tokens.caller(token, peer)

@@ -40,6 +40,7 @@ async def _serve(settings: Settings, services: tuple[Service, ...], with_parent:
     from services.core.scratch import clean_scratch, scratch_folder
     from services.serving.audit import Recorder
     from services.serving.identity.authentication import access, service_secret
+    from services.serving.identity.local import IdentityServicer
     from services.serving.metrics import exposed
     from services.serving.server import Server, Servicer
     from services.serving.tls import check_reach, server_credentials
@@ -60,7 +61,7 @@ async def _serve(settings: Settings, services: tuple[Service, ...], with_parent:
         log.info("removed temporary files of a process that was stopped", folders=left)
     trail = SpooledTrail(Trail(store), settings.audit_folder)
     recorder = Recorder(trail)
-    servicers: list[Servicer] = [allowed.identity] if allowed.identity else []
+    servicers: list[Servicer] = [IdentityServicer(allowed.local, recorder)] if allowed.local else []
     if "volumes" in services:
         from services.volumes.servicer import VolumesServicer
 

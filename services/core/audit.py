@@ -25,7 +25,6 @@ class Action(StrEnum):
     MASK_SAVE = "mask.save"
     MASK_UPLOAD = "mask.upload"
     SIGN_IN = "user.sign_in"
-    SIGN_OUT = "user.sign_out"
 
 
 @dataclass(frozen=True)

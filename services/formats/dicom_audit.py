@@ -25,7 +25,6 @@ _EXPORT = ("110106", "DCM", "Export")
 _IMPORT = ("110107", "DCM", "Import")
 _AUTHENTICATION = ("110114", "DCM", "User Authentication")
 _LOGIN = ("110122", "DCM", "Login")
-_LOGOUT = ("110123", "DCM", "Logout")
 _APPLICATION = ("110150", "DCM", "Application")
 _DESTINATION = ("110152", "DCM", "Destination Role ID")
 _SOURCE = ("110153", "DCM", "Source Role ID")
@@ -67,14 +66,13 @@ _KINDS: dict[Action, _Kind] = {
     Action.MASK_SAVE: _Kind(_ACCESSED, "C", "1"),
     Action.MASK_UPLOAD: _Kind(_IMPORT, "C", "2"),
     Action.SIGN_IN: _Kind(_AUTHENTICATION, "E"),
-    Action.SIGN_OUT: _Kind(_AUTHENTICATION, "E"),
 }
 # Of the user, of the server, and of the way between them.
 _ROLES: dict[Code, tuple[Code, Code, Code]] = {
     _IMPORT: (_SOURCE, _DESTINATION, _SOURCE_MEDIA),
     _EXPORT: (_DESTINATION, _SOURCE, _DESTINATION_MEDIA),
 }
-_TYPES = {Action.SIGN_IN: _LOGIN, Action.SIGN_OUT: _LOGOUT}
+_TYPES = {Action.SIGN_IN: _LOGIN}
 
 
 def audit_message(event: Event) -> bytes:

@@ -47,9 +47,9 @@ class Recorder:
         who, now_ms = caller(), time.time_ns() // 1_000_000
         self._sink.append(Event(uuid4().hex, now_ms, action, done, who.user, address(who.peer), self._server, subject))
 
-    async def record(self, action: Action, subject: Subject) -> None:
+    async def record(self, action: Action, subject: Subject, *, done: bool = True) -> None:
         """Record something, durably, while others go on. Raises: Unavailable."""
-        await asyncio.to_thread(self.write, action, subject)
+        await asyncio.to_thread(self.write, action, subject, done=done)
 
     @asynccontextmanager
     async def recording(self, action: Action, subject: Subject) -> AsyncIterator[None]:
@@ -58,7 +58,7 @@ class Recorder:
         try:
             yield
         except Exception:
-            await asyncio.to_thread(self.write, action, subject, done=False)
+            await self.record(action, subject, done=False)
             raise
 
     async def opened(self, subject: Subject) -> None:

@@ -107,7 +107,6 @@ STANDARD = {
     Action.MASK_SAVE: ("110103", "C"),
     Action.MASK_UPLOAD: ("110107", "C"),
     Action.SIGN_IN: ("110114", "E"),
-    Action.SIGN_OUT: ("110114", "E"),
 }
 
 

@@ -11,7 +11,7 @@ from services.serving import secret_file
 from services.serving.caller import Caller, Role
 from services.serving.identity.interceptor import Authenticate
 from services.serving.identity.issuer import IssuerKeys
-from services.serving.identity.local import IdentityServicer, LocalKey, LocalTokens
+from services.serving.identity.local import LocalKey, LocalTokens
 from services.serving.identity.tokens import AccessTokens
 from services.serving.identity.users import SERVICE_USER, Users
 from services.serving.settings import Settings
@@ -26,11 +26,11 @@ class Access:
 
     Attributes:
         authenticate: says who calls; None: nobody is asked.
-        identity: where this server's own users sign in, if there are any.
+        local: tokens of this server's own users, if there are any.
     """
 
     authenticate: Authenticate | None = None
-    identity: IdentityServicer | None = None
+    local: LocalTokens | None = None
 
 
 def access(settings: Settings, secret: str) -> Access:
@@ -59,7 +59,7 @@ def access(settings: Settings, secret: str) -> Access:
     users = Users(settings.users_file)
     users.all()
     local = LocalTokens(users, LocalKey(settings.users_file.with_name("tokens.key")))
-    return Access(partial(_authenticate, local, secret), IdentityServicer(local))
+    return Access(partial(_authenticate, local, secret), local)
 
 
 def service_secret(settings: Settings) -> str:

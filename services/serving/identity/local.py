@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import secrets
 import time
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -15,9 +16,11 @@ from calque.v1 import identity_pb2, identity_pb2_grpc
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat, load_pem_private_key
 
+from services.core.audit import Action, Subject
 from services.core.errors import InvalidInput, Reason, Unauthenticated
 from services.serving import secret_file
-from services.serving.caller import Caller, caller
+from services.serving.audit import Recorder
+from services.serving.caller import Caller, caller, set_caller
 from services.serving.identity.attempts import Attempts
 from services.serving.identity.interceptor import token_of
 from services.serving.identity.issuer import Jwk
@@ -33,6 +36,7 @@ SESSION_SECONDS = 12 * 3600
 HASHING = 2
 """Passwords that are checked at once, for 64 MiB each."""
 
+_NOBODY = "?"  # in the audit trail, for a name that is no user's
 _AUDIENCE = "calque"
 _WHAT = "the key of the access tokens"
 
@@ -106,14 +110,15 @@ class LocalTokens:
 
 
 class IdentityServicer(identity_pb2_grpc.IdentityServicer):
-    """The contract's Identity service."""
+    """The contract's Identity service. Who signs in, and whom it refuses, goes into the audit trail."""
 
     name = identity_pb2.DESCRIPTOR.services_by_name["Identity"].full_name
     serving = True
     runs_on = ""
 
-    def __init__(self, tokens: LocalTokens, attempts: Attempts | None = None) -> None:
+    def __init__(self, tokens: LocalTokens, recorder: Recorder, attempts: Attempts | None = None) -> None:
         self._tokens = tokens
+        self._recorder = recorder
         self._attempts = attempts or Attempts()
         self._hashing = asyncio.Semaphore(HASHING)
         self._of_nobody = hashed(secrets.token_hex())
@@ -137,9 +142,13 @@ class IdentityServicer(identity_pb2_grpc.IdentityServicer):
         against = user.password_hash if user else self._of_nobody
         async with self._hashing:
             right = await asyncio.to_thread(matches, against, request.password)
+        # Not the name of nobody: a password may have been typed there.
+        set_caller(replace(caller(), user=name if user else _NOBODY))
         if user is None or not right:
-            log.warning("sign-in refused", peer=peer)  # not the name: a password may have been typed there
+            log.warning("sign-in refused", peer=peer)
+            await self._recorder.record(Action.SIGN_IN, Subject(), done=False)
             raise Unauthenticated("User or password is wrong.", Reason.SIGN_IN_REFUSED)
+        await self._recorder.record(Action.SIGN_IN, Subject())
         self._attempts.succeeded(name, peer)
         log.info("signed in", user=name, peer=peer)
         return identity_pb2.SignInResponse(token=self._tokens.give(user, time.time()))

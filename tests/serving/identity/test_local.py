@@ -19,11 +19,13 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from typer.testing import CliRunner
 
 from services.cli.main import app
+from services.core.audit import Action, Event
 from services.core.errors import InvalidInput
+from services.serving.audit import Recorder
 from services.serving.caller import Role
 from services.serving.identity import local
 from services.serving.identity.authentication import access
-from services.serving.identity.local import LocalKey, LocalTokens
+from services.serving.identity.local import IdentityServicer, LocalKey, LocalTokens
 from services.serving.identity.users import User, Users, hashed
 from services.serving.server import Server
 from services.serving.settings import Settings
@@ -37,12 +39,23 @@ WRONG = ("UNAUTHENTICATED", "SIGN_IN_REFUSED", 0)
 
 
 @dataclass(frozen=True)
+class Kept:
+    """An audit trail in memory."""
+
+    events: list[Event]
+
+    def append(self, event: Event) -> None:
+        self.events.append(event)
+
+
+@dataclass(frozen=True)
 class Site:
     """A server with one user of its own, "ada", and who talks to it."""
 
     users: Users
     identity: Any
     volumes: Any
+    recorded: list[Event]
 
     async def sign_in(self, user: str = "ada", password: str = PASSWORD) -> pb.AccessToken:
         return (await self.identity.SignIn(pb.SignInRequest(user=user, password=password))).token
@@ -59,13 +72,15 @@ async def site(folder: Path) -> AsyncIterator[Site]:
     settings = Settings(store=folder / "store")
     Users(settings.users_file).add("ada", Role.ANNOTATOR, PASSWORD)
     allowed = access(settings, "s" * 40)
-    assert allowed.identity is not None
-    server = Server([allowed.identity, Asking()], listen="127.0.0.1:0", authenticate=allowed.authenticate)
+    assert allowed.local is not None
+    recorded: list[Event] = []
+    identity = IdentityServicer(allowed.local, Recorder(Kept(recorded)))
+    server = Server([identity, Asking()], listen="127.0.0.1:0", authenticate=allowed.authenticate)
     await server.start()
     try:
         async with grpc.aio.insecure_channel(f"127.0.0.1:{server.port}") as channel:
             stubs = identity_pb2_grpc.IdentityStub(channel), volumes_pb2_grpc.VolumesStub(channel)
-            yield Site(Users(settings.users_file), *stubs)
+            yield Site(Users(settings.users_file), *stubs, recorded)
     finally:
         await server.stop(0)
 
@@ -89,6 +104,18 @@ async def test_who_signs_in_is_let_in_as_long_as_the_user_is_there(tmp_path: Pat
         one.users.add("ada", Role.VIEWER, PASSWORD)  # somebody else of that name
         assert await refused(one.who(later.token)) == NOT_SIGNED_IN
         assert await refused(one.who((await one.sign_in()).token)) == ("PERMISSION_DENIED", "NOT_ALLOWED", 0)
+
+
+async def test_the_audit_trail_tells_who_signed_in_and_who_tried(tmp_path: Path) -> None:
+    async with site(tmp_path) as one:
+        await one.sign_in()
+        for user, password in (("ada", "wrong password"), (PASSWORD, "typed into the wrong field")):
+            assert await refused(one.identity.SignIn(pb.SignInRequest(user=user, password=password))) == WRONG
+    assert [(event.action, event.user, event.peer, event.done) for event in one.recorded] == [
+        (Action.SIGN_IN, "ada", "127.0.0.1", True),
+        (Action.SIGN_IN, "ada", "127.0.0.1", False),
+        (Action.SIGN_IN, "?", "127.0.0.1", False),
+    ]
 
 
 async def test_another_password_ends_what_was_signed_in_with_the_old_one(tmp_path: Path) -> None:

@@ -176,8 +176,7 @@ async def test_loading_ahead_stops_when_the_budget_is_full_and_a_second_annotati
             async with Tablet(served.segmentation, second) as other:
                 await other.look(1, 3)
                 await settled(served.workspace(second))
-                # The middle one, where it was asked for before the view was known; it has no room.
-                assert set(computed[before:]) <= {phantom.shape[0] // 2}
+                assert not set(computed[before:]) & set(nearest)  # others may be asked for before the view is known
             assert before <= 10  # from the middle outward before the view was known, then from there
 
 

@@ -23,6 +23,7 @@ from trainer.backend import load
 from trainer.config import Config, load_config, save_config
 from trainer.evaluate import Scores
 from trainer.loop import Loop, Pace
+from trainer.models import Networks, build
 
 CURVE = (
     "epoch",
@@ -35,6 +36,7 @@ CURVE = (
     "patches_per_s",
     "input_share",
 )
+WEIGHTS = "model.weights.h5"
 _KEPT = 2  # checkpoints: the newest may be one that is just being written
 _PACKAGES = ("calque", "tensorflow-cpu", "tensorflow", "keras", "numpy", "onnx", "tf2onnx")
 
@@ -153,7 +155,7 @@ class RunFolder:
         if self._best:
             self._loop.networks.model.set_weights(self._best)
         else:  # of an epoch before this run was resumed
-            self._loop.networks.model.load_weights(self._path / "model.weights.h5")
+            self._loop.networks.model.load_weights(self._path / WEIGHTS)
 
     def finish(self, scores: dict[str, Scores | None]) -> None:
         """The run has ended."""
@@ -163,7 +165,7 @@ class RunFolder:
     def _save_weights(self) -> None:
         partial = self._path / "partial.weights.h5"
         self._loop.networks.model.save_weights(partial)
-        os.replace(partial, self._path / "model.weights.h5")
+        os.replace(partial, self._path / WEIGHTS)
 
     def _cut_curve(self, epochs: int) -> None:
         """The rows of finished epochs stay; what came after the checkpoint is made again."""
@@ -190,6 +192,14 @@ def config_of(path: Path) -> Config:
     if not (path / "config.json").exists():
         raise NotFound("The folder holds no training run.")
     return load_config(path / "config.json")
+
+
+def networks_of(path: Path) -> Networks:
+    """The networks of the run in a folder, with their best weights, in float32. Raises: NotFound, InvalidInput."""
+    config = config_of(path)
+    networks = build(config.model, config.patch)
+    networks.model.load_weights(path / WEIGHTS)
+    return networks
 
 
 def volumes_of(path: Path) -> list[dict[str, str]]:

@@ -80,17 +80,14 @@ def report(folder: Path, manifest: Path, scale: str, config: Path | None, run: P
     from services.serving.logs import configure
     from trainer.config import Config, load_config
     from trainer.report.make import Maker
-    from trainer.scans import Scan
 
     configure("people")
     console = Console(stderr=True, highlight=False)
-    scans: list[Scan] = []
+    scans = _scans([], manifest, None)
     masks: dict[str, dict[int, NDArray[np.bool_]]] = {}
-    for number, one in enumerate(_read(manifest)):
-        volume = read_volume(source_files(one.image))
-        scans.append(Scan(volume, one.name or f"volume {number + 1}", one.patient, one.part, one.licence))
+    for number, (one, scan) in enumerate(zip(_read(manifest), scans)):
         if one.mask is not None:
-            masks.setdefault(one.target, {})[number] = _mask(one.mask, volume, one.label)
+            masks.setdefault(one.target, {})[number] = _mask(one.mask, scan.volume, one.label)
     settings = load_config(config) if config else Config()
     page = Maker(folder, scans, masks, scale, settings, lambda text: console.print(text, markup=False), run).make()
     print(f"The report is {page}.")

@@ -15,8 +15,8 @@ from services.core.errors import InvalidInput
 from trainer.config import Config
 from trainer.corrupt import KINDS
 from trainer.loop import Pace
-from trainer.models import Networks, build
-from trainer.runfolder import config_of, volumes_of
+from trainer.models import Networks
+from trainer.runfolder import config_of, networks_of, volumes_of
 from trainer.scans import Scan, split
 from trainer.train import train_and_evaluate
 
@@ -112,6 +112,4 @@ def trained(cell: Cell, scans: Sequence[Scan], folder: Path, told: Callable[[int
         raise InvalidInput(
             "The report's folder holds cells of another configuration, scale or manifest; give this one its own."
         )
-    networks = build(cell.config.model, cell.config.patch)
-    networks.model.load_weights(place / "model.weights.h5")
-    return networks
+    return networks_of(place)

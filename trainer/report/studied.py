@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from services.core.errors import InvalidInput, NotFound
-from trainer.models import Networks, build
-from trainer.runfolder import config_of, volumes_of
+from trainer.models import Networks
+from trainer.runfolder import config_of, networks_of, volumes_of
 
 
 @dataclass(frozen=True)
@@ -42,9 +42,7 @@ def of_run(run: Path, patch: int) -> Studied:
         raise NotFound("The training run has not ended; resume it first.")
     if config.patch != patch:
         raise InvalidInput(f"The run's patches are of {config.patch} pixels, and the report's of {patch}.")
-    networks = build(config.model, patch)
-    networks.model.load_weights(run / "model.weights.h5")
     rows = csv.DictReader((run / "curve.csv").read_text("utf-8").splitlines())
     visits = sum(int(row["steps"]) for row in rows) * config.batch
     seen = frozenset(one["sha256"] for one in volumes_of(run) if one["part"] == "training")
-    return Studied(networks, f"{config.model}, {visits:,} patches seen", seen)
+    return Studied(networks_of(run), f"{config.model}, {visits:,} patches seen", seen)

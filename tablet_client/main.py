@@ -19,7 +19,7 @@ from typing import TextIO
 from tablet_client import android
 from tablet_client.android.bridge import language
 from tablet_client.link.port import Link
-from tablet_client.state.address import EXAMPLE, parse_address
+from tablet_client.state.address import EXAMPLE, is_loopback, parse_address
 from tablet_client.state.picker import Picker
 from tablet_client.state.places import data_folder, passing_folder, settings_folder
 from tablet_client.state.preferences import Preferences
@@ -41,6 +41,8 @@ def main(argv: Sequence[str] | None = None, link: Callable[[], Link] | None = No
     options = _parser().parse_args(argv)
     if options.server and parse_address(options.server) is None:
         raise SystemExit(f"{options.server!r} is not an address such as {EXAMPLE}")
+    if options.plain and (options.certificate or not is_loopback(options.server)):
+        raise SystemExit("Without encryption goes only to a server of this machine, named with --server.")
     if options.certificate and not options.server:
         raise SystemExit("A certificate vouches for one server: name it with --server.")
     if options.certificate:
@@ -71,7 +73,8 @@ async def _run(link: Callable[[], Link] | None, options: argparse.Namespace, ans
     def make_link(preferences: Preferences) -> Link:
         if link is not None:
             return link()
-        return connect(Preferences(options.server, options.certificate) if options.server else preferences)
+        given = Preferences(options.server, options.certificate) if options.server else preferences
+        return connect(given, plain=options.plain)
 
     app = CalqueApp(make_link, Path(options.journal), options.server, _picker())
     with suppress(NotImplementedError, RuntimeError, ValueError):  # not every system's loop takes signals
@@ -105,8 +108,9 @@ def _parser() -> argparse.ArgumentParser:
         "--server", default="", metavar="HOST:PORT", help="the services, for this run (default: as in the settings)"
     )
     parser.add_argument(
-        "--certificate", default="", metavar="PEM", help="who vouches for this server (default: no encryption)"
+        "--certificate", default="", metavar="PEM", help="who vouches for this server (default: as it is on this machine)"
     )
+    parser.add_argument("--plain", action="store_true", help="without encryption, to a server of this machine")
     parser.add_argument(
         "--journal",
         default=str(data_folder() / "journal"),

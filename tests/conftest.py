@@ -31,6 +31,12 @@ def real_data() -> Path:
     return Path(os.environ["CALQUE_DATA"])
 
 
+@pytest.fixture(scope="session", autouse=True)
+def own_data_folder(tmp_path_factory: pytest.TempPathFactory) -> None:
+    """What Calque keeps for its user, the development authority too, is of this run alone."""
+    os.environ["XDG_DATA_HOME"] = str(tmp_path_factory.mktemp("data"))
+
+
 @pytest.fixture(scope="session")
 def s3_run(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server | None]:
     """The S3 server of this test run, which its workers share; None: there is none to be had."""

@@ -15,12 +15,16 @@ ROOT = Path(__file__).resolve().parents[1]
 
 
 class Serving:
-    """``python -m services.cli serve …``; what it writes on standard error is kept in a file."""
+    """``python -m services.cli serve …``; what it writes on standard error is kept in a file.
+
+    It does not encrypt, unless ``CALQUE_TLS`` or a certificate says so: most tests are about something else.
+    """
 
     def __init__(self, folder: Path, *arguments: str, **environment: str) -> None:
         folder.mkdir(parents=True, exist_ok=True)
         self.log = folder / f"stderr-{time.monotonic_ns()}.txt"
         paths = os.pathsep.join([str(ROOT), str(ROOT / "proto")])
+        plain = {} if {"CALQUE_TLS", "CALQUE_CERTIFICATE"} & set(environment) else {"CALQUE_TLS": "off"}
         kept = {key: value for key, value in os.environ.items() if not key.startswith("CALQUE_")}
         with open(self.log, "wb") as errors:
             self.process = subprocess.Popen(
@@ -29,7 +33,7 @@ class Serving:
                 stdout=subprocess.PIPE,
                 stderr=errors,
                 cwd=folder,
-                env={**kept, "PYTHONPATH": paths, **environment},
+                env={**kept, "PYTHONPATH": paths, **plain, **environment},
             )
 
     def address(self) -> str:

@@ -24,7 +24,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from calque.v1.segmentation_pb2 import EventBody
 
-from services.bench.client import Client
+from services.cli import reach
 from services.cli.children import child, services, virtual_display
 from services.cli.scripted import Hand
 from services.core.errors import CalqueError
@@ -265,7 +265,7 @@ def kills(trials: int, seed: int, folder: Path, say: Callable[[str], object]) ->
     with ExitStack() as stack:
         stack.callback(serving.go)
         serving.come()
-        client = Client(serving.address)
+        client = reach.client(serving.address)
         imported = client.import_files(source_files(write_nifti(volume, folder / "noise.nii.gz")), name="Noise")
         client.close()
         display = stack.enter_context(virtual_display("1280x800"))

@@ -15,6 +15,7 @@ import pytest
 from numpy.typing import NDArray
 
 from services.bench.client import Client
+from services.cli import reach
 from services.cli.children import child, services, virtual_display
 from services.cli.scripted import Hand
 from services.core.geometry import Plane, PlaneGeometry, plane_geometry
@@ -51,7 +52,7 @@ def desk(tmp_path: Path) -> Iterator[Desk]:
 def tablet_at(address: str, folder: Path) -> Iterator[Desk]:
     """The tablet on services at ``address``, which get the phantom first."""
     volume = oblique_phantom()
-    client = Client(address)
+    client = reach.client(address)
     imported = client.import_files(source_files(write_nifti(volume, folder / "phantom.nii.gz")), name="Phantom")
     command = [sys.executable, "-m", "tablet_client", "--server", address, "--journal", str(folder / "journal"), "--hand"]
     with virtual_display("1280x800") as display, child(command, environment=display) as tablet:

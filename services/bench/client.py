@@ -50,14 +50,23 @@ class Refused(CalqueError):
 
 
 class Client:
-    """Volumes and annotations of a server at ``address`` (``host:port``)."""
+    """Volumes and annotations of a server at ``address`` (``host:port``).
 
-    def __init__(self, address: str) -> None:
+    Args:
+        address: where it listens.
+        credentials: who vouches for it; None: the connection is not encrypted.
+    """
+
+    def __init__(self, address: str, credentials: grpc.ChannelCredentials | None = None) -> None:
         options = [
             ("grpc.max_receive_message_length", MESSAGE_LIMIT_BYTES),
             ("grpc.max_send_message_length", MESSAGE_LIMIT_BYTES),
         ]
-        self.channel = grpc.insecure_channel(address, options=options)
+        self.channel = (
+            grpc.secure_channel(address, credentials, options=options)
+            if credentials
+            else grpc.insecure_channel(address, options=options)
+        )
         self.volumes = volumes_pb2_grpc.VolumesStub(self.channel)
         self.segmentation = segmentation_pb2_grpc.SegmentationStub(self.channel)
 

@@ -51,12 +51,11 @@ class Import:
         }
 
 
-def measure_imports(address: str, pid: int, folder: Path, rounds: int) -> dict[str, Import]:
-    """Measure on the services at ``address``, whose process is ``pid``, with files made in ``folder``.
+def measure_imports(client: Client, pid: int, folder: Path, rounds: int) -> dict[str, Import]:
+    """Measure on the services of a client, whose process is ``pid``, with files made in ``folder``. Closes the client.
 
     Raises: CalqueError.
     """
-    client = Client(address)
     try:
         sources = write_sources(folder)
         _import(client, source_files(write_small(folder)))  # worker and code are warm from here on

@@ -115,15 +115,17 @@ class Speed:
 
 
 class Bench:
-    """One run. ``peak`` tells the server's highest memory so far, in bytes."""
+    """One run. ``connect`` makes a client of the server, ``peak`` tells its highest memory so far, in bytes."""
 
-    def __init__(self, address: str, made: Phantom, folder: Path, effort: Effort, peak: Callable[[], int]) -> None:
+    def __init__(
+        self, connect: Callable[[], Client], made: Phantom, folder: Path, effort: Effort, peak: Callable[[], int]
+    ) -> None:
         self._made = made
         self._volume = made.volume
         self._effort = effort
         self._peak = peak
-        self._address = address
-        self._client = Client(address)
+        self._connect = connect
+        self._client = connect()
         self._volume_id = ""
         self._folder = folder
         self._jobs = os.cpu_count() or 1
@@ -262,7 +264,7 @@ class Bench:
         together = threading.Barrier(number)
 
         def draw(_: int) -> list[float]:
-            client = Client(self._address)
+            client = self._connect()
             try:
                 with self._session("paper", client) as drawn:
                     _begin(drawn, Plane.AXIAL, index, strokes[:2])

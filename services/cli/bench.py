@@ -6,6 +6,7 @@ import json
 import sys
 import tempfile
 from dataclasses import asdict
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -22,6 +23,7 @@ from services.bench.phantom import phantom
 from services.bench.speed import Bench, Effort
 from services.bench.table import check_place, figures, markdown, put_table
 from services.cli.children import child, peak_mib, services, virtual_display
+from services.cli.reach import client
 from services.core.errors import Reason, Unavailable
 from services.formats.sample import Tissue
 
@@ -38,7 +40,9 @@ def bench_speed(slices: int, size: int, effort: Effort, report: Path | None, pag
         services(Path(folder) / "store") as (address, server),
     ):
         console.print(f"Making a volume of {size} × {size} × {slices} …")
-        bench = Bench(address, phantom(slices, size), Path(folder), effort, lambda: (peak_mib(server.pid) or 0) << 20)
+        bench = Bench(
+            partial(client, address), phantom(slices, size), Path(folder), effort, lambda: (peak_mib(server.pid) or 0) << 20
+        )
         speed = bench.run(console.print)
     table = markdown(speed)
     console.print(table, markup=False)
@@ -57,7 +61,8 @@ def bench_imports(rounds: int, report: Path | None) -> None:
         services(Path(folder) / "store") as (address, server),
     ):
         imports = {
-            name: found.summary() for name, found in measure_imports(address, server.pid, Path(folder), rounds).items()
+            name: found.summary()
+            for name, found in measure_imports(client(address), server.pid, Path(folder), rounds).items()
         }
     for name, figure in imports.items():
         console.print(

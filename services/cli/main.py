@@ -43,6 +43,7 @@ def serve(
     s3_region: Annotated[str | None, typer.Option(help="Region of the bucket.")] = None,
     s3_credentials: Annotated[Path | None, typer.Option(help="File of the S3 store's keys.")] = None,
     s3_authority: Annotated[Path | None, typer.Option(help="PEM file of the S3 server's authority.")] = None,
+    tls: Annotated[Literal["on", "off"] | None, typer.Option(help="Whether connections are encrypted.")] = None,
     certificate: Annotated[Path | None, typer.Option(help="PEM file of the server's certificate.")] = None,
     key: Annotated[Path | None, typer.Option(help="PEM file of the certificate's key.")] = None,
     client_authority: Annotated[Path | None, typer.Option(help="PEM file of who vouches for clients.")] = None,
@@ -85,6 +86,7 @@ def serve(
         "s3_region": s3_region,
         "s3_credentials": s3_credentials,
         "s3_authority": s3_authority,
+        "tls": tls,
         "certificate": certificate,
         "key": key,
         "client_authority": client_authority,
@@ -167,8 +169,9 @@ def run(
 def tablet(
     server: Annotated[str, typer.Option(help="Address and port of the services; none: as in the tablet's settings.")] = "",
     certificate: Annotated[
-        Path | None, typer.Option(help="Certificates (PEM) that vouch for this server; none: no encryption.")
+        Path | None, typer.Option(help="Certificates (PEM) that vouch for this server; none: as it is on this machine.")
     ] = None,
+    plain: Annotated[bool, typer.Option("--plain", help="Without encryption, on this machine alone.")] = False,
     journal: Annotated[Path | None, typer.Option(help="Folder for strokes that the server does not have yet.")] = None,
     size: Annotated[str, typer.Option(help="Size of the window.")] = "1280x800",
 ) -> None:
@@ -177,6 +180,7 @@ def tablet(
 
     arguments = ["--server", server, "--size", size]
     arguments += ["--certificate", str(certificate)] if certificate else []
+    arguments += ["--plain"] if plain else []
     sys.exit(tablet_main(arguments + (["--journal", str(journal)] if journal else [])))
 
 
@@ -298,6 +302,7 @@ def robot(
     variants: Annotated[bool, typer.Option("--variants", help="Other habits of the hand as well.")] = False,
     look: Annotated[str, typer.Option(help="Where the clinician looks next: worst, advised, random or even.")] = "worst",
     server: Annotated[str, typer.Option(help="Address of services that run already; none: our own.")] = "",
+    certificate: Annotated[Path | None, typer.Option(help="Certificates (PEM) that vouch for this server.")] = None,
     json: Annotated[Path | None, typer.Option(help="Write every figure to this file.")] = None,
     plot: Annotated[Path | None, typer.Option(help="Write a PNG: Dice against corrections and stroke pixels.")] = None,
 ) -> None:
@@ -319,6 +324,7 @@ def robot(
         variants=variants,
         look=look,
         server=server,
+        certificate=certificate,
         json=json,
         plot=plot,
     )

@@ -28,6 +28,7 @@ from services.bench.figures import Foresight, Result, foresight, habits, over_vo
 from services.bench.habits import VARIANTS
 from services.bench.person import PAPER_BY_HAND_SECONDS, PAPER_SECONDS
 from services.bench.robot import GOALS, USUAL, Answer, Run, segment
+from services.cli import reach
 from services.cli.children import services
 from services.cli.run import ending_on_signals
 from services.cli.words import printable
@@ -54,6 +55,7 @@ class Options:
     variants: bool
     look: str
     server: str
+    certificate: Path | None
     json: Path | None
     plot: Path | None
 
@@ -69,7 +71,7 @@ def run_robot(options: Options) -> None:
     if options.plot and find_spec("matplotlib") is None:
         raise Unavailable("A plot needs matplotlib, which is not installed; install calque[bench].")
     with _address(options.server) as address:
-        client = Client(address)
+        client = reach.client(address, options.certificate)
         try:
             results = _measure(client, chosen, options)
         finally:

@@ -23,7 +23,9 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 
 from services.bench.client import Client
+from services.cli import reach
 from services.cli.children import child, has_display, services, virtual_display
+from services.cli.serve import load_settings
 from services.cli.source import Source
 
 console = Console(highlight=False, soft_wrap=True, width=None if sys.stdout.isatty() else 110)
@@ -51,11 +53,12 @@ def run_all(options: Options) -> None:
         home = folder if scripted else user_data_path("calque", appauthor=False)
         console.print("Starting the services …")
         address, server = stack.enter_context(services(options.store or home / "store"))
-        client = Client(address)
+        client = reach.client(address)
         stack.callback(client.close)
         volume = import_volume(client, options.source)
         console.print(f"“{volume.name}” is in the library.")
         tablet = ["--server", address, "--journal", str(home / "journal"), "--size", options.size]
+        tablet += ["--plain"] if load_settings().tls == "off" else []
         if scripted:
             _run_scripted(options, stack, client, server, volume, tablet)
         else:

@@ -54,6 +54,8 @@ async def _serve(settings: Settings, services: tuple[Service, ...], with_parent:
     allowed = access(settings, secret)
     credentials = server_credentials(settings)
     check_reach(settings.listen, encrypted=credentials is not None, asked=allowed.authenticate is not None)
+    if credentials is None:
+        log.warning("connections are not encrypted, as CALQUE_TLS says")
     store = open_store(settings)
     store.check()
     settle_layout(store)

@@ -58,8 +58,11 @@ class Settings(BaseSettings):
     s3_authority: Path | None = Field(
         None, description="PEM file of the authority that vouches for the S3 server; none: those that the system knows."
     )
+    tls: Literal["on", "off"] = Field(
+        "on", description="Whether connections are encrypted; `off` on loopback alone, and for clients that are told so."
+    )
     certificate: Path | None = Field(
-        None, description="PEM file of the server's certificate; none: connections are not encrypted."
+        None, description="PEM file of the server's certificate; none, on loopback: one of the development authority."
     )
     key: Path | None = Field(None, description="PEM file of the certificate's key.")
     client_authority: Path | None = Field(
@@ -112,7 +115,9 @@ class Settings(BaseSettings):
     )
 
     embedding_authority: Path | None = Field(
-        None, description="PEM file of the authority that vouches for that service; none: it is asked without encryption."
+        None,
+        description="PEM file of the authority that vouches for that service; none: on loopback the development "
+        "authority, elsewhere those that are known everywhere.",
     )
 
     @field_validator("listen", "embedding")

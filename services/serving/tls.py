@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ssl
+from collections.abc import Callable
 from dataclasses import dataclass
 from ipaddress import ip_address
 from pathlib import Path
@@ -11,7 +12,7 @@ import grpc
 import structlog
 
 from services.core.errors import CalqueError, InvalidInput
-from services.serving import secret_file
+from services.serving import development, secret_file
 from services.serving.settings import Settings
 
 log = structlog.get_logger()
@@ -20,36 +21,63 @@ log = structlog.get_logger()
 def server_credentials(settings: Settings) -> grpc.ServerCredentials | None:
     """What the server proves itself with; None: connections are not encrypted.
 
-    Files that are renewed count from the next connection on, without a restart.
+    That is the certificate of the settings, or, on loopback, one of the development authority. Files that are renewed count
+    from the next connection on, without a restart.
 
     Raises:
-        InvalidInput: certificate and key do not go together, or everybody may read the key.
+        InvalidInput: certificate and key do not go together, everybody may read the key, or encryption is both off and on.
         Unavailable: the key cannot be read.
     """
-    if settings.certificate is None and settings.key is None and settings.client_authority is None:
+    none = settings.certificate is None and settings.key is None and settings.client_authority is None
+    if settings.tls == "off":
+        if not none:
+            raise InvalidInput("Without encryption (CALQUE_TLS) a certificate is for nothing; leave one away.")
         return None
-    if settings.certificate is None or settings.key is None:
+    renew: Callable[[], object] | None = None
+    if none and is_loopback(settings.listen):
+        files, renew = _Files(*development.server(), None), development.server
+    elif none:
+        return None
+    elif settings.certificate is None or settings.key is None:
         raise InvalidInput("Encrypted connections need a certificate and its key; set CALQUE_CERTIFICATE and CALQUE_KEY.")
-    files = _Files(settings.certificate, settings.key, settings.client_authority)
+    else:
+        files = _Files(settings.certificate, settings.key, settings.client_authority)
     return grpc.dynamic_ssl_server_credentials(
         files.read(),
-        _Renewal(files),  # type: ignore[arg-type]  # it may return None, as grpc's documentation says
-        require_client_authentication=settings.client_authority is not None,
+        _Renewal(files, renew),  # type: ignore[arg-type]  # it may return None, as grpc's documentation says
+        require_client_authentication=files.client_authority is not None,
     )
 
 
 def client_credentials(settings: Settings) -> grpc.ChannelCredentials | None:
     """What the embedding service is asked with: the authority that vouches for it, and our own certificate, if we have one.
 
-    None: the connection is not encrypted. Raises: InvalidInput, Unavailable, as `server_credentials`.
+    None: the connection is not encrypted, or there is none. Raises: InvalidInput, Unavailable, as `server_credentials`.
     """
-    if settings.embedding_authority is None:
+    if not settings.embedding:
         return None
-    trusted = _checked(settings.embedding_authority)
-    if settings.certificate is None or settings.key is None:
-        return grpc.ssl_channel_credentials(trusted)
-    key, chain = _pair(settings.certificate, settings.key)
-    return grpc.ssl_channel_credentials(trusted, key, chain)
+    if settings.tls == "off":
+        if not is_loopback(settings.embedding) or settings.embedding_authority:
+            raise InvalidInput("Only a service on loopback may be asked without encryption (CALQUE_TLS).")
+        return None
+    pair = _pair(settings.certificate, settings.key) if settings.certificate and settings.key else (None, None)
+    return grpc.ssl_channel_credentials(vouching(settings.embedding, settings.embedding_authority), *pair)
+
+
+def vouching(address: str, authority: Path | None) -> bytes | None:
+    """Certificates that vouch for the server at an address, as PEM; None: of those authorities that are known everywhere.
+
+    Args:
+        address: ``host:port``.
+        authority: file of the certificates, where one is named; else, on loopback, those of the development authority.
+
+    Raises:
+        InvalidInput: a file holds no certificates, or no key.
+        Unavailable: it cannot be read or made.
+    """
+    if authority is None and not is_loopback(address):
+        return None
+    return _checked(authority or development.authority())
 
 
 def is_loopback(listen: str) -> bool:
@@ -88,14 +116,21 @@ class _Files:
 
 
 class _Renewal:
-    """Asked by gRPC, from its threads, before each handshake: what the files hold, where they were changed since."""
+    """Asked by gRPC, from its threads, before each handshake: what the files hold, where they were changed since.
 
-    def __init__(self, files: _Files) -> None:
-        self._files = files
+    Args:
+        files: that the server proves itself with.
+        renew: renews them where that is due; None: somebody else does.
+    """
+
+    def __init__(self, files: _Files, renew: Callable[[], object] | None = None) -> None:
+        self._files, self._renew = files, renew
         self._state = files.state()
 
     def __call__(self) -> grpc.ServerCertificateConfiguration | None:
         try:
+            if self._renew is not None:
+                self._renew()
             state = self._files.state()
             if state == self._state:
                 return None

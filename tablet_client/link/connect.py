@@ -8,7 +8,8 @@ from typing import Any, cast
 
 from tablet_client.link.grpc_link import GrpcLink
 from tablet_client.link.port import Link, LinkError
-from tablet_client.state.address import parse_address
+from tablet_client.state.address import is_loopback, parse_address
+from tablet_client.state.places import machine_authority
 from tablet_client.state.preferences import Preferences
 
 LinkFactory = Callable[[Preferences], Link]
@@ -29,22 +30,42 @@ class NoLink:
         """There is nothing to hang up."""
 
 
-def connect(preferences: Preferences) -> Link:
-    """A link to the server of the preferences, encrypted where they name a certificate. Raises: CertificateError."""
+def connect(preferences: Preferences, *, plain: bool = False) -> Link:
+    """A link to the server of the preferences.
+
+    It is encrypted, and trusts whom their certificate vouches for; without one, on this machine the authority that its
+    services have made, elsewhere those that the system knows. A machine whose services made none speaks without encryption.
+
+    Args:
+        preferences: name the server, and who vouches for it.
+        plain: without encryption, whatever there is.
+
+    Raises:
+        CertificateError: there are no certificates in their file.
+    """
     address = parse_address(preferences.server)
     if address is None:
         return cast(Link, NoLink())
-    tls = trusting(preferences.certificate) if preferences.certificate else None
-    return GrpcLink(address.host, address.port, tls)
+    certificate = preferences.certificate
+    if not certificate and is_loopback(preferences.server):
+        certificate = str(machine_authority()) if machine_authority().exists() else ""
+        plain = plain or not certificate
+    return GrpcLink(address.host, address.port, None if plain else trusting(certificate))
 
 
 def trusting(certificate: str) -> ssl.SSLContext:
-    """Trusts servers for whom the certificates of a file (PEM) vouch, and no other. Raises: CertificateError."""
+    """Trusts servers for whom the certificates of a file (PEM) vouch; without one those whom the system's authorities do.
+
+    Raises: CertificateError.
+    """
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
     context.minimum_version = ssl.TLSVersion.TLSv1_2
     context.set_alpn_protocols(["h2"])
     try:
-        context.load_verify_locations(cafile=certificate)
+        if certificate:
+            context.load_verify_locations(cafile=certificate)
+        else:
+            context.load_default_certs()
     except (OSError, ValueError) as error:  # a path may hold what no path can
         raise CertificateError(f"{certificate} holds no certificates that can be read.") from error
     return context

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from ipaddress import ip_address
 from typing import NamedTuple
 
 EXAMPLE = "192.168.1.20:50051"
@@ -24,3 +25,12 @@ def parse_address(text: str) -> Address | None:
     if not (_HOST.fullmatch(host) and port.isascii() and port.isdigit() and 0 < int(port) < 65536):
         return None
     return Address(host.strip("[]"), int(port))
+
+
+def is_loopback(text: str) -> bool:
+    """Whether ``"host:port"`` is this machine itself."""
+    address = parse_address(text)
+    try:
+        return address is not None and (address.host == "localhost" or ip_address(address.host).is_loopback)
+    except ValueError:
+        return False

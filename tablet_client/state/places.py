@@ -15,6 +15,11 @@ def data_folder() -> Path:
     return Path(platformdirs.user_data_dir(_NAME, appauthor=False))
 
 
+def machine_authority() -> Path:
+    """File of the certificate that vouches for services of this machine, where such have made one."""
+    return data_folder() / "certificates" / "authority.pem"
+
+
 def settings_folder() -> Path:
     """Kivy's own settings."""
     return Path(platformdirs.user_config_dir(_NAME, appauthor=False))

@@ -27,7 +27,8 @@ class Preferences:
 
     Attributes:
         server: ``"host:port"`` of the services; empty: none is known yet.
-        certificate: file of the certificates (PEM) that vouch for the server; empty: the connection is not encrypted.
+        certificate: file of the certificates (PEM) that vouch for the server; empty: the machine's
+            own authority, or those that the system knows (see `link.connect`).
         tools: side of the tools, of `SIDES`.
         language: of `LANGUAGES`; empty: the system's.
         journal_mb: strokes that may wait for the server on the tablet's disk, of `JOURNAL_MB`, in 10⁶ bytes.

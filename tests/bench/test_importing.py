@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from services.bench import importing, sources
+from services.bench.client import Client
 from services.bench.memory import PeakMemory, tree_bytes
 from tests.processes import Serving
 
@@ -19,7 +20,7 @@ def test_imports_are_measured_over_the_wire(tmp_path: Path, monkeypatch: pytest.
     arguments = ("volumes", "--listen", "127.0.0.1:0", "--store", str(tmp_path / "store"))
     (tmp_path / "files").mkdir()
     with Serving(tmp_path, *arguments) as serving:
-        found = importing.measure_imports(serving.address(), serving.process.pid, tmp_path / "files", 2)
+        found = importing.measure_imports(Client(serving.address()), serving.process.pid, tmp_path / "files", 2)
     assert set(found) == {"dicom", "nifti", "nifti_gz"}
     for one in found.values():
         assert len(one.service_s) == len(one.plain_s) == 2

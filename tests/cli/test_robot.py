@@ -51,7 +51,7 @@ def folder(tmp_path: Path) -> Path:
 
 def robot(*arguments: object) -> str:
     """What it prints."""
-    result = CliRunner().invoke(app, ["robot", *[str(argument) for argument in arguments]])
+    result = CliRunner(env={"CALQUE_TLS": "off"}).invoke(app, ["robot", *[str(argument) for argument in arguments]])
     if isinstance(result.exception, CalqueError):
         raise result.exception
     assert result.exit_code == 0, result.output

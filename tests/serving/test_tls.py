@@ -100,7 +100,11 @@ async def test_services_prove_themselves_to_each_other(authority: Authority, tmp
     """Not so on a socket within one process's own folder."""
     certificate, key = authority.certify("server")
     settings = Settings(
-        certificate=certificate, key=key, client_authority=authority.trusted, embedding_authority=authority.trusted
+        certificate=certificate,
+        key=key,
+        client_authority=authority.trusted,
+        embedding="127.0.0.1:1",
+        embedding_authority=authority.trusted,
     )
     embedding = EmbeddingServicer(Held(Encoder.load(small_model().SerializeToString())), look_s=60)
     server = Server([embedding], listen="127.0.0.1:0", credentials=server_credentials(settings))
@@ -133,7 +137,7 @@ def test_files_that_cannot_be_are_named(authority: Authority, tmp_path: Path) ->
     with pytest.raises(InvalidInput, match="no certificates"):
         server_credentials(Settings(certificate=certificate, key=key, client_authority=key))
     with pytest.raises(InvalidInput, match="no certificates"):
-        client_credentials(Settings(embedding_authority=tmp_path / "missing"))
+        client_credentials(Settings(embedding="127.0.0.1:1", embedding_authority=tmp_path / "missing"))
     key.chmod(0o644)
     with pytest.raises(InvalidInput, match="chmod 600"):
         server_credentials(Settings(certificate=certificate, key=key))

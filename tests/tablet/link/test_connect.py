@@ -11,7 +11,9 @@ import pytest_asyncio
 from grpclib.server import Server
 
 from tablet_client.link.connect import CertificateError, NoLink, connect, trusting
-from tablet_client.link.port import LinkError
+from tablet_client.link.grpc_link import GrpcLink
+from tablet_client.link.port import Link, LinkError
+from tablet_client.state.places import machine_authority
 from tablet_client.state.preferences import Preferences
 from tests.tablet.link.grpc_services import MESSAGE, Volumes
 
@@ -48,11 +50,34 @@ async def test_no_other_is(address: str, authority: str, name: str) -> None:
     link.close()
 
 
-async def test_without_a_certificate_nothing_is_encrypted(address: str) -> None:
-    link = connect(Preferences(address))
+async def refusal(link: Link) -> str:
+    """Why a link is of no use."""
     with pytest.raises(LinkError) as refused:
         await link.list_volumes()
-    assert refused.value.reason == "SERVICE_UNAVAILABLE"
+    link.close()
+    return refused.value.reason
+
+
+async def test_on_this_machine_the_authority_that_its_services_made_is_trusted(
+    address: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("XDG_DATA_HOME", str(tmp_path))
+    assert await refusal(connect(Preferences(address))) == "SERVICE_UNAVAILABLE"  # without one nothing is encrypted
+    machine_authority().parent.mkdir(parents=True)
+    machine_authority().write_bytes((HERE / "other.pem").read_bytes())
+    assert await refusal(connect(Preferences(address))) == "SERVER_NOT_TRUSTED"
+    machine_authority().write_bytes((HERE / "ca.pem").read_bytes())
+    link = connect(Preferences(address))
+    assert await link.list_volumes() == [MESSAGE]
+    link.close()
+    assert await refusal(connect(Preferences(address), plain=True)) == "SERVICE_UNAVAILABLE"
+
+
+async def test_elsewhere_nothing_goes_without_encryption() -> None:
+    """A name of this machine that is not known as such."""
+    link = connect(Preferences("machine.example:1"))
+    assert isinstance(link, GrpcLink)
+    assert link._channel._ssl is not None
     link.close()
 
 

@@ -22,16 +22,20 @@ _END_SECONDS = 10.0
 
 @contextmanager
 def child(
-    arguments: list[str], *, environment: Mapping[str, str] | None = None, errors: IO[bytes] | None = None
+    arguments: list[str], *, environment: Mapping[str, str | None] | None = None, errors: IO[bytes] | None = None
 ) -> Iterator[subprocess.Popen[str]]:
-    """Run a command with pipes for input and output while the block lasts; what it says on the side goes to ``errors``."""
+    """Run a command with pipes for input and output while the block lasts; what it says on the side goes to ``errors``.
+
+    A variable of ``environment`` that is None is not there.
+    """
+    variables = {**os.environ, **(environment or {})}
     process = subprocess.Popen(
         arguments,
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         stderr=errors,
         text=True,
-        env={**os.environ, **(environment or {})},
+        env={name: value for name, value in variables.items() if value is not None},
         start_new_session=True,  # an interrupt from the keyboard reaches us, and we end the children in order
     )
     try:
@@ -65,7 +69,10 @@ def services(store: Path, listen: str = "127.0.0.1:0") -> Iterator[tuple[str, su
     store.mkdir(parents=True, exist_ok=True)
     record = store.parent / "services.log"
     command = [sys.executable, "-m", "services.cli", "serve", "--with-parent", "--listen", listen]
-    with open(record, "ab") as errors, child([*command, "--store", str(store)], errors=errors) as process:
+    command += ["--store", str(store)]
+    # They are for this machine alone: what a server for others proves itself with is not for them.
+    without = dict.fromkeys(("CALQUE_CERTIFICATE", "CALQUE_KEY", "CALQUE_CLIENT_AUTHORITY"))
+    with open(record, "ab") as errors, child(command, environment=without, errors=errors) as process:
         assert process.stdout is not None
         line = process.stdout.readline()
         if not line.startswith("Calque serves"):

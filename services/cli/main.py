@@ -8,6 +8,7 @@ from typing import Annotated, Literal
 
 import typer
 
+from services.cli.signin import sign_in, sign_out
 from services.cli.users import users as users_commands
 
 app = typer.Typer(
@@ -49,6 +50,8 @@ def serve(
     client_authority: Annotated[Path | None, typer.Option(help="PEM file of who vouches for clients.")] = None,
     oidc_issuer: Annotated[str | None, typer.Option(help="Address of the issuer of access tokens.")] = None,
     oidc_audience: Annotated[str | None, typer.Option(help="Audience that access tokens must be made for.")] = None,
+    oidc_client_id: Annotated[str | None, typer.Option(help="Who the issuer knows clients as.")] = None,
+    oidc_scope: Annotated[str | None, typer.Option(help="What clients ask of the issuer.")] = None,
     oidc_roles_claim: Annotated[str | None, typer.Option(help="Where access tokens list the user's roles.")] = None,
     oidc_leeway_seconds: Annotated[float | None, typer.Option(help="By how much clocks may differ.")] = None,
     users: Annotated[Path | None, typer.Option(help="File of this server's own users.")] = None,
@@ -92,6 +95,8 @@ def serve(
         "client_authority": client_authority,
         "oidc_issuer": oidc_issuer,
         "oidc_audience": oidc_audience,
+        "oidc_client_id": oidc_client_id,
+        "oidc_scope": oidc_scope,
         "oidc_roles_claim": oidc_roles_claim,
         "oidc_leeway_seconds": oidc_leeway_seconds,
         "users": users,
@@ -426,6 +431,8 @@ def store_tidy(
 
 
 app.add_typer(users_commands, name="users")
+app.command("sign-in")(sign_in)
+app.command("sign-out")(sign_out)
 
 audit = typer.Typer(no_args_is_help=True, help="What was done in a store, when, by whom and from where.")
 app.add_typer(audit, name="audit")

@@ -22,11 +22,12 @@ from platformdirs import user_data_path
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 
-from services.bench.client import Client
+from services.bench.client import Client, Refused
 from services.cli import reach
 from services.cli.children import child, has_display, services, virtual_display
 from services.cli.serve import load_settings
 from services.cli.source import Source
+from services.core.errors import Reason
 
 console = Console(highlight=False, soft_wrap=True, width=None if sys.stdout.isatty() else 110)
 
@@ -55,11 +56,17 @@ def run_all(options: Options) -> None:
         address, server = stack.enter_context(services(options.store or home / "store"))
         client = reach.client(address)
         stack.callback(client.close)
-        volume = import_volume(client, options.source)
-        console.print(f"“{volume.name}” is in the library.")
+        volume = None
+        try:
+            volume = import_volume(client, options.source)
+            console.print(f"“{volume.name}” is in the library.")
+        except Refused as error:
+            if scripted or error.reason is not Reason.NOT_SIGNED_IN:
+                raise
+            console.print("Users sign in at this store: do so on the tablet, and import there.")
         tablet = ["--server", address, "--journal", str(home / "journal"), "--size", options.size]
         tablet += ["--plain"] if load_settings().tls == "off" else []
-        if scripted:
+        if volume is not None and scripted:
             _run_scripted(options, stack, client, server, volume, tablet)
         else:
             console.print("Opening the tablet. Close its window to end.")

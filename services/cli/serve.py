@@ -39,7 +39,7 @@ async def _serve(settings: Settings, services: tuple[Service, ...], with_parent:
     from services.cli.store import kept_tidy, open_store
     from services.core.scratch import clean_scratch, scratch_folder
     from services.serving.audit import Recorder
-    from services.serving.identity.authentication import access, service_secret
+    from services.serving.identity.authentication import access, service_secret, way_of
     from services.serving.identity.local import IdentityServicer
     from services.serving.metrics import exposed
     from services.serving.server import Server, Servicer
@@ -63,7 +63,9 @@ async def _serve(settings: Settings, services: tuple[Service, ...], with_parent:
         log.info("removed temporary files of a process that was stopped", folders=left)
     trail = SpooledTrail(Trail(store), settings.audit_folder)
     recorder = Recorder(trail)
-    servicers: list[Servicer] = [IdentityServicer(allowed.local, recorder)] if allowed.local else []
+    servicers: list[Servicer] = []
+    if allowed.local or settings.oidc_issuer:
+        servicers.append(IdentityServicer(allowed.local, recorder, way=way_of(settings)))
     if "volumes" in services:
         from services.volumes.servicer import VolumesServicer
 

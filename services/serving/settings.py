@@ -70,6 +70,8 @@ class Settings(BaseSettings):
     )
     oidc_issuer: str = Field("", description="Address of the OpenID Connect issuer of users; empty: nobody is asked.")
     oidc_audience: str = Field("calque", min_length=1, description="Audience that an access token must be made for.")
+    oidc_client_id: str = Field("calque", min_length=1, description="Who the issuer knows our clients as.")
+    oidc_scope: str = Field("openid offline_access", description="What clients ask of the issuer.")
     oidc_roles_claim: str = Field(
         "roles", min_length=1, description="Where an access token lists the user's roles; dots lead into objects."
     )

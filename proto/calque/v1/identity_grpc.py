@@ -15,6 +15,10 @@ import calque.v1.identity_pb2
 class IdentityBase(abc.ABC):
 
     @abc.abstractmethod
+    async def GetWay(self, stream: 'grpclib.server.Stream[calque.v1.identity_pb2.GetWayRequest, calque.v1.identity_pb2.GetWayResponse]') -> None:
+        pass
+
+    @abc.abstractmethod
     async def SignIn(self, stream: 'grpclib.server.Stream[calque.v1.identity_pb2.SignInRequest, calque.v1.identity_pb2.SignInResponse]') -> None:
         pass
 
@@ -24,6 +28,12 @@ class IdentityBase(abc.ABC):
 
     def __mapping__(self) -> typing.Dict[str, grpclib.const.Handler]:
         return {
+            '/calque.v1.Identity/GetWay': grpclib.const.Handler(
+                self.GetWay,
+                grpclib.const.Cardinality.UNARY_UNARY,
+                calque.v1.identity_pb2.GetWayRequest,
+                calque.v1.identity_pb2.GetWayResponse,
+            ),
             '/calque.v1.Identity/SignIn': grpclib.const.Handler(
                 self.SignIn,
                 grpclib.const.Cardinality.UNARY_UNARY,
@@ -42,6 +52,12 @@ class IdentityBase(abc.ABC):
 class IdentityStub:
 
     def __init__(self, channel: grpclib.client.Channel) -> None:
+        self.GetWay = grpclib.client.UnaryUnaryMethod(
+            channel,
+            '/calque.v1.Identity/GetWay',
+            calque.v1.identity_pb2.GetWayRequest,
+            calque.v1.identity_pb2.GetWayResponse,
+        )
         self.SignIn = grpclib.client.UnaryUnaryMethod(
             channel,
             '/calque.v1.Identity/SignIn',

@@ -5,6 +5,20 @@ from typing import ClassVar as _ClassVar, Optional as _Optional, Union as _Union
 
 DESCRIPTOR: _descriptor.FileDescriptor
 
+class GetWayRequest(_message.Message):
+    __slots__ = ()
+    def __init__(self) -> None: ...
+
+class GetWayResponse(_message.Message):
+    __slots__ = ("issuer", "client_id", "scope")
+    ISSUER_FIELD_NUMBER: _ClassVar[int]
+    CLIENT_ID_FIELD_NUMBER: _ClassVar[int]
+    SCOPE_FIELD_NUMBER: _ClassVar[int]
+    issuer: str
+    client_id: str
+    scope: str
+    def __init__(self, issuer: _Optional[str] = ..., client_id: _Optional[str] = ..., scope: _Optional[str] = ...) -> None: ...
+
 class SignInRequest(_message.Message):
     __slots__ = ("user", "password")
     USER_FIELD_NUMBER: _ClassVar[int]

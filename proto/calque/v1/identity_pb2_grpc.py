@@ -26,8 +26,8 @@ if _version_not_supported:
 
 
 class IdentityStub:
-    """Identity: users of this server's own sign in here. It is served only where there are such users; where an OpenID Connect
-    issuer vouches for users, they sign in there.
+    """Identity: how users sign in, and, for those of this server's own, where. It is served only where users are asked who they
+    are; elsewhere its calls end as UNIMPLEMENTED.
     """
 
     def __init__(self, channel):
@@ -36,6 +36,11 @@ class IdentityStub:
         Args:
             channel: A grpc.Channel.
         """
+        self.GetWay = channel.unary_unary(
+                '/calque.v1.Identity/GetWay',
+                request_serializer=calque_dot_v1_dot_identity__pb2.GetWayRequest.SerializeToString,
+                response_deserializer=calque_dot_v1_dot_identity__pb2.GetWayResponse.FromString,
+                _registered_method=True)
         self.SignIn = channel.unary_unary(
                 '/calque.v1.Identity/SignIn',
                 request_serializer=calque_dot_v1_dot_identity__pb2.SignInRequest.SerializeToString,
@@ -49,14 +54,23 @@ class IdentityStub:
 
 
 class IdentityServicer:
-    """Identity: users of this server's own sign in here. It is served only where there are such users; where an OpenID Connect
-    issuer vouches for users, they sign in there.
+    """Identity: how users sign in, and, for those of this server's own, where. It is served only where users are asked who they
+    are; elsewhere its calls end as UNIMPLEMENTED.
     """
 
-    def SignIn(self, request, context):
-        """Exchange a password for an access token. The one call, beside those of health, that carries none.
+    def GetWay(self, request, context):
+        """Tell how users sign in. Carries no token.
 
-        Errors: INVALID_ARGUMENT (a user or password of impossible length), UNAUTHENTICATED with SIGN_IN_REFUSED (no such user, or
+        Errors: none of its own.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def SignIn(self, request, context):
+        """Exchange a password for an access token. Carries no token itself. Where an issuer vouches for users, they sign in there.
+
+        Errors: INVALID_ARGUMENT (a user or password of impossible length; there is an issuer), UNAUTHENTICATED with SIGN_IN_REFUSED (no such user, or
         not this password), RESOURCE_EXHAUSTED with TOO_MANY_ATTEMPTS (of this user or from this address; minutes later it may be
         tried again).
         """
@@ -65,11 +79,13 @@ class IdentityServicer:
         raise NotImplementedError('Method not implemented!')
 
     def Renew(self, request, context):
-        """Exchange a token that is still valid for a later one, without the password, for at most 12 hours after it was given.
+        """Exchange a token of this server that is still valid for a later one, without the password, for at most 12 hours after it
+        was given. A stream that began with the former goes on as long as its user is known by a later one: it does as soon as any
+        call on the same connection has carried it.
         Errors other than those that every call may end with: the 12 hours are over, the user is gone, or has another password
         now; all are UNAUTHENTICATED with NOT_SIGNED_IN.
 
-        Errors: UNAUTHENTICATED.
+        Errors: UNAUTHENTICATED, INVALID_ARGUMENT (there is an issuer).
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -78,6 +94,11 @@ class IdentityServicer:
 
 def add_IdentityServicer_to_server(servicer, server):
     rpc_method_handlers = {
+            'GetWay': grpc.unary_unary_rpc_method_handler(
+                    servicer.GetWay,
+                    request_deserializer=calque_dot_v1_dot_identity__pb2.GetWayRequest.FromString,
+                    response_serializer=calque_dot_v1_dot_identity__pb2.GetWayResponse.SerializeToString,
+            ),
             'SignIn': grpc.unary_unary_rpc_method_handler(
                     servicer.SignIn,
                     request_deserializer=calque_dot_v1_dot_identity__pb2.SignInRequest.FromString,
@@ -97,9 +118,36 @@ def add_IdentityServicer_to_server(servicer, server):
 
  # This class is part of an EXPERIMENTAL API.
 class Identity:
-    """Identity: users of this server's own sign in here. It is served only where there are such users; where an OpenID Connect
-    issuer vouches for users, they sign in there.
+    """Identity: how users sign in, and, for those of this server's own, where. It is served only where users are asked who they
+    are; elsewhere its calls end as UNIMPLEMENTED.
     """
+
+    @staticmethod
+    def GetWay(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/calque.v1.Identity/GetWay',
+            calque_dot_v1_dot_identity__pb2.GetWayRequest.SerializeToString,
+            calque_dot_v1_dot_identity__pb2.GetWayResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
 
     @staticmethod
     def SignIn(request,

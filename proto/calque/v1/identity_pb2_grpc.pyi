@@ -27,55 +27,80 @@ GRPC_GENERATED_VERSION: str
 GRPC_VERSION: str
 
 class IdentityStub:
-    """Identity: users of this server's own sign in here. It is served only where there are such users; where an OpenID Connect
-    issuer vouches for users, they sign in there.
+    """Identity: how users sign in, and, for those of this server's own, where. It is served only where users are asked who they
+    are; elsewhere its calls end as UNIMPLEMENTED.
     """
 
     @_typing.overload
     def __new__(cls, channel: _grpc.Channel) -> _Self: ...
     @_typing.overload
     def __new__(cls, channel: _aio.Channel) -> IdentityAsyncStub: ...
-    SignIn: _grpc.UnaryUnaryMultiCallable[_identity_pb2.SignInRequest, _identity_pb2.SignInResponse]
-    """Exchange a password for an access token. The one call, beside those of health, that carries none.
+    GetWay: _grpc.UnaryUnaryMultiCallable[_identity_pb2.GetWayRequest, _identity_pb2.GetWayResponse]
+    """Tell how users sign in. Carries no token.
 
-    Errors: INVALID_ARGUMENT (a user or password of impossible length), UNAUTHENTICATED with SIGN_IN_REFUSED (no such user, or
+    Errors: none of its own.
+    """
+    SignIn: _grpc.UnaryUnaryMultiCallable[_identity_pb2.SignInRequest, _identity_pb2.SignInResponse]
+    """Exchange a password for an access token. Carries no token itself. Where an issuer vouches for users, they sign in there.
+
+    Errors: INVALID_ARGUMENT (a user or password of impossible length; there is an issuer), UNAUTHENTICATED with SIGN_IN_REFUSED (no such user, or
     not this password), RESOURCE_EXHAUSTED with TOO_MANY_ATTEMPTS (of this user or from this address; minutes later it may be
     tried again).
     """
     Renew: _grpc.UnaryUnaryMultiCallable[_identity_pb2.RenewRequest, _identity_pb2.RenewResponse]
-    """Exchange a token that is still valid for a later one, without the password, for at most 12 hours after it was given.
+    """Exchange a token of this server that is still valid for a later one, without the password, for at most 12 hours after it
+    was given. A stream that began with the former goes on as long as its user is known by a later one: it does as soon as any
+    call on the same connection has carried it.
     Errors other than those that every call may end with: the 12 hours are over, the user is gone, or has another password
     now; all are UNAUTHENTICATED with NOT_SIGNED_IN.
 
-    Errors: UNAUTHENTICATED.
+    Errors: UNAUTHENTICATED, INVALID_ARGUMENT (there is an issuer).
     """
 
 @_typing.type_check_only
 class IdentityAsyncStub(IdentityStub):
-    """Identity: users of this server's own sign in here. It is served only where there are such users; where an OpenID Connect
-    issuer vouches for users, they sign in there.
+    """Identity: how users sign in, and, for those of this server's own, where. It is served only where users are asked who they
+    are; elsewhere its calls end as UNIMPLEMENTED.
     """
 
     def __init__(self, channel: _aio.Channel) -> None: ...
-    SignIn: _aio.UnaryUnaryMultiCallable[_identity_pb2.SignInRequest, _identity_pb2.SignInResponse]  # type: ignore[assignment]
-    """Exchange a password for an access token. The one call, beside those of health, that carries none.
+    GetWay: _aio.UnaryUnaryMultiCallable[_identity_pb2.GetWayRequest, _identity_pb2.GetWayResponse]  # type: ignore[assignment]
+    """Tell how users sign in. Carries no token.
 
-    Errors: INVALID_ARGUMENT (a user or password of impossible length), UNAUTHENTICATED with SIGN_IN_REFUSED (no such user, or
+    Errors: none of its own.
+    """
+    SignIn: _aio.UnaryUnaryMultiCallable[_identity_pb2.SignInRequest, _identity_pb2.SignInResponse]  # type: ignore[assignment]
+    """Exchange a password for an access token. Carries no token itself. Where an issuer vouches for users, they sign in there.
+
+    Errors: INVALID_ARGUMENT (a user or password of impossible length; there is an issuer), UNAUTHENTICATED with SIGN_IN_REFUSED (no such user, or
     not this password), RESOURCE_EXHAUSTED with TOO_MANY_ATTEMPTS (of this user or from this address; minutes later it may be
     tried again).
     """
     Renew: _aio.UnaryUnaryMultiCallable[_identity_pb2.RenewRequest, _identity_pb2.RenewResponse]  # type: ignore[assignment]
-    """Exchange a token that is still valid for a later one, without the password, for at most 12 hours after it was given.
+    """Exchange a token of this server that is still valid for a later one, without the password, for at most 12 hours after it
+    was given. A stream that began with the former goes on as long as its user is known by a later one: it does as soon as any
+    call on the same connection has carried it.
     Errors other than those that every call may end with: the 12 hours are over, the user is gone, or has another password
     now; all are UNAUTHENTICATED with NOT_SIGNED_IN.
 
-    Errors: UNAUTHENTICATED.
+    Errors: UNAUTHENTICATED, INVALID_ARGUMENT (there is an issuer).
     """
 
 class IdentityServicer(metaclass=_abc_1.ABCMeta):
-    """Identity: users of this server's own sign in here. It is served only where there are such users; where an OpenID Connect
-    issuer vouches for users, they sign in there.
+    """Identity: how users sign in, and, for those of this server's own, where. It is served only where users are asked who they
+    are; elsewhere its calls end as UNIMPLEMENTED.
     """
+
+    @_abc_1.abstractmethod
+    def GetWay(
+        self,
+        request: _identity_pb2.GetWayRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_identity_pb2.GetWayResponse, _abc.Awaitable[_identity_pb2.GetWayResponse]]:
+        """Tell how users sign in. Carries no token.
+
+        Errors: none of its own.
+        """
 
     @_abc_1.abstractmethod
     def SignIn(
@@ -83,9 +108,9 @@ class IdentityServicer(metaclass=_abc_1.ABCMeta):
         request: _identity_pb2.SignInRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_identity_pb2.SignInResponse, _abc.Awaitable[_identity_pb2.SignInResponse]]:
-        """Exchange a password for an access token. The one call, beside those of health, that carries none.
+        """Exchange a password for an access token. Carries no token itself. Where an issuer vouches for users, they sign in there.
 
-        Errors: INVALID_ARGUMENT (a user or password of impossible length), UNAUTHENTICATED with SIGN_IN_REFUSED (no such user, or
+        Errors: INVALID_ARGUMENT (a user or password of impossible length; there is an issuer), UNAUTHENTICATED with SIGN_IN_REFUSED (no such user, or
         not this password), RESOURCE_EXHAUSTED with TOO_MANY_ATTEMPTS (of this user or from this address; minutes later it may be
         tried again).
         """
@@ -96,11 +121,13 @@ class IdentityServicer(metaclass=_abc_1.ABCMeta):
         request: _identity_pb2.RenewRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_identity_pb2.RenewResponse, _abc.Awaitable[_identity_pb2.RenewResponse]]:
-        """Exchange a token that is still valid for a later one, without the password, for at most 12 hours after it was given.
+        """Exchange a token of this server that is still valid for a later one, without the password, for at most 12 hours after it
+        was given. A stream that began with the former goes on as long as its user is known by a later one: it does as soon as any
+        call on the same connection has carried it.
         Errors other than those that every call may end with: the 12 hours are over, the user is gone, or has another password
         now; all are UNAUTHENTICATED with NOT_SIGNED_IN.
 
-        Errors: UNAUTHENTICATED.
+        Errors: UNAUTHENTICATED, INVALID_ARGUMENT (there is an issuer).
         """
 
 def add_IdentityServicer_to_server(servicer: IdentityServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...

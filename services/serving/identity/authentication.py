@@ -6,6 +6,8 @@ import secrets
 from dataclasses import dataclass
 from functools import partial
 
+from calque.v1 import identity_pb2
+
 from services.core.errors import InvalidInput, Unauthenticated
 from services.serving import secret_file
 from services.serving.caller import Caller, Role
@@ -60,6 +62,15 @@ def access(settings: Settings, secret: str) -> Access:
     users.all()
     local = LocalTokens(users, LocalKey(settings.users_file.with_name("tokens.key")))
     return Access(partial(_authenticate, local, secret), local)
+
+
+def way_of(settings: Settings) -> identity_pb2.GetWayResponse:
+    """How users sign in, as the settings say it."""
+    if not settings.oidc_issuer:
+        return identity_pb2.GetWayResponse()
+    return identity_pb2.GetWayResponse(
+        issuer=settings.oidc_issuer, client_id=settings.oidc_client_id, scope=settings.oidc_scope
+    )
 
 
 def service_secret(settings: Settings) -> str:

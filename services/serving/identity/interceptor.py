@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-import asyncio
-import math
-import time
 from collections.abc import AsyncGenerator, Awaitable, Callable
-from contextlib import aclosing, asynccontextmanager
+from contextlib import aclosing
 from functools import partial
 from typing import Any
 
@@ -15,8 +12,8 @@ import grpc
 from services.core.errors import Forbidden, Unauthenticated
 from services.serving.caller import LOCAL_USER, Caller, Role, set_caller
 from services.serving.handlers import Continuation, Streaming, Unary, is_stream, wrapped
+from services.serving.identity.leases import Leases
 from services.serving.identity.roles import FOR_ANYBODY, LEAST_ROLE
-from services.serving.identity.tokens import expired
 
 _HEALTH = "/grpc.health.v1.Health/"
 
@@ -27,7 +24,7 @@ Authenticate = Callable[[str, str], Awaitable[Caller]]
 class CallerInterceptor(grpc.aio.ServerInterceptor):
     """Tells every handler who calls, by `services.serving.caller.caller`, and refuses those who may not make a call.
 
-    Health may be asked by anybody. A stream also ends when the token that it began with has expired.
+    Health may be asked by anybody. A stream also ends when its caller is no longer believed (see `leases`).
 
     Args:
         authenticate: says who a token is; None: nobody is asked, and everybody is the local user.
@@ -35,6 +32,7 @@ class CallerInterceptor(grpc.aio.ServerInterceptor):
 
     def __init__(self, authenticate: Authenticate | None = None) -> None:
         self._authenticate = authenticate
+        self._leases = Leases()
 
     async def intercept_service(
         self, continuation: Continuation, handler_call_details: grpc.HandlerCallDetails
@@ -44,7 +42,8 @@ class CallerInterceptor(grpc.aio.ServerInterceptor):
         if handler is None or method.startswith(_HEALTH):
             return handler
         admit = partial(self._admit, method)
-        return wrapped(handler, partial(_unary, admit, is_stream(handler)), partial(_streaming, admit))
+        leases = self._leases if is_stream(handler) else None
+        return wrapped(handler, partial(_unary, admit, leases), partial(_streaming, admit, self._leases))
 
     async def _admit(self, method: str, context: Any) -> Caller:
         """Who calls, known from now on. Raises: Unauthenticated, Forbidden, Unavailable."""
@@ -56,6 +55,7 @@ class CallerInterceptor(grpc.aio.ServerInterceptor):
             who = await self._authenticate(token_of(context), context.peer())
             if not who.may(LEAST_ROLE[method]):
                 raise Forbidden(f"This needs the role {LEAST_ROLE[method]}, which you do not have; ask the administrator.")
+            self._leases.prolong(who)
         set_caller(who)
         return who
 
@@ -72,44 +72,28 @@ def token_of(context: Any) -> str:
 Admit = Callable[[Any], Awaitable[Caller]]
 
 
-def _unary(admit: Admit, stream: bool, behaviour: Unary) -> Unary:
+def _unary(admit: Admit, leases: Leases | None, behaviour: Unary) -> Unary:
     async def call(request: Any, context: Any) -> Any:
         who = await admit(context)
-        async with _until(_end(who) if stream else math.inf):
+        if leases is None:
             return await behaviour(request, context)
+        with leases.of(who) as lease:
+            async with lease.held():
+                return await behaviour(request, context)
 
     return call
 
 
-def _streaming(admit: Admit, behaviour: Streaming) -> Streaming:
+def _streaming(admit: Admit, leases: Leases, behaviour: Streaming) -> Streaming:
     async def call(request: Any, context: Any) -> AsyncGenerator[Any, None]:
-        ends = _end(await admit(context))
-        async with aclosing(behaviour(request, context)) as responses:
-            while True:
-                async with _until(ends):  # not around the yield: what is sent meanwhile is not ours to cancel
-                    response = await anext(responses, None)
-                if response is None:
-                    return
-                yield response
+        who = await admit(context)
+        with leases.of(who) as lease:
+            async with aclosing(behaviour(request, context)) as responses:
+                while True:
+                    async with lease.held():  # not around the yield: what is sent meanwhile is not ours to cancel
+                        response = await anext(responses, None)
+                    if response is None:
+                        return
+                    yield response
 
     return call
-
-
-def _end(who: Caller) -> float:
-    """When the caller is no longer believed, by the clock of the loop."""
-    return asyncio.get_running_loop().time() + who.expires_s - time.time()
-
-
-@asynccontextmanager
-async def _until(ends: float) -> AsyncGenerator[None, None]:
-    """Ends what is in the block at this time of the loop's clock. Raises: Unauthenticated."""
-    if asyncio.get_running_loop().time() >= ends:
-        raise expired()
-    limit = asyncio.timeout_at(ends if ends < math.inf else None)
-    try:
-        async with limit:
-            yield
-    except TimeoutError:
-        if limit.expired():
-            raise expired() from None
-        raise

@@ -3,16 +3,12 @@
 from __future__ import annotations
 
 import asyncio
-import json
 import time
-import urllib.error
-import urllib.request
 from collections.abc import Callable
-from http.client import HTTPException
 from typing import Any
-from urllib.parse import urlsplit
 
 import structlog
+from calque.issuer import IssuerError, discovery, document, is_trusted_way, named
 
 from services.core.errors import InvalidInput, Unavailable
 
@@ -24,9 +20,6 @@ AGAIN_SECONDS = 60.0
 """Shortest time between two fetches, however many tokens name a key that is not known."""
 RETRY_SECONDS = 5.0
 """The same as long as there are no keys at all."""
-FETCH_SECONDS = 5.0
-"""Longest wait for the issuer to go on answering, and for all of one document."""
-DOCUMENT_LIMIT_BYTES = 256 << 10
 KEYS_LIMIT = 64
 
 Jwk = dict[str, Any]
@@ -45,7 +38,7 @@ class IssuerKeys:
     """
 
     def __init__(self, issuer: str, clock: Callable[[], float] = time.monotonic) -> None:
-        if not _is_trusted_way(issuer):
+        if not is_trusted_way(issuer):
             raise InvalidInput("The issuer (CALQUE_OIDC_ISSUER) must be an address that begins with https://.")
         self.issuer = issuer
         self._clock = clock
@@ -84,7 +77,7 @@ class IssuerKeys:
     async def _fetch(self) -> None:
         try:
             self._keys = await asyncio.to_thread(_keys_of, self.issuer)
-        except Unavailable as error:
+        except IssuerError as error:
             self._tried_s = self._clock()
             log.warning("the issuer of access tokens does not answer", why=str(error))
         else:
@@ -92,59 +85,13 @@ class IssuerKeys:
 
 
 def _keys_of(issuer: str) -> dict[str, Jwk]:
-    """The issuer's keys for signatures by their names. Raises: Unavailable."""
-    about = _document(f"{issuer.rstrip('/')}/.well-known/openid-configuration")
-    if about.get("issuer") != issuer:
-        raise Unavailable("its discovery document is that of another issuer")
-    where = about.get("jwks_uri")
-    if not isinstance(where, str) or not _is_trusted_way(where):
-        raise Unavailable("its discovery document names no address of keys that begins with https://")
-    listed = _document(where).get("keys")
+    """The issuer's keys for signatures by their names. Raises: IssuerError."""
+    listed = document(named(discovery(issuer), "jwks_uri")).get("keys")
     found = {
         str(key.get("kid", "")): key
         for key in (listed[:KEYS_LIMIT] if isinstance(listed, list) else [])
         if isinstance(key, dict) and key.get("kty") in ("RSA", "EC", "OKP") and key.get("use", "sig") == "sig"
     }
     if not found:
-        raise Unavailable("it has no keys for signatures")
+        raise IssuerError("it has no keys for signatures")
     return found
-
-
-class _NoRedirect(urllib.request.HTTPRedirectHandler):
-    """Another address than the one that was checked is not asked."""
-
-    def redirect_request(self, *_: Any) -> None:
-        return None
-
-
-def _document(address: str) -> dict[str, Any]:
-    """A JSON object, by one request within bounds of time and size. Raises: Unavailable."""
-    proxies: dict[str, str] | None = (
-        {} if address.startswith("http:") else None
-    )  # none on loopback, else those of the system
-    opener = urllib.request.build_opener(urllib.request.ProxyHandler(proxies), _NoRedirect)
-    ends_s, body = time.monotonic() + FETCH_SECONDS, b""
-    try:
-        with opener.open(address, timeout=FETCH_SECONDS) as answer:
-            while part := answer.read1(64 << 10):
-                body += part
-                if len(body) > DOCUMENT_LIMIT_BYTES or time.monotonic() > ends_s:
-                    raise Unavailable("it answers too much, or too slowly")
-        found = json.loads(body)
-    except (OSError, HTTPException, ValueError, RecursionError) as error:
-        reason = f"HTTP status {error.code}" if isinstance(error, urllib.error.HTTPError) else type(error).__name__
-        raise Unavailable(f"it did not answer with a JSON document ({reason})") from error
-    if not isinstance(found, dict):
-        raise Unavailable("it did not answer with a JSON object")
-    return found
-
-
-def _is_trusted_way(address: str) -> bool:
-    """Whether an address is https, or http to this machine itself."""
-    try:
-        parts = urlsplit(address)
-        return bool(parts.hostname) and (
-            parts.scheme == "https" or (parts.scheme == "http" and parts.hostname in ("localhost", "127.0.0.1", "::1"))
-        )
-    except ValueError:
-        return False

@@ -110,14 +110,28 @@ class LocalTokens:
 
 
 class IdentityServicer(identity_pb2_grpc.IdentityServicer):
-    """The contract's Identity service. Who signs in, and whom it refuses, goes into the audit trail."""
+    """The contract's Identity service. Who signs in here, and whom it refuses, goes into the audit trail.
+
+    Args:
+        tokens: of this server's own users; None: they sign in at an issuer.
+        recorder: of the audit trail.
+        attempts: counts those that fail.
+        way: how users sign in; None: here.
+    """
 
     name = identity_pb2.DESCRIPTOR.services_by_name["Identity"].full_name
     serving = True
     runs_on = ""
 
-    def __init__(self, tokens: LocalTokens, recorder: Recorder, attempts: Attempts | None = None) -> None:
-        self._tokens = tokens
+    def __init__(
+        self,
+        tokens: LocalTokens | None,
+        recorder: Recorder,
+        attempts: Attempts | None = None,
+        way: identity_pb2.GetWayResponse | None = None,
+    ) -> None:
+        self._here = tokens
+        self._way = way or identity_pb2.GetWayResponse()
         self._recorder = recorder
         self._attempts = attempts or Attempts()
         self._hashing = asyncio.Semaphore(HASHING)
@@ -130,14 +144,26 @@ class IdentityServicer(identity_pb2_grpc.IdentityServicer):
     async def close(self) -> None:
         """Nothing is kept open."""
 
-    async def SignIn(  # noqa: N802 – names of rpcs
+    @property
+    def _tokens(self) -> LocalTokens:
+        """Tokens of our own users. Raises: InvalidInput: there are none."""
+        if self._here is None:
+            raise InvalidInput(f"Users sign in at {self._way.issuer}.")
+        return self._here
+
+    async def GetWay(  # noqa: N802 – names of rpcs
+        self, request: identity_pb2.GetWayRequest, context: Context
+    ) -> identity_pb2.GetWayResponse:
+        return self._way
+
+    async def SignIn(  # noqa: N802
         self, request: identity_pb2.SignInRequest, context: Context
     ) -> identity_pb2.SignInResponse:
-        name, peer = request.user, caller().peer
+        tokens, name, peer = self._tokens, request.user, caller().peer
         if len(name) > NAME_LIMIT or len(request.password) > PASSWORD_LIMIT:
             raise InvalidInput("No user or password is so long.")
         self._attempts.count(name, peer)
-        user = self._tokens.users.all().get(name)
+        user = tokens.users.all().get(name)
         # An unknown user takes as long as a known one, so that nobody learns who there is.
         against = user.password_hash if user else self._of_nobody
         async with self._hashing:
@@ -151,7 +177,7 @@ class IdentityServicer(identity_pb2_grpc.IdentityServicer):
         await self._recorder.record(Action.SIGN_IN, Subject())
         self._attempts.succeeded(name, peer)
         log.info("signed in", user=name, peer=peer)
-        return identity_pb2.SignInResponse(token=self._tokens.give(user, time.time()))
+        return identity_pb2.SignInResponse(token=tokens.give(user, time.time()))
 
     async def Renew(  # noqa: N802
         self, request: identity_pb2.RenewRequest, context: Context

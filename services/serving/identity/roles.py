@@ -28,5 +28,5 @@ LEAST_ROLE: dict[str, Role] = {
 }
 """The least role for each call, by its full name as gRPC has it: ``/calque.v1.Volumes/GetVolume``."""
 
-FOR_ANYBODY = {"/calque.v1.Identity/SignIn"}
+FOR_ANYBODY = {"/calque.v1.Identity/GetWay", "/calque.v1.Identity/SignIn"}
 """Calls that carry no token, by their full names."""

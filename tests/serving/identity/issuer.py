@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import json
+import secrets
 import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
+from urllib.parse import parse_qsl
 
 import jwt
 from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa
@@ -34,6 +36,8 @@ class Issuer:
         published: the documents that it serves, by path; a test may change them.
         fetches: how often the keys were asked for.
         away: it answers nothing any more but 503.
+        confirmed: who confirmed a device's code; empty: nobody yet; None: it was refused.
+        token_s: how long the tokens that it gives are valid.
     """
 
     def __init__(self, port: int) -> None:
@@ -42,7 +46,15 @@ class Issuer:
         self.published: dict[str, Any] = {}
         self.fetches = 0
         self.away = False
-        self.discovery = {"issuer": self.address, "jwks_uri": f"{self.address}/keys"}
+        self.confirmed: str | None = ""
+        self.token_s = 300
+        self._refresh: dict[str, str] = {}
+        self.discovery = {
+            "issuer": self.address,
+            "jwks_uri": f"{self.address}/keys",
+            "device_authorization_endpoint": f"{self.address}/device",
+            "token_endpoint": f"{self.address}/token",
+        }
         self.published["/.well-known/openid-configuration"] = self.discovery
         self.published["/keys"] = {"keys": []}
 
@@ -73,6 +85,27 @@ class Issuer:
         headers = {"kid": said} if said else {}
         return jwt.encode(self.claims(**changed), private, algorithm or usual, headers=headers)
 
+    def posted(self, path: str, form: dict[str, str]) -> tuple[int, dict[str, Any]]:
+        """Status and answer of the device flow's two addresses (RFC 8628); a refresh token counts once."""
+        if form.get("client_id") != "calque" or self.away:
+            return (503 if self.away else 401), {"error": "invalid_client"}
+        if path == "/device":
+            codes = {"device_code": "d" * 20, "user_code": "WDJB-MJHT", "verification_uri": f"{self.address}/confirm"}
+            return 200, {**codes, "expires_in": 600, "interval": 0.05}
+        user = self.confirmed
+        if form["grant_type"] == "refresh_token":
+            user = self._refresh.pop(form["refresh_token"], None)
+        elif form.get("device_code") != "d" * 20 or user is None:
+            return 400, {"error": "access_denied"}
+        elif not user:
+            return 400, {"error": "authorization_pending"}
+        if user is None:
+            return 400, {"error": "invalid_grant"}
+        refresh = secrets.token_urlsafe()
+        self._refresh[refresh] = user
+        token = self.token(next(iter(self.private)), sub=user, exp=int(time.time()) + self.token_s)
+        return 200, {"access_token": token, "token_type": "Bearer", "expires_in": self.token_s, "refresh_token": refresh}
+
 
 @contextmanager
 def issuer() -> Iterator[Issuer]:
@@ -94,6 +127,15 @@ def issuer() -> Iterator[Issuer]:
                 self.send_header("Content-Length", str(len(body)))
                 self.end_headers()
                 self.wfile.write(body)
+
+        def do_POST(self) -> None:
+            sent = self.rfile.read(int(self.headers["Content-Length"])).decode()
+            status, answer = one.posted(self.path, dict(parse_qsl(sent)))
+            body = json.dumps(answer).encode()
+            self.send_response(status)
+            self.send_header("Content-Length", str(len(body)))
+            self.end_headers()
+            self.wfile.write(body)
 
         def log_message(self, *_: Any) -> None:
             pass

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
+from calque import issuer as issuers
 from calque.v1 import volumes_pb2
 
 from services.core.errors import InvalidInput, Unavailable
@@ -98,7 +99,7 @@ async def test_calls_at_once_wait_for_one_fetch(one: Issuer) -> None:
         ("/keys", []),
         ("/keys", b"<html>"),
         ("/keys", b"\xff"),
-        ("/keys", b'{"keys": [' + b" " * ours.DOCUMENT_LIMIT_BYTES + b"]}"),
+        ("/keys", b'{"keys": [' + b" " * issuers.DOCUMENT_LIMIT_BYTES + b"]}"),
         ("/keys", b"[" * 100_000),
         ("/keys", "/elsewhere"),
         ("/.well-known/openid-configuration", {"issuer": "https://issuer.example"}),
@@ -122,7 +123,7 @@ async def test_keys_are_only_fetched_from_where_they_are_safe(one: Issuer, addre
 
 
 async def test_a_slow_issuer_is_waited_for_no_longer(one: Issuer, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(ours, "FETCH_SECONDS", 0.0)
+    monkeypatch.setattr(issuers, "DEADLINE_S", 0.0)
     keys = IssuerKeys(one.address, Clock())
     with pytest.raises(Unavailable):
         await keys.find("first")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import base64
 import hashlib
 import hmac
@@ -189,6 +190,24 @@ async def test_a_call_needs_its_role(one: Issuer, roles: Any, may: dict[str, boo
 async def test_roles_may_stand_elsewhere(one: Issuer, claim: str, said: dict[str, Any]) -> None:
     who = await authenticate(one, roles_claim=claim)(one.token("ES256-key", **said), "")
     assert who.roles == {"reviewer"}
+
+
+@pytest.mark.parametrize(("claims", "goes_on"), [({}, True), ({"sub": "u-8"}, False), ({"roles": ["viewer"]}, False)])
+async def test_a_stream_goes_on_with_a_later_token_of_its_user(one: Issuer, claims: dict[str, Any], goes_on: bool) -> None:
+    """Any call on the same connection that carries it is enough; that of another user, or with less rights, is not."""
+    exp = int(now()) - 5
+    async with asked(authenticate(one, now() - exp + 0.5)) as (servicer, stub, _):  # half a second is left
+        call = stub.Import(volumes_pb2.ImportRequest(), metadata=bearer(one.token("ES256-key", exp=exp)))
+        for _ in range(2):
+            await call.read()
+        later = one.token("ES256-key", exp=exp + 60, **claims)
+        await stub.ListVolumes(volumes_pb2.ListVolumesRequest(), metadata=bearer(later))
+        if goes_on:
+            with pytest.raises(TimeoutError):
+                await asyncio.wait_for(servicer.ended.wait(), 1)
+            call.cancel()
+        else:
+            assert (await refused(call.read()))[0] == "UNAUTHENTICATED"
 
 
 async def test_a_stream_ends_when_its_token_has_expired(one: Issuer) -> None:

@@ -29,6 +29,7 @@ from services.store.audit import Trail
 from services.store.audit_spool import SpooledTrail
 from services.store.catalogue import Catalogue, VolumeRecord
 from services.store.directory import DirectoryStore
+from services.store.port import Store
 from services.volumes.servicer import VolumesServicer
 
 SECONDS = 30.0
@@ -39,7 +40,7 @@ SECONDS = 30.0
 class Served:
     """Services on a store, and stubs that talk to them."""
 
-    store: DirectoryStore
+    store: Any
     port: int
     volumes: Any
     segmentation: Any
@@ -55,9 +56,9 @@ class Served:
 
 
 @asynccontextmanager
-async def serve(folder: Path, **settings: Any) -> AsyncIterator[Served]:
-    """Volumes and segmentation on the store in ``folder``."""
-    store = DirectoryStore(folder)
+async def serve(folder: Path, *, store: Store | None = None, **settings: Any) -> AsyncIterator[Served]:
+    """Volumes and segmentation on the store in ``folder``, or on another one."""
+    store = store or DirectoryStore(folder)
     chosen = Settings(store=folder, **{"audit_spool": folder.with_name(f"{folder.name}-audit"), **settings})
     trail = SpooledTrail(Trail(store), chosen.audit_folder)
     recorder = Recorder(trail)
@@ -82,7 +83,7 @@ async def serve(folder: Path, **settings: Any) -> AsyncIterator[Served]:
         trail.close()
 
 
-def keep(store: DirectoryStore, volume: Volume, name: str = "Phantom") -> VolumeRecord:
+def keep(store: Store, volume: Volume, name: str = "Phantom") -> VolumeRecord:
     """Put a volume into the library without files."""
     window, grey = intensity_window(volume), grey_map(volume)
     return Catalogue(store).add(volume, name=name, imported_ms=1, window=window, grey=grey, thumbnail=b"")

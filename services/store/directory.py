@@ -17,6 +17,7 @@ from uuid import uuid4
 
 from services.core.errors import NotFound, Reason, TooLarge, Unavailable
 from services.core.held import held_folder, sweep
+from services.store.failpoints import reached
 from services.store.port import Store, check_key
 
 _TEMPORARY = ".tmp"
@@ -33,20 +34,24 @@ class DirectoryStore(Store):
 
     def create(self, key: str, data: bytes | Iterable[bytes]) -> bool:
         target = self._path(key)
-        if self._unnamed:
-            with _store_errors(), _unnamed_file(self.root / _TEMPORARY) as file:
-                _write(file, data)
-                return self._publish(_name_of(file), target)
-        with self.scratch() as folder, open(folder / "object", "xb") as file:
-            _write(file, data)
-            return self._publish(folder / "object", target)
+        with _store_errors():
+            reached("begun", key)
+            if self._unnamed:
+                with _unnamed_file(self.root / _TEMPORARY) as file:
+                    _write(file, data, key)
+                    return self._publish(_name_of(file), target, key)
+            with self.scratch() as folder, open(folder / "object", "xb") as file:
+                _write(file, data, key)
+                return self._publish(folder / "object", target, key)
 
     def adopt(self, key: str, path: Path) -> bool:
         target = self._path(key)
         with _store_errors():
+            reached("begun", key)
             with open(path, "rb") as file:
                 os.fsync(file.fileno())
-            return self._publish(path, target)
+            reached("synced", key)
+            return self._publish(path, target, key)
 
     @contextmanager
     def scratch(self) -> Iterator[Path]:
@@ -111,12 +116,14 @@ class DirectoryStore(Store):
     def _path(self, key: str) -> Path:
         return self.root / check_key(key)
 
-    def _publish(self, file: Path, target: Path) -> bool:
+    def _publish(self, file: Path, target: Path, key: str) -> bool:
         """Give a synced file its name, unless that is taken; durably. Returns whether it got it."""
         self._make_folder(target.parent)
         with _folder(target.parent) as folder:
             won = _link(file, target.name, folder)
+            reached("named", key)
             os.fsync(folder)  # also for the loser: who won may have died before doing it
+            reached("durable", key)
             return won
 
     def _make_folder(self, folder: Path) -> None:
@@ -156,12 +163,14 @@ def _link(file: Path, name: str, folder: int) -> bool:
     return True
 
 
-def _write(file: BinaryIO, data: bytes | Iterable[bytes]) -> None:
-    """Write bytes to a file, durably."""
+def _write(file: BinaryIO, data: bytes | Iterable[bytes], key: str) -> None:
+    """Write an object's bytes to a file, durably."""
     for chunk in (data,) if isinstance(data, bytes) else data:
         file.write(chunk)
     file.flush()
+    reached("written", key)
     os.fsync(file.fileno())
+    reached("synced", key)
 
 
 def _unnamed_file(around: Path) -> BinaryIO:

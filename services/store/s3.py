@@ -34,6 +34,7 @@ from minio.error import S3Error
 
 from services.core.errors import CalqueError, InvalidInput, Reason, TooLarge, Unavailable
 from services.core.scratch import scratch_folder
+from services.store.failpoints import reached
 from services.store.port import Store, check_key
 from services.store.s3_answers import ANSWERS, as_ours, may_pass, refusal
 
@@ -210,11 +211,13 @@ class S3Store(Store):
             tries += 1
             file.seek(0)
             address = self._client.presigned_put_object(self._bucket, key, _SIGNED_FOR)
+            reached("begun", key)
             reply = self._http.request("PUT", address, body=file, headers=headers)
             if reply.status == 412:
                 return tries > 1 and self._holds(key, file)
             if reply.status != 200:
                 raise refusal(reply)
+            reached("durable", key)
             return True
 
         return self._ask(put)

@@ -1,0 +1,1 @@
+"""Storage fails, connections break and servers stop: users are told in a sentence, and nothing is lost or kept twice."""

@@ -102,9 +102,12 @@ def _as_said(scans: Sequence[Scan]) -> Parts:
     return parts
 
 
-def scans_of_store(store: Store) -> Iterable[Scan]:
-    """All volumes of a store; those without a pseudonym are each of a patient of their own. Raises: CalqueError."""
-    catalogue = Catalogue(store)
+def scans_of_store(store: Store, projects: Sequence[str] = ()) -> Iterable[Scan]:
+    """The volumes of a store's projects; none named: of all. Raises: CalqueError.
+
+    Those without a pseudonym are each of a patient of their own.
+    """
+    catalogue = Catalogue(store, lambda project: not projects or project in projects)
     for record in catalogue.list():
         patient = record.source.patient_id if record.source and record.source.patient_id else record.volume_id
         yield Scan(catalogue.load(record), record.volume_id, patient)

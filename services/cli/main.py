@@ -343,12 +343,13 @@ def train(
     manifest: Annotated[Path | None, typer.Option(help="TOML file of volumes with the patient of each.")] = None,
     store: Annotated[str | None, typer.Option(help="Learn from all volumes of a store: a folder, or s3://bucket.")] = None,
     config: Annotated[Path | None, typer.Option(help="TOML or JSON file of the training configuration.")] = None,
+    project: Annotated[list[str] | None, typer.Option(help="Learn from this project of the store; none: from all.")] = None,
     resume: Annotated[bool, typer.Option("--resume", help="Go on with the run in the folder.")] = False,
 ) -> None:
     """Train an encoder on patches of volumes, without labels, and export it to ONNX."""
     from services.cli.train import train_encoder
 
-    train_encoder(run, volumes or [], manifest=manifest, store=store, config=config, resume=resume)
+    train_encoder(run, volumes or [], manifest=manifest, store=store, config=config, resume=resume, projects=project or [])
 
 
 @app.command()

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
@@ -43,7 +43,14 @@ class _Volume(BaseModel):
 
 
 def train_encoder(
-    run: Path, paths: list[Path], *, manifest: Path | None, store: str | None, config: Path | None, resume: bool
+    run: Path,
+    paths: list[Path],
+    *,
+    manifest: Path | None,
+    store: str | None,
+    config: Path | None,
+    resume: bool,
+    projects: list[str],
 ) -> None:
     """Train as the configuration says and leave the encoder in the run folder. Raises: CalqueError."""
     from services.serving.logs import configure
@@ -56,7 +63,7 @@ def train_encoder(
     from trainer.train import train_and_evaluate
 
     configure("people")
-    scans = _scans(paths, manifest, store)
+    scans = _scans(paths, manifest, store, projects)
     if config is None and resume:
         settings = config_of(run)
     elif config is None:
@@ -100,16 +107,18 @@ def _mask(path: Path, volume: Volume, label: int) -> NDArray[np.bool_]:
     return read_mask(files[0], shape=volume.shape, affine=volume.affine, source_axes=volume.source_axes, label=label)
 
 
-def _scans(paths: list[Path], manifest: Path | None, store: str | None) -> list[Scan]:
+def _scans(paths: list[Path], manifest: Path | None, store: str | None, projects: Sequence[str] = ()) -> list[Scan]:
     from services.cli.store import store_at
     from trainer.scans import Scan, scans_of_store
 
     if sum(given is not None for given in (manifest, store, paths or None)) > 1:
         raise InvalidInput("Say volumes, a manifest or a store, one of them.")
+    if projects and store is None:
+        raise InvalidInput("A project is one of a store; name that with --store.")
     if store is not None:
-        found = list(scans_of_store(store_at(store)))
+        found = list(scans_of_store(store_at(store), projects))
         if not found:
-            raise InvalidInput("The store holds no volumes.")
+            raise InvalidInput("The store holds no volumes, or none of these projects.")
         return found
     if manifest is not None:
         listed = _read(manifest)

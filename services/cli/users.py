@@ -11,6 +11,9 @@ import typer
 users = typer.Typer(no_args_is_help=True, help="Users of this server's own, who sign in with a password.")
 
 Name = Annotated[str, typer.Argument(help="Name that the user signs in with.")]
+Projects = Annotated[
+    list[str] | None, typer.Option("--project", help="Whose volumes the user sees; several may be said. None: default.")
+]
 File = Annotated[Path | None, typer.Option("--users", help="File of the users; none: CALQUE_USERS, or beside the store.")]
 
 
@@ -20,23 +23,33 @@ def add(
     role: Annotated[
         Literal["viewer", "annotator", "reviewer", "trainer", "administrator"], typer.Option(help="What the user may do.")
     ],
+    project: Projects = None,
     file: File = None,
 ) -> None:
     """Add a user; the password is asked for, or read from standard input. With the first one, services ask who calls."""
     from services.serving.caller import Role
     from services.serving.identity.users import Users
 
-    Users(_path(file)).add(name, Role(role), _password())
+    Users(_path(file)).add(name, Role(role), _password(), project or [])
     print(f"{name} may sign in, as {role}.")
 
 
 @users.command("list")
 def list_users(file: File = None) -> None:
-    """List the users with their roles."""
+    """List the users with their roles and projects."""
     from services.serving.identity.users import Users
 
     for user in Users(_path(file)).all().values():
-        print(f"{user.name}  {user.role}")
+        print(f"{user.name}  {user.role}  {', '.join(user.projects)}")
+
+
+@users.command("projects")
+def projects(name: Name, project: Projects = None, file: File = None) -> None:
+    """Give a user other projects instead of those before; they count at once."""
+    from services.serving.identity.users import Users
+
+    Users(_path(file)).set_projects(name, project or [])
+    print(f"{name} has the projects {', '.join(project or ['default'])}.")
 
 
 @users.command("remove")

@@ -30,6 +30,7 @@ from services.segmentation.workspace import Workspace
 from services.segmentation.workspaces import Workspaces
 from services.serving import metrics
 from services.serving.audit import Recorder
+from services.serving.caller import caller, caller_sees
 from services.serving.settings import Settings
 from services.serving.tls import client_credentials
 from services.store.annotations import PAPER_LABELS, AnnotationRecord, Annotations, MaskRecord
@@ -81,7 +82,7 @@ class SegmentationServicer(segmentation_pb2_grpc.SegmentationServicer):
         self._features = Budget(settings.features_memory_bytes, self._threads.number, metrics.FEATURES_BYTES.set)
         metrics.FEATURES_LIMIT_BYTES.set(settings.features_memory_bytes)
         self._limits = Limits(memory_bytes=settings.parser_memory_bytes, seconds=settings.parser_seconds)
-        self._catalogue = Catalogue(store)
+        self._catalogue = Catalogue(store, caller_sees)
         self._annotations = Annotations(store)
         self._threads.begin(pipeline.warm_up)
         self._store = ThreadPoolExecutor(STORE_THREADS, thread_name_prefix="store")
@@ -128,7 +129,7 @@ class SegmentationServicer(segmentation_pb2_grpc.SegmentationServicer):
     async def RenameAnnotation(  # noqa: N802
         self, request: segmentation_pb2.RenameAnnotationRequest, context: Context
     ) -> segmentation_pb2.RenameAnnotationResponse:
-        known = await asyncio.to_thread(self._annotations.get, request.annotation_id)
+        known = await asyncio.to_thread(self._seen, request.annotation_id)
         name = check_name(request.name) if request.name else known.name
         given = {label.value: label for label in request.labels}
         kept = [label for label in annotation_message(known).labels if label.value not in given]
@@ -141,7 +142,7 @@ class SegmentationServicer(segmentation_pb2_grpc.SegmentationServicer):
     async def DeleteAnnotation(  # noqa: N802
         self, request: segmentation_pb2.DeleteAnnotationRequest, context: Context
     ) -> segmentation_pb2.DeleteAnnotationResponse:
-        record = await asyncio.to_thread(self._annotations.get, request.annotation_id)
+        record = await asyncio.to_thread(self._seen, request.annotation_id)
         async with self._recorder.recording(Action.ANNOTATION_DELETE, await asyncio.to_thread(self._subject, record)):
             await asyncio.to_thread(self._annotations.delete, record.annotation_id)
         await self._workspaces.drop(request.annotation_id)
@@ -155,6 +156,7 @@ class SegmentationServicer(segmentation_pb2_grpc.SegmentationServicer):
         first = await anext(requests, None)
         if first is None or first.WhichOneof("what") != "open":
             raise InvalidInput("A stream begins by opening an annotation.")
+        await asyncio.to_thread(self._seen, first.open.annotation_id)
         async with self._workspaces.at_work(first.open.annotation_id) as workspace:
             saved = await asyncio.to_thread(self._annotations.mask_count, first.open.annotation_id)
             session = Session(workspace, first.open, saved)
@@ -174,6 +176,7 @@ class SegmentationServicer(segmentation_pb2_grpc.SegmentationServicer):
     ) -> AsyncGenerator[segmentation_pb2.SaveMaskResponse, None]:
         if not 1 <= request.threshold <= 255:
             raise InvalidInput("A threshold is a number from 1 to 255.")
+        await asyncio.to_thread(self._seen, request.annotation_id)
         async with self._workspaces.at_work(request.annotation_id) as workspace:
             waiting = asyncio.ensure_future(workspace.schedule.snapshot())
             try:
@@ -196,7 +199,7 @@ class SegmentationServicer(segmentation_pb2_grpc.SegmentationServicer):
     async def ListMasks(  # noqa: N802
         self, request: segmentation_pb2.ListMasksRequest, context: Context
     ) -> segmentation_pb2.ListMasksResponse:
-        await asyncio.to_thread(self._annotations.get, request.annotation_id)
+        await asyncio.to_thread(self._seen, request.annotation_id)
         records = await asyncio.to_thread(self._annotations.masks, request.annotation_id)
         return segmentation_pb2.ListMasksResponse(masks=[mask_message(record) for record in records])
 
@@ -254,8 +257,19 @@ class SegmentationServicer(segmentation_pb2_grpc.SegmentationServicer):
         features = self._features.open(volume.volume_id, lambda: (self._catalogue.load(volume), volume.window))
         return record, volume, Computation(features, self._threads.number), entries
 
-    def _records(self, annotation_id: str) -> tuple[AnnotationRecord, VolumeRecord]:
+    def _seen(self, annotation_id: str) -> AnnotationRecord:
+        """An annotation of a volume that is there for the caller. Raises: NotFound, Corrupt."""
         record = self._annotations.get(annotation_id)
+        if caller().projects is None:  # whatever became of its volume
+            return record
+        try:
+            self._catalogue.get(record.volume_id)
+        except (NotFound, Corrupt) as error:  # of a damaged record nobody knows whose it is
+            raise NotFound("There is no such annotation.", Reason.ANNOTATION_NOT_FOUND) from error
+        return record
+
+    def _records(self, annotation_id: str) -> tuple[AnnotationRecord, VolumeRecord]:
+        record = self._seen(annotation_id)
         return record, self._catalogue.get(record.volume_id)
 
     def _subject(self, record: AnnotationRecord) -> Subject:

@@ -27,12 +27,14 @@ class Caller:
             only begins to sign in.
         peer: address that the call comes from, as gRPC writes it: ``ipv4:192.0.2.1:50123``; empty outside of a call.
         roles: that the user has.
+        projects: whose volumes the user sees; None: all.
         expires_s: seconds since 1970, UTC, until which this may be believed; infinite where it does not end.
     """
 
     user: str
     peer: str
     roles: frozenset[Role]
+    projects: frozenset[str] | None = frozenset()
     expires_s: float = math.inf
 
     def may(self, least: Role) -> bool:
@@ -40,16 +42,25 @@ class Caller:
         order = list(Role)
         return any(order.index(role) >= order.index(least) for role in self.roles)
 
+    def sees(self, project: str) -> bool:
+        """Whether the volumes of a project are there for the caller."""
+        return self.projects is None or project in self.projects
+
 
 LOCAL_USER = "local"
 
-_LOCAL = Caller(LOCAL_USER, "", frozenset(Role))
+_LOCAL = Caller(LOCAL_USER, "", frozenset(Role), None)
 _CALLER: ContextVar[Caller] = ContextVar("caller", default=_LOCAL)
 
 
 def caller() -> Caller:
     """Who made the call that is being answered; outside of a call, and where nobody signs in, the local user."""
     return _CALLER.get()
+
+
+def caller_sees(project: str) -> bool:
+    """Whether the volumes of a project are there for who made the call that is being answered."""
+    return caller().sees(project)
 
 
 def set_caller(who: Caller) -> None:

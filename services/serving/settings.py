@@ -75,6 +75,9 @@ class Settings(BaseSettings):
     oidc_roles_claim: str = Field(
         "roles", min_length=1, description="Where an access token lists the user's roles; dots lead into objects."
     )
+    oidc_projects_claim: str = Field(
+        "", description="Where it lists the user's projects; empty: everybody is of the project `default`."
+    )
     oidc_leeway_seconds: float = Field(
         60.0, ge=0, le=300, description="By how much the clocks of issuer and service may differ."
     )

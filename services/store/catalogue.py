@@ -5,8 +5,8 @@
     volumes/<id>/voxels             or voxels-<random>, where something lay there already that no record named
     volumes/<id>/volume.json        the record
 
-A volume is visible once its record is there, which is written last. Its identifier is made from its content, so the same
-volume imported twice is one.
+A volume is visible once its record is there, which is written last. Its identifier is made from its project and content, so
+that the same volume imported twice into a project is one, and in two projects are two, which know nothing of each other.
 """
 
 from __future__ import annotations
@@ -26,6 +26,7 @@ import structlog
 from numpy.typing import NDArray
 
 from services.core.errors import Corrupt, NotFound, Reason
+from services.core.projects import DEFAULT_PROJECT
 from services.core.source import SourceSeries, source_from_json
 from services.core.volume import GreyMap, Volume, voxel_ml
 from services.store.port import Store, is_identifier
@@ -56,7 +57,7 @@ class VolumeRecord:
     SHA-256 of the voxels, ``slice_crc32`` one CRC-32 a slice, ``imported_ms`` milliseconds since 1970 (UTC), ``thumbnail``
     a JPEG, ``grey`` how 16-bit greys are shown, ``source`` the series that the slices are images of, ``deidentified``
     whether nothing of it is as the files say it, ``key_check`` tells which key made its pseudonyms (empty: none),
-    ``content`` is the name of the object with the voxels.
+    ``content`` is the name of the object with the voxels, ``project`` the one that it belongs to.
     """
 
     volume_id: str
@@ -81,6 +82,7 @@ class VolumeRecord:
     deidentified: bool = False
     key_check: str = ""
     content: str = "voxels"
+    project: str = DEFAULT_PROJECT
 
     @property
     def affine_array(self) -> NDArray[np.float64]:
@@ -94,10 +96,16 @@ class VolumeRecord:
 
 
 class Catalogue:
-    """The volumes of a store."""
+    """The volumes of a store, as somebody sees them: of other projects there are none.
 
-    def __init__(self, store: Store) -> None:
+    Args:
+        store: where they lie.
+        sees: whether the volumes of a project are there.
+    """
+
+    def __init__(self, store: Store, sees: Callable[[str], bool] = lambda _: True) -> None:
         self._store = store
+        self._sees = sees
 
     def add(
         self,
@@ -111,6 +119,7 @@ class Catalogue:
         file: VoxelFile | None = None,
         deidentified: bool = False,
         key_check: str = "",
+        project: str = DEFAULT_PROJECT,
     ) -> VolumeRecord:
         """Store a volume and return its record, or the record that is there for the same content.
 
@@ -128,7 +137,7 @@ class Catalogue:
             return self._store.create(key, slices) if file is None else self._store.adopt(key, file.path)
 
         geometry = [volume.shape, little.str, volume.affine.tolist(), volume.slope.tolist(), volume.intercept.tolist()]
-        content = json.dumps([digest, geometry])
+        content = json.dumps([digest, geometry, *([] if project == DEFAULT_PROJECT else [project])])
         record = VolumeRecord(
             volume_id=hashlib.sha256(content.encode()).hexdigest()[:32],
             name=name,
@@ -151,6 +160,7 @@ class Catalogue:
             source=volume.source,
             deidentified=deidentified,
             key_check=key_check,
+            project=project,
         )
         record = replace(record, content=self._put(record, put))
         if not self._store.create(_record_key(record.volume_id), _to_json(record)):
@@ -181,12 +191,16 @@ class Catalogue:
 
     def get(self, volume_id: str) -> VolumeRecord:
         """A volume's record. Raises: NotFound, Corrupt."""
+        missing = NotFound("There is no such volume.", Reason.VOLUME_NOT_FOUND)
         if not is_identifier(volume_id):
-            raise NotFound("There is no such volume.", Reason.VOLUME_NOT_FOUND)
+            raise missing
         try:
-            return _from_json(self._store.read(_record_key(volume_id)))
+            record = _from_json(self._store.read(_record_key(volume_id)))
         except NotFound as error:
-            raise NotFound("There is no such volume.", Reason.VOLUME_NOT_FOUND) from error
+            raise missing from error
+        if not self._sees(record.project):
+            raise missing
+        return record
 
     def list(self) -> list[VolumeRecord]:
         """All records that can be read, the newest first: a damaged one hides no other."""

@@ -72,6 +72,7 @@ def import_upload(
     store: Store,
     *,
     name: str,
+    project: str,
     series: str,
     frame: int | None,
     repairs: Repairs,
@@ -119,6 +120,7 @@ def import_upload(
             thumbnail=picture(plane, volume.intensity(middle), volume.voi or window, THUMBNAIL_PIXELS),
             file=file,
             deidentified=pseudonyms is not None,
+            project=project,
             key_check=pseudonyms.check if pseudonyms is not None and volume.source is not None else "",
         )
         watch(record)

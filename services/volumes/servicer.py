@@ -18,11 +18,13 @@ from calque.v1 import common_pb2, volumes_pb2, volumes_pb2_grpc
 from services.core.audit import Action
 from services.core.errors import CalqueError, InvalidInput
 from services.core.geometry import Plane, PlaneGeometry, acquisition_plane, plane_geometry
+from services.core.projects import DEFAULT_PROJECT, check_project
 from services.formats.dicom_seg import check_source
 from services.formats.offer import Listing, Offer
 from services.formats.repair import Repairs
 from services.formats.worker import Limits, Stop, warm_up
 from services.serving.audit import Recorder
+from services.serving.caller import caller, caller_sees
 from services.serving.settings import Settings
 from services.store.audit import subject
 from services.store.catalogue import Catalogue, VolumeRecord
@@ -30,7 +32,7 @@ from services.store.port import Store
 from services.volumes.greys import GreyCache
 from services.volumes.importing import Preview, Step, import_upload, list_upload
 from services.volumes.pseudonymkey import pseudonyms
-from services.volumes.uploads import PART_BYTES, Upload, UploadFolder, collect, out_of_step
+from services.volumes.uploads import PART_BYTES, Upload, UploadFolder, collect, out_of_step, own_upload
 
 log = structlog.get_logger()
 
@@ -53,8 +55,8 @@ class VolumesServicer(volumes_pb2_grpc.VolumesServicer):
         self._store = store
         self._settings = settings
         self._recorder = recorder
-        self._catalogue = Catalogue(store)
-        self._pseudonyms = pseudonyms(settings, self._catalogue)
+        self._catalogue = Catalogue(store, caller_sees)
+        self._pseudonyms = pseudonyms(settings, Catalogue(store))
         if self._pseudonyms is None:
             log.warning("de-identification is off: volumes are kept as their files say they are")
         self._checked: set[str] = set()
@@ -112,7 +114,7 @@ class VolumesServicer(volumes_pb2_grpc.VolumesServicer):
     async def Import(  # noqa: N802
         self, request: volumes_pb2.ImportRequest, context: Context
     ) -> AsyncGenerator[volumes_pb2.ImportResponse, None]:
-        upload = self._upload(request.upload_id)
+        upload, project = self._upload(request.upload_id), _project(request.project)
         await asyncio.to_thread(self._collect)
         loop = asyncio.get_running_loop()
         told: asyncio.Queue[Step | Preview | VolumeRecord | None] = asyncio.Queue()
@@ -131,6 +133,7 @@ class VolumesServicer(volumes_pb2_grpc.VolumesServicer):
                 upload,
                 self._store,
                 name=request.name[:256],
+                project=project,
                 series=request.series,
                 frame=request.frame_plus_one - 1 if request.frame_plus_one else None,
                 repairs=Repairs(request.resample, request.shear),
@@ -203,10 +206,25 @@ class VolumesServicer(volumes_pb2_grpc.VolumesServicer):
             log.info("forgot uploads that nobody imported", uploads=forgotten)
 
     def _upload(self, upload_id: str) -> UploadFolder:
+        upload_id = own_upload(upload_id, caller().user)
         return UploadFolder(self._store, upload_id, limit_bytes=self._settings.upload_limit_bytes, checked=self._checked)
 
     def _grey(self, record: VolumeRecord, plane: PlaneGeometry, index: int) -> bytes:
         return wire.pack(self._greys.image(record, plane, index), wire.GREY)
+
+
+def _project(asked: str) -> str:
+    """The project that a caller imports into. Raises: InvalidInput: it is not one of the caller's, or must be said."""
+    seen = caller().projects
+    if asked:
+        if not caller().sees(check_project(asked)):
+            raise InvalidInput("You are not a member of this project.")
+        return asked
+    if seen is None or DEFAULT_PROJECT in seen:
+        return DEFAULT_PROJECT
+    if len(seen) != 1:
+        raise InvalidInput("Say which of your projects the volume belongs to." if seen else "You are of no project.")
+    return next(iter(seen))
 
 
 class _Receiver:
@@ -319,6 +337,7 @@ def volume_message(record: VolumeRecord) -> volumes_pb2.Volume:
         digest=record.digest,
         thumbnail=record.thumbnail,
         deidentified=record.deidentified,
+        project=record.project,
         pseudonym=record.source.patient_id if record.deidentified and record.source else "",
         dicom_seg_refusal=_dicom_seg_refusal(record),
     )

@@ -21,6 +21,7 @@ from uuid import UUID
 
 from services.core.errors import ChoiceNeeded, Corrupt, InvalidInput, NotFound, OutOfSequence, Reason, TooLarge
 from services.formats.source import MAX_FILES, SourceFile, check_names
+from services.serving.caller import LOCAL_USER
 from services.store.port import Store
 
 PART_BYTES = 4 << 20
@@ -48,10 +49,7 @@ class UploadFolder:
         """``checked`` keeps, as long as the server runs, which files have their digest. Raises: InvalidInput: no UUID."""
         self._checked = checked
         self._announced: dict[str, Upload] | None = None  # by name; a series has thousands, so they are read once
-        try:
-            self.name = UUID(upload_id).hex
-        except ValueError as error:
-            raise InvalidInput("An upload is named by a UUID.") from error
+        self.name = _uuid(upload_id).hex
         self._prefix = f"uploads/{self.name}"
         self._store = store
         self._limit_bytes = limit_bytes
@@ -200,6 +198,26 @@ def collect(store: Store, hours: float, checked: set[str], reading: Collection[s
 
 def _now_ms() -> int:
     return time.time_ns() // 1_000_000
+
+
+def own_upload(upload_id: str, user: str) -> str:
+    """The UUID that an upload has in the store: one of its user's own, so that nobody meets another's by its name.
+
+    Where nobody is asked who calls, it is the one that the client chose.
+
+    Raises:
+        InvalidInput: ``upload_id`` is no UUID.
+    """
+    if user == LOCAL_USER:
+        return str(_uuid(upload_id))
+    return str(UUID(bytes=hashlib.sha256(f"{_uuid(upload_id)} {user}".encode()).digest()[:16]))
+
+
+def _uuid(text: str) -> UUID:
+    try:
+        return UUID(text)
+    except ValueError as error:
+        raise InvalidInput("An upload is named by a UUID.") from error
 
 
 def out_of_step(expected: int) -> OutOfSequence:

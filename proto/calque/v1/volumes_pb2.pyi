@@ -31,7 +31,7 @@ IMPORT_STAGE_FILES: ImportStage
 IMPORT_STAGE_SLICES: ImportStage
 
 class Volume(_message.Message):
-    __slots__ = ("volume_id", "name", "modality", "description", "imported_ms", "planes", "acquisition", "grey_slope", "grey_intercept", "grey_exact", "window_low", "window_high", "warnings", "voxel_ml", "digest", "thumbnail", "deidentified", "pseudonym", "dicom_seg_refusal")
+    __slots__ = ("volume_id", "name", "modality", "description", "imported_ms", "planes", "acquisition", "grey_slope", "grey_intercept", "grey_exact", "window_low", "window_high", "warnings", "voxel_ml", "digest", "thumbnail", "deidentified", "pseudonym", "dicom_seg_refusal", "project")
     VOLUME_ID_FIELD_NUMBER: _ClassVar[int]
     NAME_FIELD_NUMBER: _ClassVar[int]
     MODALITY_FIELD_NUMBER: _ClassVar[int]
@@ -51,6 +51,7 @@ class Volume(_message.Message):
     DEIDENTIFIED_FIELD_NUMBER: _ClassVar[int]
     PSEUDONYM_FIELD_NUMBER: _ClassVar[int]
     DICOM_SEG_REFUSAL_FIELD_NUMBER: _ClassVar[int]
+    PROJECT_FIELD_NUMBER: _ClassVar[int]
     volume_id: str
     name: str
     modality: str
@@ -70,7 +71,8 @@ class Volume(_message.Message):
     deidentified: bool
     pseudonym: str
     dicom_seg_refusal: _common_pb2.ErrorInfo
-    def __init__(self, volume_id: _Optional[str] = ..., name: _Optional[str] = ..., modality: _Optional[str] = ..., description: _Optional[str] = ..., imported_ms: _Optional[int] = ..., planes: _Optional[_Iterable[_Union[_common_pb2.PlaneGeometry, _Mapping]]] = ..., acquisition: _Optional[_Union[_common_pb2.Plane, str]] = ..., grey_slope: _Optional[float] = ..., grey_intercept: _Optional[float] = ..., grey_exact: _Optional[bool] = ..., window_low: _Optional[float] = ..., window_high: _Optional[float] = ..., warnings: _Optional[_Iterable[str]] = ..., voxel_ml: _Optional[float] = ..., digest: _Optional[str] = ..., thumbnail: _Optional[bytes] = ..., deidentified: _Optional[bool] = ..., pseudonym: _Optional[str] = ..., dicom_seg_refusal: _Optional[_Union[_common_pb2.ErrorInfo, _Mapping]] = ...) -> None: ...
+    project: str
+    def __init__(self, volume_id: _Optional[str] = ..., name: _Optional[str] = ..., modality: _Optional[str] = ..., description: _Optional[str] = ..., imported_ms: _Optional[int] = ..., planes: _Optional[_Iterable[_Union[_common_pb2.PlaneGeometry, _Mapping]]] = ..., acquisition: _Optional[_Union[_common_pb2.Plane, str]] = ..., grey_slope: _Optional[float] = ..., grey_intercept: _Optional[float] = ..., grey_exact: _Optional[bool] = ..., window_low: _Optional[float] = ..., window_high: _Optional[float] = ..., warnings: _Optional[_Iterable[str]] = ..., voxel_ml: _Optional[float] = ..., digest: _Optional[str] = ..., thumbnail: _Optional[bytes] = ..., deidentified: _Optional[bool] = ..., pseudonym: _Optional[str] = ..., dicom_seg_refusal: _Optional[_Union[_common_pb2.ErrorInfo, _Mapping]] = ..., project: _Optional[str] = ...) -> None: ...
 
 class GetUploadRequest(_message.Message):
     __slots__ = ("upload_id",)
@@ -193,20 +195,22 @@ class OtherFiles(_message.Message):
     def __init__(self, what: _Optional[str] = ..., count: _Optional[int] = ...) -> None: ...
 
 class ImportRequest(_message.Message):
-    __slots__ = ("upload_id", "name", "series", "frame_plus_one", "resample", "shear")
+    __slots__ = ("upload_id", "name", "series", "frame_plus_one", "resample", "shear", "project")
     UPLOAD_ID_FIELD_NUMBER: _ClassVar[int]
     NAME_FIELD_NUMBER: _ClassVar[int]
     SERIES_FIELD_NUMBER: _ClassVar[int]
     FRAME_PLUS_ONE_FIELD_NUMBER: _ClassVar[int]
     RESAMPLE_FIELD_NUMBER: _ClassVar[int]
     SHEAR_FIELD_NUMBER: _ClassVar[int]
+    PROJECT_FIELD_NUMBER: _ClassVar[int]
     upload_id: str
     name: str
     series: str
     frame_plus_one: int
     resample: bool
     shear: bool
-    def __init__(self, upload_id: _Optional[str] = ..., name: _Optional[str] = ..., series: _Optional[str] = ..., frame_plus_one: _Optional[int] = ..., resample: _Optional[bool] = ..., shear: _Optional[bool] = ...) -> None: ...
+    project: str
+    def __init__(self, upload_id: _Optional[str] = ..., name: _Optional[str] = ..., series: _Optional[str] = ..., frame_plus_one: _Optional[int] = ..., resample: _Optional[bool] = ..., shear: _Optional[bool] = ..., project: _Optional[str] = ...) -> None: ...
 
 class ImportResponse(_message.Message):
     __slots__ = ("progress", "volume", "preview")

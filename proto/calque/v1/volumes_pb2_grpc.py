@@ -135,6 +135,7 @@ class VolumesServicer:
     def Import(self, request, context):
         """Read an upload's files into a volume. Progress is streamed, and pictures of slices that are there already; the last
         message holds the volume. The same files give the same volume: importing them again returns the one that is there.
+        A project that is not the caller's is refused (INVALID_ARGUMENT).
         The upload is forgotten afterwards, also when it cannot be read; not when a choice is asked for (FAILED_PRECONDITION).
         A call that is cancelled, or whose connection breaks, stops at once wherever it is: no part of a volume becomes
         visible, and the upload is kept, to be imported later or forgotten by DeleteUpload. One that nobody imports is
@@ -151,7 +152,7 @@ class VolumesServicer:
         raise NotImplementedError('Method not implemented!')
 
     def ListVolumes(self, request, context):
-        """All volumes, the newest first.
+        """All volumes of the caller's projects, the newest first.
 
         Errors: UNAVAILABLE (the store does not answer).
         """

@@ -66,6 +66,7 @@ class VolumesStub:
     Import: _grpc.UnaryStreamMultiCallable[_volumes_pb2.ImportRequest, _volumes_pb2.ImportResponse]
     """Read an upload's files into a volume. Progress is streamed, and pictures of slices that are there already; the last
     message holds the volume. The same files give the same volume: importing them again returns the one that is there.
+    A project that is not the caller's is refused (INVALID_ARGUMENT).
     The upload is forgotten afterwards, also when it cannot be read; not when a choice is asked for (FAILED_PRECONDITION).
     A call that is cancelled, or whose connection breaks, stops at once wherever it is: no part of a volume becomes
     visible, and the upload is kept, to be imported later or forgotten by DeleteUpload. One that nobody imports is
@@ -78,7 +79,7 @@ class VolumesStub:
     STORE_FULL), UNAVAILABLE (the store does not answer).
     """
     ListVolumes: _grpc.UnaryUnaryMultiCallable[_volumes_pb2.ListVolumesRequest, _volumes_pb2.ListVolumesResponse]
-    """All volumes, the newest first.
+    """All volumes of the caller's projects, the newest first.
 
     Errors: UNAVAILABLE (the store does not answer).
     """
@@ -137,6 +138,7 @@ class VolumesAsyncStub(VolumesStub):
     Import: _aio.UnaryStreamMultiCallable[_volumes_pb2.ImportRequest, _volumes_pb2.ImportResponse]  # type: ignore[assignment]
     """Read an upload's files into a volume. Progress is streamed, and pictures of slices that are there already; the last
     message holds the volume. The same files give the same volume: importing them again returns the one that is there.
+    A project that is not the caller's is refused (INVALID_ARGUMENT).
     The upload is forgotten afterwards, also when it cannot be read; not when a choice is asked for (FAILED_PRECONDITION).
     A call that is cancelled, or whose connection breaks, stops at once wherever it is: no part of a volume becomes
     visible, and the upload is kept, to be imported later or forgotten by DeleteUpload. One that nobody imports is
@@ -149,7 +151,7 @@ class VolumesAsyncStub(VolumesStub):
     STORE_FULL), UNAVAILABLE (the store does not answer).
     """
     ListVolumes: _aio.UnaryUnaryMultiCallable[_volumes_pb2.ListVolumesRequest, _volumes_pb2.ListVolumesResponse]  # type: ignore[assignment]
-    """All volumes, the newest first.
+    """All volumes of the caller's projects, the newest first.
 
     Errors: UNAVAILABLE (the store does not answer).
     """
@@ -235,6 +237,7 @@ class VolumesServicer(metaclass=_abc_1.ABCMeta):
     ) -> _typing.Union[_abc.Iterator[_volumes_pb2.ImportResponse], _abc.AsyncIterator[_volumes_pb2.ImportResponse]]:
         """Read an upload's files into a volume. Progress is streamed, and pictures of slices that are there already; the last
         message holds the volume. The same files give the same volume: importing them again returns the one that is there.
+        A project that is not the caller's is refused (INVALID_ARGUMENT).
         The upload is forgotten afterwards, also when it cannot be read; not when a choice is asked for (FAILED_PRECONDITION).
         A call that is cancelled, or whose connection breaks, stops at once wherever it is: no part of a volume becomes
         visible, and the upload is kept, to be imported later or forgotten by DeleteUpload. One that nobody imports is
@@ -253,7 +256,7 @@ class VolumesServicer(metaclass=_abc_1.ABCMeta):
         request: _volumes_pb2.ListVolumesRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_volumes_pb2.ListVolumesResponse, _abc.Awaitable[_volumes_pb2.ListVolumesResponse]]:
-        """All volumes, the newest first.
+        """All volumes of the caller's projects, the newest first.
 
         Errors: UNAVAILABLE (the store does not answer).
         """

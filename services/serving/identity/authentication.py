@@ -54,6 +54,7 @@ def access(settings: Settings, secret: str) -> Access:
             audience=settings.oidc_audience,
             leeway_s=settings.oidc_leeway_seconds,
             roles_claim=settings.oidc_roles_claim,
+            projects_claim=settings.oidc_projects_claim,
         )
         return Access(partial(_authenticate, tokens, secret))
     if settings.users is None and not settings.users_file.exists():

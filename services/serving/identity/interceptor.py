@@ -50,7 +50,7 @@ class CallerInterceptor(grpc.aio.ServerInterceptor):
         if method in FOR_ANYBODY:
             who = Caller("", context.peer(), frozenset())
         elif self._authenticate is None:
-            who = Caller(LOCAL_USER, context.peer(), frozenset(Role))
+            who = Caller(LOCAL_USER, context.peer(), frozenset(Role), None)
         else:
             who = await self._authenticate(token_of(context), context.peer())
             if not who.may(LEAST_ROLE[method]):

@@ -88,7 +88,7 @@ class LocalTokens:
     async def caller(self, token: str, peer: str) -> Caller:
         """Who a token says that it is, with the role that the user has now. Raises: Unauthenticated, Unavailable."""
         user, claims = await self._believed(token)
-        return Caller(user.name, peer, frozenset({user.role}), float(claims["exp"]))
+        return Caller(user.name, peer, frozenset({user.role}), frozenset(user.projects), float(claims["exp"]))
 
     def give(self, user: User, signed_in_s: float) -> identity_pb2.AccessToken:
         """A new token for a user who gave the password at this time."""

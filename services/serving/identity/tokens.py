@@ -7,6 +7,7 @@ from typing import Any, Protocol
 import jwt
 
 from services.core.errors import Unauthenticated
+from services.core.projects import DEFAULT_PROJECT, is_project
 from services.serving.caller import Caller, Role
 from services.serving.identity.issuer import Jwk
 
@@ -34,13 +35,15 @@ class AccessTokens:
         audience: that a token must be made for.
         leeway_s: by how many seconds the clocks of issuer and service may differ.
         roles_claim: where a token lists the user's roles; dots lead into objects: ``realm_access.roles``.
+        projects_claim: where it lists the user's projects, in the same way; empty: everybody has the default one.
     """
 
-    def __init__(self, keys: Keys, *, audience: str, leeway_s: float, roles_claim: str) -> None:
+    def __init__(self, keys: Keys, *, audience: str, leeway_s: float, roles_claim: str, projects_claim: str = "") -> None:
         self._keys = keys
         self._audience = audience
         self._leeway_s = leeway_s
         self._roles_claim = roles_claim
+        self._projects_claim = projects_claim
 
     async def caller(self, token: str, peer: str) -> Caller:
         """Who a token says that it is.
@@ -48,7 +51,8 @@ class AccessTokens:
         Raises: Unauthenticated, Unavailable, as `claims`.
         """
         claims = await self.claims(token)
-        return Caller(claims["sub"], peer, self._roles(claims), int(claims["exp"]) + self._leeway_s)
+        expires_s = int(claims["exp"]) + self._leeway_s
+        return Caller(claims["sub"], peer, self._roles(claims), self._projects(claims), expires_s)
 
     async def claims(self, token: str) -> dict[str, Any]:
         """What a token says, issuer, audience, user and expiry among it.
@@ -90,12 +94,24 @@ class AccessTokens:
 
     def _roles(self, claims: dict[str, Any]) -> frozenset[Role]:
         """The user's roles that we know."""
-        listed: Any = claims.get(self._roles_claim)
-        if listed is None:  # a name may itself have dots
-            listed = claims
-            for name in self._roles_claim.split("."):
-                listed = listed.get(name) if isinstance(listed, dict) else None
-        return frozenset(role for role in Role if isinstance(listed, list) and role in listed)
+        listed = _listed(claims, self._roles_claim)
+        return frozenset(role for role in Role if role in listed)
+
+    def _projects(self, claims: dict[str, Any]) -> frozenset[str]:
+        """The user's projects."""
+        if not self._projects_claim:
+            return frozenset({DEFAULT_PROJECT})
+        return frozenset(name for name in _listed(claims, self._projects_claim) if is_project(name))
+
+
+def _listed(claims: dict[str, Any], claim: str) -> list[Any]:
+    """What stands in a list; nothing where there is none."""
+    found: Any = claims.get(claim)
+    if found is None:  # a name may itself have dots
+        found = claims
+        for name in claim.split("."):
+            found = found.get(name) if isinstance(found, dict) else None
+    return found if isinstance(found, list) else []
 
 
 def expired() -> Unauthenticated:

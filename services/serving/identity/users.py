@@ -6,7 +6,7 @@ import fcntl
 import os
 import re
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -14,6 +14,7 @@ import argon2
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from services.core.errors import InvalidInput, NotFound, Reason, Unavailable
+from services.core.projects import DEFAULT_PROJECT, check_project
 from services.serving import secret_file
 from services.serving.caller import LOCAL_USER, Role
 
@@ -36,6 +37,7 @@ class User(BaseModel):
         role: what the user may do.
         password_hash: Argon2id, with its salt and costs.
         changed_s: when the password was set, seconds since 1970; who signed in before has to do so again.
+        projects: whose volumes the user sees.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -44,6 +46,7 @@ class User(BaseModel):
     role: Role
     password_hash: str
     changed_s: float
+    projects: tuple[str, ...] = (DEFAULT_PROJECT,)
 
 
 class _Content(BaseModel):
@@ -76,14 +79,24 @@ class Users:
             self._known, self._read_as = {user.name: user for user in listed}, state
         return self._known
 
-    def add(self, name: str, role: Role, password: str) -> None:
-        """Add a user. Raises: InvalidInput: the name is taken or cannot be, or the password is too short or too long."""
+    def add(self, name: str, role: Role, password: str, projects: Sequence[str] = ()) -> None:
+        """Add a user.
+
+        Args:
+            name: that the user signs in with.
+            role: what the user may do.
+            password: of the user.
+            projects: whose volumes the user sees; none: those of the default one.
+
+        Raises:
+            InvalidInput: the name is taken or cannot be, or a project's, or the password is too short or too long.
+        """
         if not re.fullmatch(rf"[a-z0-9][a-z0-9._@-]{{0,{NAME_LIMIT - 1}}}", name) or name in (LOCAL_USER, SERVICE_USER):
             raise InvalidInput(
                 f"A user's name has at most {NAME_LIMIT} small letters, digits, dots, dashes and @, and is not "
                 f"“{LOCAL_USER}” or “{SERVICE_USER}”."
             )
-        added = _with_password(name, role, password)
+        added = _with_password(name, role, password, _checked(projects))
         with self._changing() as users:
             if name in users:
                 raise InvalidInput(f"There is a user {name} already.")
@@ -92,7 +105,13 @@ class Users:
     def set_password(self, name: str, password: str) -> None:
         """Give a user another password. Raises: InvalidInput, NotFound."""
         with self._changing() as users:
-            users[name] = _with_password(name, _of(users, name).role, password)
+            known = _of(users, name)
+            users[name] = _with_password(name, known.role, password, known.projects)
+
+    def set_projects(self, name: str, projects: Sequence[str]) -> None:
+        """Give a user other projects; none: the default one. They count at once. Raises: InvalidInput, NotFound."""
+        with self._changing() as users:
+            users[name] = _of(users, name).model_copy(update={"projects": _checked(projects)})
 
     def remove(self, name: str) -> None:
         """Remove a user. Raises: NotFound."""
@@ -129,10 +148,14 @@ def hashed(password: str) -> str:
     return _HASHER.hash(password)
 
 
-def _with_password(name: str, role: Role, password: str) -> User:
+def _checked(projects: Sequence[str]) -> tuple[str, ...]:
+    return tuple(sorted({check_project(name) for name in projects})) or (DEFAULT_PROJECT,)
+
+
+def _with_password(name: str, role: Role, password: str, projects: tuple[str, ...]) -> User:
     if not PASSWORD_LEAST <= len(password) <= PASSWORD_LIMIT:
         raise InvalidInput(f"A password has {PASSWORD_LEAST} to {PASSWORD_LIMIT} characters.")
-    return User(name=name, role=role, password_hash=hashed(password), changed_s=time.time())
+    return User(name=name, role=role, password_hash=hashed(password), changed_s=time.time(), projects=projects)
 
 
 def _of(users: dict[str, User], name: str) -> User:

@@ -89,9 +89,13 @@ def typed(users: Users, *arguments: str, password: str = "") -> Result:
 def test_the_commands_change_it_and_take_no_password_as_an_argument(users: Users) -> None:
     assert typed(users, "add", "ada", "--role", "viewer", password=f"{PASSWORD}\n").exit_code == 0
     assert typed(users, "add", "bob", "--role", "administrator", password=PASSWORD).exit_code == 0
-    assert typed(users, "list").output.split() == ["ada", "viewer", "bob", "administrator"]
+    assert typed(users, "list").output.split() == ["ada", "viewer", "default", "bob", "administrator", "default"]
+    assert typed(users, "projects", "ada", "--project", "neo", "--project", "fetus").exit_code == 0
+    assert users.all()["ada"].projects == ("fetus", "neo")
     assert typed(users, "password", "ada", password="another password\n").exit_code == 0
     assert matches(users.all()["ada"].password_hash, "another password")
+    assert users.all()["ada"].projects == ("fetus", "neo")
+    assert isinstance(typed(users, "projects", "ada", "--project", "../x").exception, InvalidInput)
     assert typed(users, "remove", "bob").exit_code == 0
     assert list(users.all()) == ["ada"]
     assert typed(users, "add", "eve", "--role", "viewer", PASSWORD).exit_code == 2

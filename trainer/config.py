@@ -17,6 +17,7 @@ from trainer.corrupt import KINDS
 
 MODELS = ("naive", "final", "deeper")
 PRECISIONS = ("", "float32", "bfloat16")
+SCHEDULES = ("constant", "cosine")
 
 
 @dataclass(frozen=True)
@@ -31,6 +32,8 @@ class Config:
         batch: patches in a step, over all replicas together.
         epochs: passes over the training patches.
         learning_rate: of RMSprop (not in the paper; the optimiser's own default).
+        schedule: of the learning rate, one of `SCHEDULES`: the same all the time, or falling to nothing over all epochs as
+            half a cosine does (Loshchilov and Hutter, "SGDR", 2017; not in the paper), for runs that must be short.
         split: parts of the volumes for training, validation and test.
         step: distance of neighbouring patches of a slice, in pixels (not in the paper).
         most_patches: of the training volumes, at most so many are used, drawn by the seed; 0: all.
@@ -55,6 +58,7 @@ class Config:
     batch: int = 128
     epochs: int = 100
     learning_rate: float = 0.001
+    schedule: str = "constant"
     split: tuple[float, float, float] = (0.7, 0.2, 0.1)
     step: int = 25
     most_patches: int = 0
@@ -76,6 +80,7 @@ class Config:
             "batch, epochs, step and save_steps are at least 1": min(self.batch, self.epochs, self.step, self.save_steps)
             >= 1,
             "learning_rate is above 0 and at most 1": 0 < self.learning_rate <= 1,
+            f"schedule is one of {', '.join(SCHEDULES)}": self.schedule in SCHEDULES,
             "split is three parts that add to 1": min(self.split) >= 0
             and self.split[0] > 0
             and abs(sum(self.split) - 1) < 1e-6,

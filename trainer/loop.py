@@ -6,6 +6,7 @@ every strategy.
 
 from __future__ import annotations
 
+import math
 import os
 import time
 from collections.abc import Callable
@@ -103,6 +104,7 @@ class Loop:
             asked = time.perf_counter()
             batch = next(batches)
             waited += time.perf_counter() - asked
+            self._optimizer.learning_rate = learning_rate(self.config, (number + (step - 1) / steps) / self.config.epochs)
             loss = self.step(*batch)
             total += loss
             seconds = time.perf_counter() - started
@@ -158,6 +160,11 @@ class Loop:
             loss = (self._judged(truth, true=True) + self._judged(tf.stop_gradient(filled), true=False)) / 2
         gradients = tape.gradient(loss, self._critic.trainable_variables)
         self._critic_optimizer.apply_gradients(zip(gradients, self._critic.trainable_variables))
+
+
+def learning_rate(config: Config, done: float) -> float:
+    """What the schedule has for a step before which this part of the run was done, 0–1."""
+    return config.learning_rate * ((1 + math.cos(math.pi * done)) / 2 if config.schedule == "cosine" else 1.0)
 
 
 def _optimizer(keras: Any, config: Config, model: Any) -> Any:

@@ -101,8 +101,13 @@ class RunFolder:
                 Reason.OTHER_WRITER,
             )
         before = load_config(self._path / "config.json")
-        if replace(before, epochs=config.epochs) != config:
-            raise InvalidInput("The folder holds a run with another configuration; only the epochs may change.")
+        # A learning rate that has fallen over fewer epochs would rise again.
+        epochs = before.epochs if config.schedule == "cosine" else config.epochs
+        if replace(before, epochs=epochs) != config:
+            raise InvalidInput(
+                "The folder holds a run with another configuration; only the epochs may change, and those of a constant "
+                "schedule alone."
+            )
         if volumes_of(self._path) != data["volumes"]:
             raise InvalidInput("The folder holds a run on other volumes.")
         save_config(config, self._path / "config.json")  # with the epochs that are wanted now

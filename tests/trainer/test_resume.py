@@ -19,12 +19,13 @@ import pytest
 from services.core.errors import Conflict, InvalidInput
 from services.core.volume import Volume
 from trainer.config import Config, save_config
-from trainer.loop import Pace
+from trainer.loop import Pace, learning_rate
 from trainer.runfolder import Progress
 from trainer.scans import Scan
 from trainer.train import train_and_evaluate
 
-CONFIG = Config(patch=16, step=8, content=0.0, batch=8, epochs=2, max_steps=4, save_steps=2, adversarial=0.01, seed=3)
+SMALL = Config(patch=16, step=8, content=0.0, batch=8, epochs=2, max_steps=4, save_steps=2, seed=3)
+CONFIG = replace(SMALL, adversarial=0.01, schedule="cosine")  # a resumed run must find its place in the schedule
 
 
 def scans(number: int = 3) -> list[Scan]:
@@ -92,12 +93,20 @@ def test_a_killed_process_leaves_a_run_that_goes_on(whole, tmp_path):
     assert after == whole[1][-2:]
 
 
+def test_a_cosine_schedule_falls_from_the_whole_rate_to_nothing():
+    config = replace(CONFIG, learning_rate=0.004)
+    assert [learning_rate(config, part) for part in (0, 0.5, 1)] == pytest.approx([0.004, 0.002, 0.0], abs=1e-12)
+    assert {learning_rate(replace(config, schedule="constant"), part) for part in (0, 0.5, 1)} == {0.004}
+
+
 def test_a_run_is_not_resumed_by_accident_nor_with_other_data(whole, tmp_path):
     folder = whole[0]
     with pytest.raises(Conflict, match="already"):
         train_and_evaluate(CONFIG, scans(), folder)
     with pytest.raises(InvalidInput, match="configuration"):
         train_and_evaluate(replace(CONFIG, batch=4), scans(), folder, resume=True)
+    with pytest.raises(InvalidInput, match="constant schedule"):
+        train_and_evaluate(replace(CONFIG, epochs=3), scans(), folder, resume=True)
     with pytest.raises(InvalidInput, match="volumes"):
         train_and_evaluate(CONFIG, scans(4), folder, resume=True)
 
@@ -118,7 +127,7 @@ def test_an_epoch_without_progress_is_counted_and_ends_the_run(tmp_path):
     assert progress.after_epoch(scored(0.1)).waited == 0
     assert Progress().after_epoch(None).after_epoch(None).waited == 0
 
-    stuck = replace(CONFIG, adversarial=0.0, learning_rate=1.0, epochs=6, max_steps=2, patience=2)
+    stuck = replace(SMALL, learning_rate=1.0, epochs=6, max_steps=2, patience=2)
     run = train_and_evaluate(stuck, scans(), tmp_path / "run")
     rows = curve(tmp_path / "run")
     errors = [float(row["validation_mse"]) for row in rows]
@@ -130,7 +139,7 @@ def test_an_epoch_without_progress_is_counted_and_ends_the_run(tmp_path):
 
 def test_two_workers_make_the_same_run(tmp_path):
     """Two processes on this machine, each with half of every batch, end with equal weights; the chief alone writes."""
-    config = replace(CONFIG, adversarial=0.0, epochs=1, max_steps=2)
+    config = replace(SMALL, epochs=1, max_steps=2)
     save_config(config, tmp_path / "config.json")
     script = (
         "import sys, numpy as np\n"

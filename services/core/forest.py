@@ -23,7 +23,7 @@ from services.core.compiled import compiled
 from services.core.errors import ChoiceNeeded, Corrupt, Reason
 from services.core.growing import LEAF, grow
 
-ENGINE = "4"
+ENGINE = "5"
 """Version of features and forest together: the same engine, volume, log, preset and seed give the same bytes."""
 TREES = 50
 DEPTH = 50

@@ -30,7 +30,7 @@ SCATTERED = 32
 """Strokes on so many times more pixels than the object is deep, in pixels, tell of thin or branched tissue, as cortex is:
 it has no shape that goes on from slice to slice, and only its looks count."""
 
-PLAIN, ALIKE = 200, 0.85
+PLAIN, ALIKE = 230, 0.85
 """Where a forest of the strokes alone tells the completed object from the rest of the slice by so many levels of 255 on
 average, and its mask agrees so well with it (Dice), looks are enough, and where the strokes are would only mislead."""
 

@@ -151,6 +151,20 @@ def test_the_same_strokes_give_the_same_bytes(drawn: Drawn) -> None:
     assert segment_by_shape(volume, exchanged, seed=3, label=7).levels.tobytes() == one.tobytes()
 
 
+@pytest.mark.parametrize("along_the_edge", [True, False])
+def test_an_object_that_strokes_tell_from_all_else_is_left_to_its_looks(drawn: Drawn, along_the_edge: bool) -> None:
+    """Strokes on both sides of the outline tell the forest every pixel; those through the middle most, too few to go by."""
+    _, truth, labels = drawn
+    voxels = 200 + 150 * truth + np.random.RandomState(5).normal(0, 20, SHAPE)
+    volume = Volume(voxels.astype(np.int16), np.diag([3.0, 1.0, 1.0, 1.0]), np.ones(11), np.zeros(11))
+    if along_the_edge:
+        r, c = np.indices(SHAPE[1:])
+        away, labels = np.hypot(r - 30, c - 26), labels.copy()
+        labels[5][(away > 10) & (away < 11.5)], labels[5][(away > 14) & (away < 15.5)] = 1, 2
+    by_looks = segment(volume, labels).levels
+    assert np.array_equal(segment_by_shape(volume, labels).levels, by_looks) is along_the_edge
+
+
 def test_thin_tissue_is_left_to_its_looks(drawn: Drawn) -> None:
     volume, _, _ = drawn
     labels = np.zeros(SHAPE, np.uint8)

@@ -98,6 +98,7 @@ def tables(scale: Scale, base: Config) -> dict[str, list[Cell]]:
             final,
             cell("hidden", "hidden pixels weigh 10 times", hidden_weight=10.0),
             cell("critic", "with a critic (0.001)", adversarial=0.001),
+            cell("half", "half of the pixels hidden", fraction=0.5),
         ],
     }
 

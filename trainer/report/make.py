@@ -28,7 +28,7 @@ from trainer.report.page import Picture, Report, Table
 from trainer.report.rebuild import corrupted_slice, feature_map, filled_slice
 from trainer.report.speed import speed
 from trainer.report.studied import Studied, of_run
-from trainer.report.study import Accuracy, latent, raw, study, table_one
+from trainer.report.study import Accuracy, latent, pooled, raw, study, table_one
 from trainer.report.targets import Mask, Targets, find_targets
 from trainer.scans import Parts, Scan, split
 
@@ -39,7 +39,7 @@ TITLES = {
     "III": "Table III: the size of a patch",
     "IV": "Table IV: network and data",
     "V": "Table V: how well patches are filled in",
-    "options": "Beyond the paper: what the loss weighs",
+    "options": "Beyond the paper: what is hidden, and what the loss weighs",
 }
 _FOLDS = 5
 
@@ -101,7 +101,7 @@ class Maker:
         self._curves(every["IV"])
         self._whole_slice(every["V"])
         for target in self._masks:
-            self._study(target)
+            self._study(target, every["options"])
         self._speed()
         self._space()
         self.report.numbers["volumes"] = self._parts.described()
@@ -208,13 +208,23 @@ class Maker:
         text = "A slice of a test patient, filled in by overlapping patches whose seams are blended."
         self.report.parts.append(Picture("Figure 8: a whole slice", text, "slice.png"))
 
-    def _study(self, target: str) -> None:
-        """Table VI, on all patients with a mask and on those that no encoder saw."""
+    def _study(self, target: str, options: list[Cell]) -> None:
+        """Table VI, on all patients with a mask and on those that no encoder saw; the options are trained by then."""
         studied = self._studied
         final = studied.networks.encoder
         load()[1].utils.set_random_seed(self._base.seed + 1)  # not the weights that training began with
         fresh = build("final", self._base.patch).encoder
-        ways = {"raw": raw, "Table I": table_one, "latent": latent(final), "latent, random weights": latent(fresh)}
+        ways = {
+            "raw": raw,
+            "Table I": table_one,
+            "latent": latent(final),
+            "latent, random weights": latent(fresh),
+            "latent, pooled": pooled(final),
+            "latent, random weights, pooled": pooled(fresh),
+        }
+        for cell in options:
+            if self._networks[cell.name] is not studied.networks:
+                ways[f"latent, {cell.label}, pooled"] = pooled(self._networks[cell.name].encoder)
         every = list(self._masks[target])
         unseen = [number for number in every if self._scans[number].digest not in studied.seen]
         numbers: dict[str, Any] = {}

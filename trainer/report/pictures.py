@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 from collections.abc import Sequence
 from pathlib import Path
+from textwrap import fill
 
 import numpy as np
 from matplotlib.axes import Axes
@@ -57,7 +58,7 @@ def rebuilt(planes: Sequence[tuple[str, Numbers]], path: Path) -> None:
     figure = Figure(figsize=(3.2 * len(planes), 3.4), layout="constrained")
     for axes, (name, plane) in zip(figure.subplots(1, len(planes), squeeze=False)[0], planes):
         _show(axes, plane, "")
-        axes.set_title(name, fontsize=16)
+        axes.set_title(fill(name, 20), fontsize=16)
     figure.savefig(path, dpi=_DPI)
 
 

@@ -61,10 +61,25 @@ def latent(encoder: Any) -> Callable[[Numbers], Numbers]:
     """The bottleneck of a Keras encoder, all of it: ``(n, side, side)`` → ``(n, grid² × channels)``."""
 
     def represent(patches: Numbers) -> Numbers:
-        parts = [patches[start : start + _BATCH, ..., None] for start in range(0, len(patches), _BATCH)]
-        return np.concatenate([np.asarray(encoder(part, training=False)).reshape(len(part), -1) for part in parts])
+        return _grids(encoder, patches).reshape(len(patches), -1)
 
     return represent
+
+
+def pooled(encoder: Any) -> Callable[[Numbers], Numbers]:
+    """Mean and standard deviation of the bottleneck over its places, as `table_one` has them: ``(n, 2 × channels)``."""
+
+    def represent(patches: Numbers) -> Numbers:
+        grids = _grids(encoder, patches)
+        return np.concatenate([grids.mean(axis=(1, 2)), grids.std(axis=(1, 2))], axis=1)
+
+    return represent
+
+
+def _grids(encoder: Any, patches: Numbers) -> Numbers:
+    """``(n, side, side)`` → ``(n, grid, grid, channels)``."""
+    parts = [patches[start : start + _BATCH, ..., None] for start in range(0, len(patches), _BATCH)]
+    return np.concatenate([np.asarray(encoder(part, training=False)) for part in parts])
 
 
 def study(

@@ -13,7 +13,7 @@ from sklearn.svm import SVC
 from services.core.errors import InvalidInput
 from services.core.volume import Volume
 from trainer.config import Config
-from trainer.report.study import _svm, interval, latent, raw, study, table_one
+from trainer.report.study import _svm, interval, latent, pooled, raw, study, table_one
 from trainer.report.targets import Targets, find_targets
 from trainer.scans import Scan
 
@@ -111,6 +111,9 @@ def test_representations_have_a_row_a_patch(targets: Targets) -> None:
     numbers = latent(encoder)(patches)
     assert numbers.shape == (len(targets), 12)
     np.testing.assert_array_equal(numbers[:, 0], patches[:, 0, 0])
+    places = patches[:, ::8, ::8].reshape(len(targets), -1)
+    means_and_deviations = np.repeat(np.column_stack([places.mean(axis=1), places.std(axis=1)]), 3, axis=1)
+    np.testing.assert_allclose(pooled(encoder)(patches), means_and_deviations, rtol=1e-5)
 
 
 def test_an_interval_is_wider_the_more_patients_differ() -> None:

@@ -7,6 +7,7 @@ import selectors
 import subprocess
 import sys
 import time
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -17,10 +18,13 @@ ROOT = Path(__file__).resolve().parents[1]
 class Serving:
     """``python -m services.cli serve …``; what it writes on standard error is kept in a file.
 
-    It does not encrypt, unless ``CALQUE_TLS`` or a certificate says so: most tests are about something else.
+    It does not encrypt, unless ``CALQUE_TLS`` or a certificate says so: most tests are about something else. Another
+    ``module``, with arguments of its own, may stand for ``services.cli``.
     """
 
-    def __init__(self, folder: Path, *arguments: str, **environment: str) -> None:
+    def __init__(
+        self, folder: Path, *arguments: str, module: Sequence[str] = ("services.cli",), **environment: str
+    ) -> None:
         folder.mkdir(parents=True, exist_ok=True)
         self.log = folder / f"stderr-{time.monotonic_ns()}.txt"
         paths = os.pathsep.join([str(ROOT), str(ROOT / "proto")])
@@ -28,7 +32,7 @@ class Serving:
         kept = {key: value for key, value in os.environ.items() if not key.startswith("CALQUE_")}
         with open(self.log, "wb") as errors:
             self.process = subprocess.Popen(
-                [sys.executable, "-m", "services.cli", "serve", *arguments],
+                [sys.executable, "-m", *module, "serve", *arguments],
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
                 stderr=errors,

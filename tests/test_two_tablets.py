@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import shutil
+import ssl
 from collections.abc import Callable
 from pathlib import Path
 
@@ -29,8 +30,10 @@ SHAPE = (6, 20, 24)
 class Tablet(Listener):
     """A tablet with a connection of its own, inside ``async with``."""
 
-    def __init__(self, served: Served, volume: VolumeInfo, annotation_id: str, folder: Path) -> None:
-        self.link = GrpcLink("127.0.0.1", served.port)
+    def __init__(
+        self, port: int, volume: VolumeInfo, annotation_id: str, folder: Path, tls: ssl.SSLContext | None = None
+    ) -> None:
+        self.link = GrpcLink("127.0.0.1", port, tls)
         self.journal = Journal(folder, annotation_id)
         self.document = open_document(volume.planes, self.journal)
         self.keeper = SessionKeeper(
@@ -86,8 +89,8 @@ def kept(served: Served, annotation_id: str) -> list[bytes]:
 async def test_who_loses_the_pen_is_told_without_drawing_and_may_take_it_back(tmp_path: Path) -> None:
     async with serve(tmp_path / "store") as served:
         volume, annotation_id = await opened(served)
-        first = Tablet(served, volume, annotation_id, tmp_path / "first")
-        second = Tablet(served, volume, annotation_id, tmp_path / "second")
+        first = Tablet(served.port, volume, annotation_id, tmp_path / "first")
+        second = Tablet(served.port, volume, annotation_id, tmp_path / "second")
         async with first, second:
             await first.until(lambda now: now.connection is not Connection.CONNECTING)
             await second.until(lambda now: now.connection is not Connection.CONNECTING)
@@ -115,7 +118,7 @@ async def test_one_that_is_killed_and_back_before_the_server_misses_it_loses_and
     """Its old stream still lives, and hands in strokes before, while and after the new one opens."""
     async with serve(tmp_path / "store") as served:
         volume, annotation_id = await opened(served)
-        async with Tablet(served, volume, annotation_id, tmp_path / "before") as dead:
+        async with Tablet(served.port, volume, annotation_id, tmp_path / "before") as dead:
             await dead.until(lambda now: now.connection is Connection.CONNECTED)
             held = Held(monkeypatch, 2, 3, 5)
             lock = served.workspace(annotation_id)._log_lock
@@ -123,7 +126,7 @@ async def test_one_that_is_killed_and_back_before_the_server_misses_it_loses_and
             await dead.until(lambda now: now.saved_on_tablet == now.waiting)
             await held.came(2)
             shutil.copytree(tmp_path / "before", tmp_path / "after")
-            async with Tablet(served, volume, annotation_id, tmp_path / "after") as back:
+            async with Tablet(served.port, volume, annotation_id, tmp_path / "after") as back:
                 assert back.keeper.status.waiting >= 7  # the first may be known to be with the server
                 await eventually(lambda: lock._waiters)
                 held.may[2].set()

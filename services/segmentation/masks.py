@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from services.core import forest
-from services.core.errors import InvalidInput, NotFound, Reason
+from services.core.errors import InvalidInput, Reason
 from services.core.mask import at_threshold
 from services.core.scratch import scratch_folder
 from services.formats.masks import read_mask
@@ -40,14 +40,6 @@ def save(annotations: Annotations, annotation_id: str, volume: VolumeRecord, kep
         latent_model=kept.learning.latent_model,
     )
     return annotations.publish_mask(annotation_id, record)
-
-
-def saved(annotations: Annotations, annotation_id: str, number: int) -> MaskRecord:
-    """A saved mask by its number; 0: the newest. Raises: NotFound, Corrupt."""
-    for record in annotations.masks(annotation_id):
-        if number in (0, record.number):
-            return record
-    raise NotFound("There is no such saved mask.", Reason.MASK_NOT_FOUND)
 
 
 def take(name: str, data: bytes, volume: VolumeRecord, limits: Limits, segment: int = 0) -> NDArray[np.bool_]:

@@ -243,7 +243,7 @@ class SegmentationServicer(segmentation_pb2_grpc.SegmentationServicer):
         self, record: AnnotationRecord, volume: VolumeRecord, kind: exports.Kind, number: int
     ) -> exports.Content:
         if kind == "mask":
-            mask = await asyncio.to_thread(masks.saved, self._annotations, record.annotation_id, number)
+            mask = await asyncio.to_thread(self._annotations.mask, record.annotation_id, number)
             inside = await asyncio.to_thread(self._annotations.get_blob, record.annotation_id, mask.digest, volume.shape)
             return await asyncio.to_thread(exports.of_mask, mask, inside)
         async with self._workspaces.at_work(record.annotation_id) as workspace:

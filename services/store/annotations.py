@@ -14,7 +14,6 @@ Everything is create-only. An annotation's identifier begins with its volume's.
 from __future__ import annotations
 
 import hashlib
-import json
 import zlib
 from dataclasses import asdict, dataclass, replace
 from uuid import uuid4
@@ -24,6 +23,7 @@ import structlog
 from numpy.typing import NDArray
 
 from services.core.errors import Corrupt, NotFound, Reason
+from services.store import records
 from services.store.log import Log, Summary, summary
 from services.store.port import Store, is_identifier
 from services.store.segments import log_length
@@ -107,7 +107,7 @@ class Annotations:
         except NotFound as error:  # deleted in this moment
             raise NotFound("There is no such annotation.", Reason.ANNOTATION_NOT_FOUND) from error
         try:
-            fields = json.loads(data)
+            fields = records.decode(data)
             labels = tuple(LabelRecord(**label) for label in fields.pop("labels"))
             return AnnotationRecord(labels=labels, **fields)
         except (ValueError, KeyError, TypeError) as error:
@@ -177,17 +177,29 @@ class Annotations:
         number = self.mask_count(annotation_id) + 1
         while True:
             mask = replace(mask, number=number)
-            if self._store.create(f"{_folder(annotation_id)}/masks/{number:06d}", json.dumps(asdict(mask)).encode()):
+            if self._store.create(_mask_key(annotation_id, number), records.encode(asdict(mask))):
                 return mask
             number += 1
 
     def masks(self, annotation_id: str) -> list[MaskRecord]:
-        """Saved masks, the newest first. Raises: Corrupt."""
-        keys = reversed(list(self._store.list(f"{_folder(annotation_id)}/masks")))
+        """Saved masks whose records can be read, the newest first: a damaged one hides no other."""
+        found = []
+        for number in range(self.mask_count(annotation_id), 0, -1):
+            try:
+                found.append(self.mask(annotation_id, number))
+            except Corrupt:
+                log.error("the record of a mask is damaged", annotation=annotation_id, number=number)
+        return found
+
+    def mask(self, annotation_id: str, number: int) -> MaskRecord:
+        """A saved mask by its number; 0: the newest. Raises: NotFound, Corrupt."""
+        number = number or self.mask_count(annotation_id)
         try:
-            return [MaskRecord(**json.loads(self._store.read(key))) for key in keys]
+            return MaskRecord(**records.decode(self._store.read(_mask_key(annotation_id, number))))
+        except NotFound as error:
+            raise NotFound("There is no such saved mask.", Reason.MASK_NOT_FOUND) from error
         except (ValueError, TypeError) as error:
-            raise Corrupt("The record of a stored mask is damaged.") from error
+            raise Corrupt("The record of a stored mask is damaged; the strokes are kept, save the mask again.") from error
 
     def mask_count(self, annotation_id: str) -> int:
         """Saved masks, without reading them."""
@@ -195,13 +207,17 @@ class Annotations:
 
     def _put_head(self, record: AnnotationRecord, number: int) -> bool:
         key = f"{_folder(record.annotation_id)}/heads/{number:06d}"
-        return self._store.create(key, json.dumps(asdict(record)).encode())
+        return self._store.create(key, records.encode(asdict(record)))
 
 
 def mask_digest(content: NDArray[np.bool_]) -> str:
     """SHA-256 of a mask's shape and voxels, hexadecimal."""
     head = "x".join(str(n) for n in content.shape).encode()
     return hashlib.sha256(head + b"\n" + np.packbits(content).tobytes()).hexdigest()
+
+
+def _mask_key(annotation_id: str, number: int) -> str:
+    return f"{_folder(annotation_id)}/masks/{number:06d}"
 
 
 def _folder(annotation_id: str) -> str:

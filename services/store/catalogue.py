@@ -29,6 +29,7 @@ from services.core.errors import Corrupt, NotFound, Reason
 from services.core.projects import DEFAULT_PROJECT
 from services.core.source import SourceSeries, source_from_json
 from services.core.volume import GreyMap, Volume, voxel_ml
+from services.store import records
 from services.store.port import Store, is_identifier
 
 log = structlog.get_logger()
@@ -269,12 +270,12 @@ def _record_key(volume_id: str) -> str:
 
 def _to_json(record: VolumeRecord) -> bytes:
     fields = asdict(record) | {"layout": 1, "thumbnail": base64.b64encode(record.thumbnail).decode()}
-    return json.dumps(fields, indent=1).encode()
+    return records.encode(fields)
 
 
 def _from_json(data: bytes) -> VolumeRecord:
     try:
-        fields = json.loads(data)
+        fields = records.decode(data)
         fields.pop("layout")
         fields["grey"] = GreyMap(**fields["grey"])
         fields["thumbnail"] = base64.b64decode(fields["thumbnail"])

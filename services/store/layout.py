@@ -2,7 +2,7 @@
 
 1. Volumes, annotations with an object for each event, masks, models, uploads.
 2. Old events in segments (services.store.segments), voxels under a name that the record says (services.store.catalogue).
-3. A volume has a project, and an annotation a review.
+3. A volume has a project, and an annotation a review; records end with their digest (services.store.records).
 
 What an older layout wrote is read as it is, for ever: nothing has to be rewritten, and a store of before is one of today
 once its number says so. A program reads no store of a layout that it does not know.

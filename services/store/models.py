@@ -12,11 +12,11 @@ Everything is create-only: a model that no longer counts stays, and going back t
 from __future__ import annotations
 
 import hashlib
-import json
 from dataclasses import asdict, dataclass
 from typing import Any
 
 from services.core.errors import Corrupt, NotFound, Reason
+from services.store import records
 from services.store.port import Store, is_identifier
 
 Card = dict[str, Any]
@@ -49,7 +49,7 @@ class Models:
             except Corrupt:  # the same model, kept before and damaged since
                 self._store.delete(f"models/files/{digest}")
                 self._store.create(f"models/files/{digest}", data)
-        self._store.create(f"models/cards/{digest}", json.dumps(card, indent=1).encode())
+        self._store.create(f"models/cards/{digest}", records.encode(card))
         return digest
 
     def read(self, digest: str) -> bytes:
@@ -62,7 +62,7 @@ class Models:
     def card(self, digest: str) -> Card:
         """What is known of a model. Raises: NotFound, Corrupt."""
         try:
-            card = json.loads(self._read("cards", digest))
+            card = records.decode(self._read("cards", digest))
         except ValueError as error:
             raise Corrupt("The card of a stored model is damaged.") from error
         if not isinstance(card, dict):
@@ -76,7 +76,7 @@ class Models:
     def heads(self) -> list[Head]:
         """Which models counted, the first first. Raises: Corrupt."""
         try:
-            return [Head(**json.loads(self._store.read(key))) for key in self._store.list("models/heads")]
+            return [Head(**records.decode(self._store.read(key))) for key in self._store.list("models/heads")]
         except (ValueError, TypeError) as error:
             raise Corrupt("The record of the model that counts is damaged.") from error
 
@@ -91,7 +91,7 @@ class Models:
         number = len(list(self._store.list("models/heads"))) + 1
         while True:
             head = Head(number, digest, set_ms, why)
-            if self._store.create(f"models/heads/{number:06d}", json.dumps(asdict(head)).encode()):
+            if self._store.create(f"models/heads/{number:06d}", records.encode(asdict(head))):
                 return head
             number += 1
 

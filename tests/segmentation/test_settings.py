@@ -16,7 +16,6 @@ from services.core.labels import replay
 from services.core.reconstruct import connected, filled
 from services.core.samples import gather
 from services.core.volume import Volume, intensity_window
-from services.segmentation import masks
 from services.segmentation.computation import Computation
 from services.segmentation.events import to_action
 from services.segmentation.messages import settings_of
@@ -151,7 +150,7 @@ async def test_a_saved_mask_tells_switches_and_classifier(served: Served, phanto
     assert saved.classifier == pb.CLASSIFIER_NAIVE_BAYES
     assert (await served.segmentation.ListMasks(pb.ListMasksRequest(annotation_id=annotation_id))).masks[0] == saved
     (record,) = served.servicer._annotations.masks(annotation_id)
-    made_by = masks.saved(served.servicer._annotations, annotation_id, 1)
+    made_by = served.servicer._annotations.mask(annotation_id, 1)
     assert made_by == record
     assert record.classifier == "naive_bayes"
 

@@ -17,7 +17,7 @@ import sys
 import tempfile
 import time
 import urllib.request
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -119,7 +119,7 @@ def main(folder: Path) -> int:
     os.close(ready)
     os.setsid()
     with tempfile.TemporaryDirectory(prefix="calque-rgw-") as place, ExitStack() as stack:
-        server = _run(Path(place), stack)
+        server = run(Path(place), stack).server
         (folder / "server.json").write_text(json.dumps(asdict(server)))
         os.write(tell, b"1")
         with open(folder / "users", "a") as users:
@@ -128,8 +128,17 @@ def main(folder: Path) -> int:
     return 0
 
 
-def _run(place: Path, stack: ExitStack) -> Server:
-    """Start the daemons in a folder; they end with the stack."""
+@dataclass(frozen=True)
+class Running:
+    """A server whose gateway can be killed: what it has answered for lies with the object store daemon."""
+
+    server: Server
+    kill_gateway: Callable[[], None]
+    start_gateway: Callable[[], None]
+
+
+def run(place: Path, stack: ExitStack) -> Running:
+    """Start the daemons in a folder, and wait until they answer; they end with the stack."""
     mon_port, port = _free_port(), _free_port()
     conf, cluster = place / "ceph.conf", str(uuid4())
     conf.write_text(CONFIGURATION.format(cluster=cluster, folder=place, mon_port=mon_port, port=port, page=PAGE))
@@ -146,11 +155,12 @@ def _run(place: Path, stack: ExitStack) -> Server:
         how = {"env": environment, "cwd": place, "capture_output": True, "text": True, "timeout": SECONDS, **user}
         return subprocess.run(command, check=True, input=lines, **how).stdout
 
-    def daemon(program: str, *arguments: str) -> None:
+    def daemon(program: str, *arguments: str) -> subprocess.Popen[bytes]:
         command = [program, "--foreground", *arguments]
         process = subprocess.Popen(command, env=environment, cwd=place, stdin=subprocess.DEVNULL, **user)
         stack.callback(process.wait)
         stack.callback(process.kill)
+        return process
 
     monitors, identity = str(place / "monitors"), str(uuid4())
     call("monmaptool", "--create", "--fsid", cluster, "--addv", "a", f"[v1:127.0.0.1:{mon_port}]", monitors)
@@ -164,18 +174,34 @@ def _run(place: Path, stack: ExitStack) -> Server:
     who = ["--uid", "calque", "--display-name", "Calque", "--max-buckets", "0"]
     keys = ["--access-key", access_key, "--secret-key", secret_key]
     call("radosgw-admin", "-n", "client.rgw", "user", "create", *who, *keys)  # it makes the pools; not both at once
-    daemon("radosgw", "-n", "client.rgw")
+    gateway = daemon("radosgw", "-n", "client.rgw")
+
+    def kill_gateway() -> None:
+        gateway.kill()
+        gateway.wait()
+
+    def start_gateway() -> None:
+        nonlocal gateway
+        gateway = daemon("radosgw", "-n", "client.rgw")
+        _answers(port)
+
+    _answers(port)
+    version = call("radosgw", "--version").split()[2]
+    server = Server(f"http://localhost:{port}", access_key, secret_key, f"Ceph RGW {version}")
+    return Running(server, kill_gateway, start_gateway)
+
+
+def _answers(port: int) -> None:
+    """Wait until a gateway answers. Raises: OSError: it does not."""
     end = time.monotonic() + SECONDS
     while True:
         try:
             urllib.request.urlopen(f"http://127.0.0.1:{port}/", timeout=5).close()
-            break
+            return
         except OSError:
             if time.monotonic() > end:
                 raise
             time.sleep(0.02)
-    version = call("radosgw", "--version").split()[2]
-    return Server(f"http://localhost:{port}", access_key, secret_key, f"Ceph RGW {version}")
 
 
 def _free_port() -> int:

@@ -31,13 +31,19 @@ def s3_server(folder: Path) -> Iterator[Server | None]:
         yield None
 
 
-@contextmanager
-def bucket_of(server: Server, folder: Path) -> Iterator[Bucket]:
-    """A bucket of its own for a test, made by the store itself, which goes with the context; its keys lie in ``folder``."""
+def new_bucket(server: Server, folder: Path) -> Bucket:
+    """A bucket of its own, made by the store itself; its keys lie in ``folder``."""
     keys = folder / "s3-keys"
     keys.write_text(f"[default]\naws_access_key_id = {server.access_key}\naws_secret_access_key = {server.secret_key}\n")
     bucket = Bucket(f"calque-test-{uuid4().hex}", server.endpoint, credentials=keys)
     S3Store(bucket).check()
+    return bucket
+
+
+@contextmanager
+def bucket_of(server: Server, folder: Path) -> Iterator[Bucket]:
+    """A new bucket for a test, which goes with the context."""
+    bucket = new_bucket(server, folder)
     try:
         yield bucket
     finally:

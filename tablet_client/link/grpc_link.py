@@ -15,6 +15,7 @@ from calque import wire
 from calque.v1 import common_pb2, segmentation_grpc, segmentation_pb2, volumes_grpc, volumes_pb2
 from grpclib.client import Channel
 from grpclib.config import Configuration
+from grpclib.protocol import H2Protocol
 from numpy.typing import NDArray
 
 from tablet_client.link.port import ExportedFile, LinkError, LocalFile, Outgoing, Session, Show, Step, Watch
@@ -44,6 +45,16 @@ _FIELDS: dict[type, str] = {
 }
 
 
+class _Channel(Channel):
+    """A channel whose connections may be lost before the first call has used them: grpclib fails strangely on these."""
+
+    async def __connect__(self) -> H2Protocol:
+        protocol = await super().__connect__()
+        if protocol.processor.connection.is_closing():
+            raise ConnectionResetError("The connection was lost as soon as it was made.")
+        return protocol
+
+
 class GrpcLink:
     """A `Link` to services at one address. Made on the loop that it runs on; it connects when it is first used.
 
@@ -60,7 +71,7 @@ class GrpcLink:
             http2_connection_window_size=WINDOW_BYTES,
             http2_stream_window_size=WINDOW_BYTES,
         )
-        self._channel = Channel(host, port, ssl=tls, config=config, status_details_codec=ErrorInfoCodec())
+        self._channel = _Channel(host, port, ssl=tls, config=config, status_details_codec=ErrorInfoCodec())
         self._volumes = volumes_grpc.VolumesStub(self._channel)
         self._segmentation = segmentation_grpc.SegmentationStub(self._channel)
 

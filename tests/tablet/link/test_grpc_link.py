@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+
 import numpy as np
 import pytest
 from calque.v1 import common_pb2
@@ -71,6 +73,18 @@ async def test_no_server_is_an_error_that_may_pass():
         await link.list_volumes()
     assert (caught.value.reason, caught.value.retry, caught.value.status) == ("SERVICE_UNAVAILABLE", True, "UNAVAILABLE")
     link.close()
+
+
+async def test_a_connection_that_is_closing_is_an_error_that_may_pass(services):
+    """So it is for a moment when a server that ends says goodbye: grpclib then fails with an error of its own."""
+    link = services.link
+    await link.list_volumes()
+    link._channel._protocol.processor.connection.close()
+    with pytest.raises(LinkError) as caught:
+        await link.list_volumes()
+    assert (caught.value.reason, caught.value.retry) == ("SERVICE_UNAVAILABLE", True)
+    await asyncio.sleep(0)  # the loop's turn, in which it is told of the end
+    await link.list_volumes()
 
 
 async def test_a_server_that_hangs_is_an_error_that_may_pass(services, monkeypatch):

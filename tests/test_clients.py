@@ -175,6 +175,11 @@ TABLE: list[tuple[str, Callable[[str, str], list[Message]], tuple[str, str, int]
         lambda _, annotation: [s.RenameAnnotationRequest(annotation_id=annotation, name="\n")],
         ("INVALID_ARGUMENT", "REQUEST_INVALID", 0),
     ),
+    (
+        "Segmentation.ReviewAnnotation",
+        lambda _, annotation: [s.ReviewAnnotationRequest(annotation_id=annotation, verdict=s.REVIEW_ACCEPTED)],
+        ("NOT_FOUND", "MASK_NOT_FOUND", 0),
+    ),
     ("Segmentation.DeleteAnnotation", lambda _, annotation: [s.DeleteAnnotationRequest(annotation_id=annotation)], None),
     ("Segmentation.Annotate", annotate(), None),
     ("Segmentation.Annotate", annotate(event(1, FIRST), event(2, s.EventBody()), event(1, FIRST)), None),

@@ -88,6 +88,7 @@ def asked(volume_id: str, annotation_id: str) -> dict[tuple[str, str], list[Mess
         ("Segmentation", "CreateAnnotation"): [seg.CreateAnnotationRequest(volume_id=volume_id)],
         ("Segmentation", "ListAnnotations"): [seg.ListAnnotationsRequest(volume_id=volume_id)],
         ("Segmentation", "RenameAnnotation"): [seg.RenameAnnotationRequest(annotation_id=annotation_id, name="x")],
+        ("Segmentation", "ReviewAnnotation"): [seg.ReviewAnnotationRequest(annotation_id=annotation_id, verdict=2)],
         ("Segmentation", "DeleteAnnotation"): [seg.DeleteAnnotationRequest(annotation_id=annotation_id)],
         ("Segmentation", "SaveMask"): [seg.SaveMaskRequest(annotation_id=annotation_id, threshold=9)],
         ("Segmentation", "ListMasks"): [seg.ListMasksRequest(annotation_id=annotation_id)],

@@ -65,6 +65,7 @@ class Reason(StrEnum):
     NOT_ALLOWED = "NOT_ALLOWED"
     SIGN_IN_REFUSED = "SIGN_IN_REFUSED"
     TOO_MANY_ATTEMPTS = "TOO_MANY_ATTEMPTS"
+    ANNOTATION_LOCKED = "ANNOTATION_LOCKED"
 
 
 class CalqueError(Exception):

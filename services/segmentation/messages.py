@@ -42,6 +42,10 @@ def annotation_message(record: AnnotationRecord, log: Summary = NOTHING, masks: 
         events=log.events,
         changed_ms=log.changed_ms,
         changed_by=log.changed_by,
+        review=f"REVIEW_{record.review.upper() or 'UNSPECIFIED'}",
+        reviewed_by=record.reviewed_by,
+        reviewed_ms=record.reviewed_ms,
+        accepted_mask=record.accepted_mask,
     )
 
 

@@ -8,6 +8,8 @@ import time
 from collections.abc import AsyncGenerator, AsyncIterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import aclosing
+from dataclasses import replace
+from functools import partial
 from typing import Any
 
 import grpc
@@ -129,7 +131,7 @@ class SegmentationServicer(segmentation_pb2_grpc.SegmentationServicer):
     async def RenameAnnotation(  # noqa: N802
         self, request: segmentation_pb2.RenameAnnotationRequest, context: Context
     ) -> segmentation_pb2.RenameAnnotationResponse:
-        known = await asyncio.to_thread(self._seen, request.annotation_id)
+        known = await asyncio.to_thread(self._open_for_change, request.annotation_id)
         name = check_name(request.name) if request.name else known.name
         given = {label.value: label for label in request.labels}
         kept = [label for label in annotation_message(known).labels if label.value not in given]
@@ -139,10 +141,33 @@ class SegmentationServicer(segmentation_pb2_grpc.SegmentationServicer):
         self._workspaces.rename(record)
         return segmentation_pb2.RenameAnnotationResponse(annotation=await asyncio.to_thread(self._message, record))
 
+    async def ReviewAnnotation(  # noqa: N802
+        self, request: segmentation_pb2.ReviewAnnotationRequest, context: Context
+    ) -> segmentation_pb2.ReviewAnnotationResponse:
+        record = await asyncio.to_thread(self._seen, request.annotation_id)
+        about, by = await asyncio.to_thread(self._subject, record), caller().user
+        if request.verdict == segmentation_pb2.REVIEW_ACCEPTED:
+            mask = await asyncio.to_thread(self._annotations.mask, record.annotation_id, request.mask_number)
+            accept = partial(self._annotations.accept, record.annotation_id, mask.number, by=by, now_ms=_now_ms())
+            async with (
+                self._recorder.recording(Action.ANNOTATION_ACCEPT, replace(about, mask=mask.number)),
+                self._workspaces.at_work(record.annotation_id) as workspace,
+            ):
+                record = await asyncio.to_thread(accept)
+                await workspace.lock(record)
+        elif request.verdict == segmentation_pb2.REVIEW_SENT_BACK:
+            send_back = partial(self._annotations.send_back, record.annotation_id, by=by, now_ms=_now_ms())
+            async with self._recorder.recording(Action.ANNOTATION_SEND_BACK, about):
+                record = await asyncio.to_thread(send_back)
+            self._workspaces.rename(record)
+        else:
+            raise InvalidInput("A review accepts an annotation or sends it back.")
+        return segmentation_pb2.ReviewAnnotationResponse(annotation=await asyncio.to_thread(self._message, record))
+
     async def DeleteAnnotation(  # noqa: N802
         self, request: segmentation_pb2.DeleteAnnotationRequest, context: Context
     ) -> segmentation_pb2.DeleteAnnotationResponse:
-        record = await asyncio.to_thread(self._seen, request.annotation_id)
+        record = await asyncio.to_thread(self._open_for_change, request.annotation_id)
         async with self._recorder.recording(Action.ANNOTATION_DELETE, await asyncio.to_thread(self._subject, record)):
             await asyncio.to_thread(self._annotations.delete, record.annotation_id)
         await self._workspaces.drop(request.annotation_id)
@@ -156,8 +181,8 @@ class SegmentationServicer(segmentation_pb2_grpc.SegmentationServicer):
         first = await anext(requests, None)
         if first is None or first.WhichOneof("what") != "open":
             raise InvalidInput("A stream begins by opening an annotation.")
-        await asyncio.to_thread(self._seen, first.open.annotation_id)
         async with self._workspaces.at_work(first.open.annotation_id) as workspace:
+            await asyncio.to_thread(self._seen, first.open.annotation_id)
             saved = await asyncio.to_thread(self._annotations.mask_count, first.open.annotation_id)
             session = Session(workspace, first.open, saved)
             with metrics.SESSIONS.track_inprogress():
@@ -176,7 +201,7 @@ class SegmentationServicer(segmentation_pb2_grpc.SegmentationServicer):
     ) -> AsyncGenerator[segmentation_pb2.SaveMaskResponse, None]:
         if not 1 <= request.threshold <= 255:
             raise InvalidInput("A threshold is a number from 1 to 255.")
-        await asyncio.to_thread(self._seen, request.annotation_id)
+        await asyncio.to_thread(self._open_for_change, request.annotation_id)
         async with self._workspaces.at_work(request.annotation_id) as workspace:
             waiting = asyncio.ensure_future(workspace.schedule.snapshot())
             try:
@@ -188,6 +213,7 @@ class SegmentationServicer(segmentation_pb2_grpc.SegmentationServicer):
                 waiting.cancel()
 
         def save() -> MaskRecord:
+            self._open_for_change(request.annotation_id)  # it may have been accepted meanwhile
             mask = masks.save(self._annotations, request.annotation_id, workspace.volume, kept, request.threshold)
             self._recorder.write(Action.MASK_SAVE, subject(workspace.volume, request.annotation_id, mask=mask.number))
             return mask
@@ -214,6 +240,7 @@ class SegmentationServicer(segmentation_pb2_grpc.SegmentationServicer):
             data += request.data
             if len(data) > MASK_LIMIT_BYTES:
                 raise TooLarge("The mask file is too large.")
+        record.check_open()
         mask = await asyncio.to_thread(masks.take, name, bytes(data), volume, self._limits, segment)
         await self._recorder.record(Action.MASK_UPLOAD, subject(volume, record.annotation_id))
         digest = await asyncio.to_thread(self._annotations.put_blob, record.annotation_id, mask)
@@ -266,6 +293,12 @@ class SegmentationServicer(segmentation_pb2_grpc.SegmentationServicer):
             self._catalogue.get(record.volume_id)
         except (NotFound, Corrupt) as error:  # of a damaged record nobody knows whose it is
             raise NotFound("There is no such annotation.", Reason.ANNOTATION_NOT_FOUND) from error
+        return record
+
+    def _open_for_change(self, annotation_id: str) -> AnnotationRecord:
+        """As `_seen`. Raises: ChoiceNeeded: it was accepted."""
+        record = self._seen(annotation_id)
+        record.check_open()
         return record
 
     def _records(self, annotation_id: str) -> tuple[AnnotationRecord, VolumeRecord]:

@@ -65,7 +65,7 @@ class Session:
             author = check_author(self._opening.author)
             await self._workspace.begin(self, self.session_id, author, take_over=self._opening.take_over)
         self._workspace.schedule.latents.again()
-        self._writer = log.writer == self.session_id and not self._opening.read_only
+        self._writer = self._writes()
         annotation = self._workspace.annotation
         self._outbox.append(
             Response(
@@ -137,11 +137,17 @@ class Session:
                 position=entry.position, session_id=entry.session_id, sequence=entry.sequence, body=entry.body
             )
             self._outbox.append(Response(logged=logged))
-        writer = log.writer == self.session_id and not self._opening.read_only
+        writer = self._writes()
         if writer != self._writer:
             self._writer = writer
-            self._outbox.append(Response(writer=segmentation_pb2.WriterChanged(writer=writer)))
+            self._outbox.append(
+                Response(writer=segmentation_pb2.WriterChanged(writer=writer, locked=self._workspace.locked))
+            )
         self._news.set()
+
+    def _writes(self) -> bool:
+        may = not (self._opening.read_only or self._workspace.locked)
+        return may and self._workspace.log.writer == self.session_id
 
     def failed(self, error: CalqueError) -> None:
         self._outbox.append(Response(error=error_info(error)))

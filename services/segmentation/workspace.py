@@ -11,6 +11,7 @@ import time
 from collections.abc import Callable
 from concurrent.futures import Executor
 from typing import Any
+from uuid import uuid4
 
 import numpy as np
 from numpy.typing import NDArray
@@ -64,14 +65,35 @@ class Workspace:
 
         async def begin() -> None:
             async with self._log_lock:
-                if self._writing and self._writing[1] != session_id and not take_over:
+                if take_over:
+                    self.annotation.check_open()
+                if (self._writing and self._writing[1] != session_id and not take_over) or self.locked:
                     return
                 await self._in_store(self.log.begin, session_id, author, _now_ms())
+                # Whoever accepts it locks it first, and then fences off who writes: one of the two is seen here.
+                self.annotation = await self._in_store(self._annotations.get, self.annotation.annotation_id)
                 if who in self.audience:  # else it left meanwhile
                     self._writing = (who, session_id)
             self.audience.changed()
 
         await asyncio.shield(begin())
+
+    async def lock(self, accepted: AnnotationRecord) -> None:
+        """Whoever writes the log, here or elsewhere, writes no longer: it was accepted."""
+
+        async def lock() -> None:
+            async with self._log_lock:
+                self.annotation = accepted
+                await self._in_store(self.log.begin, str(uuid4()), "", _now_ms())
+                self._writing = None
+            self.audience.changed()
+
+        await asyncio.shield(lock())
+
+    @property
+    def locked(self) -> bool:
+        """Whether it was accepted, so that nothing of it may change."""
+        return self.annotation.review == "accepted"
 
     def leave(self, who: Listener) -> None:
         """Somebody looks no longer, nor writes."""
@@ -103,6 +125,7 @@ class Workspace:
 
         async def append() -> int:
             async with self._log_lock:
+                self.annotation.check_open()
                 position: int = await self._in_store(self.log.append, session_id, sequence, body, sha256, _now_ms())
             if self.schedule.settings.live:
                 self.schedule.segment(arrived)

@@ -2,7 +2,7 @@
 
 ::
 
-    annotations/<volume>/<annotation>/heads/<number>     name and labels as JSON; the highest number counts
+    annotations/<volume>/<annotation>/heads/<number>     name, labels and review as JSON; the highest number counts
     annotations/<volume>/<annotation>/log/<position>     one entry of the log (see services.store.log)
     annotations/<volume>/<annotation>/log-segments/<n>   old entries of the log together (see services.store.segments)
     annotations/<volume>/<annotation>/masks/<number>     what a saved mask is, as JSON
@@ -15,14 +15,16 @@ from __future__ import annotations
 
 import hashlib
 import zlib
+from collections.abc import Callable
 from dataclasses import asdict, dataclass, replace
+from typing import Any, Literal
 from uuid import uuid4
 
 import numpy as np
 import structlog
 from numpy.typing import NDArray
 
-from services.core.errors import Corrupt, NotFound, Reason
+from services.core.errors import ChoiceNeeded, Corrupt, NotFound, Reason
 from services.store import records
 from services.store.log import Log, Summary, summary
 from services.store.port import Store, is_identifier
@@ -45,13 +47,27 @@ PAPER_LABELS = (LabelRecord(1, "Object", 0xD08A4E), LabelRecord(2, "Background",
 
 @dataclass(frozen=True)
 class AnnotationRecord:
-    """Name and labels of an annotation; ``created_ms`` in milliseconds since 1970, UTC."""
+    """Name, labels and review of an annotation; times in milliseconds since 1970, UTC.
+
+    ``review`` is what a reviewer said last: ``accepted``, ``sent_back``, or nothing yet; ``accepted_mask`` is the number of
+    the saved mask that was accepted with it, which alone may train models; 0: none.
+    """
 
     annotation_id: str
     volume_id: str
     name: str
     created_ms: int
     labels: tuple[LabelRecord, ...]
+    review: Literal["", "accepted", "sent_back"] = ""
+    reviewed_by: str = ""
+    reviewed_ms: int = 0
+    accepted_mask: int = 0
+
+    def check_open(self) -> None:
+        """Raises: ChoiceNeeded: it was accepted, so that nothing of it may change."""
+        if self.review == "accepted":
+            message = "This annotation was accepted and is locked; a reviewer can send it back."
+            raise ChoiceNeeded(message, Reason.ANNOTATION_LOCKED)
 
 
 @dataclass(frozen=True)
@@ -98,7 +114,11 @@ class Annotations:
         return sorted(records, key=lambda record: (-record.created_ms, record.annotation_id))
 
     def get(self, annotation_id: str) -> AnnotationRecord:
-        """An annotation as it is named now. Raises: NotFound, Corrupt."""
+        """An annotation as it stands now. Raises: NotFound, Corrupt."""
+        return self._newest(annotation_id)[0]
+
+    def _newest(self, annotation_id: str) -> tuple[AnnotationRecord, int]:
+        """An annotation and the number of its head. Raises: NotFound, Corrupt."""
         heads = list(self._store.list(f"{_folder(annotation_id)}/heads"))
         if not heads:
             raise NotFound("There is no such annotation.", Reason.ANNOTATION_NOT_FOUND)
@@ -109,17 +129,36 @@ class Annotations:
         try:
             fields = records.decode(data)
             labels = tuple(LabelRecord(**label) for label in fields.pop("labels"))
-            return AnnotationRecord(labels=labels, **fields)
+            return AnnotationRecord(labels=labels, **fields), int(heads[-1].rpartition("/")[2])
         except (ValueError, KeyError, TypeError) as error:
             raise Corrupt("The record of this annotation is damaged.") from error
 
     def rename(self, annotation_id: str, *, name: str, labels: tuple[LabelRecord, ...]) -> AnnotationRecord:
-        """Give other names. When two do so at once, the later one counts."""
-        record = replace(self.get(annotation_id), name=name, labels=labels)
-        number = len(list(self._store.list(f"{_folder(annotation_id)}/heads"))) + 1
-        while not self._put_head(record, number):
-            number += 1
-        return record
+        """Give other names. Of two who do so at once, the later one counts. Raises: NotFound, ChoiceNeeded (accepted)."""
+
+        def change(record: AnnotationRecord) -> AnnotationRecord:
+            record.check_open()
+            return replace(record, name=name, labels=labels)
+
+        return self._change(annotation_id, change)
+
+    def accept(self, annotation_id: str, mask: int, *, by: str, now_ms: int) -> AnnotationRecord:
+        """Lock an annotation whose saved mask of this number is good. Who writes its log is to be fenced off afterwards."""
+        told: dict[str, Any] = {"reviewed_by": by, "reviewed_ms": now_ms, "accepted_mask": mask}
+        return self._change(annotation_id, lambda record: replace(record, review="accepted", **told))
+
+    def send_back(self, annotation_id: str, *, by: str, now_ms: int) -> AnnotationRecord:
+        """Have an annotation worked on again."""
+        told: dict[str, Any] = {"reviewed_by": by, "reviewed_ms": now_ms, "accepted_mask": 0}
+        return self._change(annotation_id, lambda record: replace(record, review="sent_back", **told))
+
+    def _change(self, annotation_id: str, change: Callable[[AnnotationRecord], AnnotationRecord]) -> AnnotationRecord:
+        """Put what ``change`` makes of the newest head as the next one; where another is first, of that one."""
+        while True:
+            record, number = self._newest(annotation_id)
+            changed = change(record)
+            if self._put_head(changed, number + 1):
+                return changed
 
     def delete(self, annotation_id: str) -> None:
         """Remove an annotation with its log and masks; its name goes first. Raises: NotFound."""

@@ -51,7 +51,15 @@ class FakeSession:
     def open(self) -> None:
         """Answer the opening."""
         a = self._annotation
-        if not self._opening.read_only and (a.writer is None or self._opening.take_over or self._same_session(a.writer)):
+        locked = a.message.review == segmentation_pb2.REVIEW_ACCEPTED
+        if locked and self._opening.take_over:
+            self.fail(LinkError("ANNOTATION_LOCKED", "It was accepted.", status="FAILED_PRECONDITION"))
+            return
+        if (
+            not locked
+            and not self._opening.read_only
+            and (a.writer is None or self._opening.take_over or self._same_session(a.writer))
+        ):
             if a.writer is not None:
                 a.writer.out(Answer(writer=segmentation_pb2.WriterChanged(writer=False)))
             a.writer = self

@@ -33,6 +33,7 @@ LAST_WORDS_S = 5.0
 """Seconds that a stream that takes nothing more may take to say why."""
 
 _EVENT_REFUSED = {"STROKE_INVALID", "LABEL_UNKNOWN", "MASK_NOT_FOUND"}
+_LOCKED = "ANNOTATION_LOCKED"
 _NOT_ALLOWED = {"NOT_FOUND", "UNAUTHENTICATED", "PERMISSION_DENIED", "UNIMPLEMENTED"}
 
 
@@ -40,6 +41,8 @@ def _after(error: LinkError) -> Connection:
     """How it stands when this has ended a connection."""
     if error.reason == "OTHER_WRITER":
         return Connection.OTHER_WRITER
+    if error.reason == _LOCKED:
+        return Connection.REFUSED
     return Connection.REFUSED if error.status in _NOT_ALLOWED else Connection.OFFLINE
 
 
@@ -187,7 +190,9 @@ class SessionKeeper:
                     continue
                 connection = _after(error)
                 self._set(connection, error)
-                forever = connection is Connection.REFUSED
+                if error.reason == _LOCKED:
+                    self._take_over = False  # it can still be looked at
+                forever = connection is Connection.REFUSED and error.reason != _LOCKED
                 await self._rest(None if forever else PAUSES_S[min(self._failures, len(PAUSES_S) - 1)])
                 self._failures += 1
 

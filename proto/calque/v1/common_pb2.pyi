@@ -53,6 +53,7 @@ class Reason(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
     NOT_ALLOWED: _ClassVar[Reason]
     SIGN_IN_REFUSED: _ClassVar[Reason]
     TOO_MANY_ATTEMPTS: _ClassVar[Reason]
+    ANNOTATION_LOCKED: _ClassVar[Reason]
 PLANE_UNSPECIFIED: Plane
 PLANE_AXIAL: Plane
 PLANE_CORONAL: Plane
@@ -94,6 +95,7 @@ NOT_SIGNED_IN: Reason
 NOT_ALLOWED: Reason
 SIGN_IN_REFUSED: Reason
 TOO_MANY_ATTEMPTS: Reason
+ANNOTATION_LOCKED: Reason
 
 class PlaneGeometry(_message.Message):
     __slots__ = ("plane", "columns", "rows", "slices", "column_mm", "row_mm", "slice_mm", "left", "right", "top", "bottom", "pixel_to_mm", "pixel_to_voxel")

@@ -28,6 +28,10 @@ class SegmentationBase(abc.ABC):
         pass
 
     @abc.abstractmethod
+    async def ReviewAnnotation(self, stream: 'grpclib.server.Stream[calque.v1.segmentation_pb2.ReviewAnnotationRequest, calque.v1.segmentation_pb2.ReviewAnnotationResponse]') -> None:
+        pass
+
+    @abc.abstractmethod
     async def DeleteAnnotation(self, stream: 'grpclib.server.Stream[calque.v1.segmentation_pb2.DeleteAnnotationRequest, calque.v1.segmentation_pb2.DeleteAnnotationResponse]') -> None:
         pass
 
@@ -70,6 +74,12 @@ class SegmentationBase(abc.ABC):
                 grpclib.const.Cardinality.UNARY_UNARY,
                 calque.v1.segmentation_pb2.RenameAnnotationRequest,
                 calque.v1.segmentation_pb2.RenameAnnotationResponse,
+            ),
+            '/calque.v1.Segmentation/ReviewAnnotation': grpclib.const.Handler(
+                self.ReviewAnnotation,
+                grpclib.const.Cardinality.UNARY_UNARY,
+                calque.v1.segmentation_pb2.ReviewAnnotationRequest,
+                calque.v1.segmentation_pb2.ReviewAnnotationResponse,
             ),
             '/calque.v1.Segmentation/DeleteAnnotation': grpclib.const.Handler(
                 self.DeleteAnnotation,
@@ -130,6 +140,12 @@ class SegmentationStub:
             '/calque.v1.Segmentation/RenameAnnotation',
             calque.v1.segmentation_pb2.RenameAnnotationRequest,
             calque.v1.segmentation_pb2.RenameAnnotationResponse,
+        )
+        self.ReviewAnnotation = grpclib.client.UnaryUnaryMethod(
+            channel,
+            '/calque.v1.Segmentation/ReviewAnnotation',
+            calque.v1.segmentation_pb2.ReviewAnnotationRequest,
+            calque.v1.segmentation_pb2.ReviewAnnotationResponse,
         )
         self.DeleteAnnotation = grpclib.client.UnaryUnaryMethod(
             channel,

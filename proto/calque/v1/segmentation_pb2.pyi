@@ -23,6 +23,12 @@ class Classifier(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
     CLASSIFIER_SVM: _ClassVar[Classifier]
     CLASSIFIER_NAIVE_BAYES: _ClassVar[Classifier]
 
+class Review(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
+    __slots__ = ()
+    REVIEW_UNSPECIFIED: _ClassVar[Review]
+    REVIEW_ACCEPTED: _ClassVar[Review]
+    REVIEW_SENT_BACK: _ClassVar[Review]
+
 class ExportKind(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
     __slots__ = ()
     EXPORT_KIND_UNSPECIFIED: _ClassVar[ExportKind]
@@ -46,6 +52,9 @@ CLASSIFIER_MLP: Classifier
 CLASSIFIER_GRADIENT_BOOSTING: Classifier
 CLASSIFIER_SVM: Classifier
 CLASSIFIER_NAIVE_BAYES: Classifier
+REVIEW_UNSPECIFIED: Review
+REVIEW_ACCEPTED: Review
+REVIEW_SENT_BACK: Review
 EXPORT_KIND_UNSPECIFIED: ExportKind
 EXPORT_KIND_ANNOTATION: ExportKind
 EXPORT_KIND_MASK: ExportKind
@@ -57,7 +66,7 @@ EXPORT_FORMAT_ZIP: ExportFormat
 EXPORT_FORMAT_DICOM_SEG: ExportFormat
 
 class Annotation(_message.Message):
-    __slots__ = ("annotation_id", "volume_id", "name", "created_ms", "labels", "log_length", "masks", "events", "changed_ms", "changed_by")
+    __slots__ = ("annotation_id", "volume_id", "name", "created_ms", "labels", "log_length", "masks", "events", "changed_ms", "changed_by", "review", "reviewed_by", "reviewed_ms", "accepted_mask")
     ANNOTATION_ID_FIELD_NUMBER: _ClassVar[int]
     VOLUME_ID_FIELD_NUMBER: _ClassVar[int]
     NAME_FIELD_NUMBER: _ClassVar[int]
@@ -68,6 +77,10 @@ class Annotation(_message.Message):
     EVENTS_FIELD_NUMBER: _ClassVar[int]
     CHANGED_MS_FIELD_NUMBER: _ClassVar[int]
     CHANGED_BY_FIELD_NUMBER: _ClassVar[int]
+    REVIEW_FIELD_NUMBER: _ClassVar[int]
+    REVIEWED_BY_FIELD_NUMBER: _ClassVar[int]
+    REVIEWED_MS_FIELD_NUMBER: _ClassVar[int]
+    ACCEPTED_MASK_FIELD_NUMBER: _ClassVar[int]
     annotation_id: str
     volume_id: str
     name: str
@@ -78,7 +91,27 @@ class Annotation(_message.Message):
     events: int
     changed_ms: int
     changed_by: str
-    def __init__(self, annotation_id: _Optional[str] = ..., volume_id: _Optional[str] = ..., name: _Optional[str] = ..., created_ms: _Optional[int] = ..., labels: _Optional[_Iterable[_Union[_common_pb2.Label, _Mapping]]] = ..., log_length: _Optional[int] = ..., masks: _Optional[int] = ..., events: _Optional[int] = ..., changed_ms: _Optional[int] = ..., changed_by: _Optional[str] = ...) -> None: ...
+    review: Review
+    reviewed_by: str
+    reviewed_ms: int
+    accepted_mask: int
+    def __init__(self, annotation_id: _Optional[str] = ..., volume_id: _Optional[str] = ..., name: _Optional[str] = ..., created_ms: _Optional[int] = ..., labels: _Optional[_Iterable[_Union[_common_pb2.Label, _Mapping]]] = ..., log_length: _Optional[int] = ..., masks: _Optional[int] = ..., events: _Optional[int] = ..., changed_ms: _Optional[int] = ..., changed_by: _Optional[str] = ..., review: _Optional[_Union[Review, str]] = ..., reviewed_by: _Optional[str] = ..., reviewed_ms: _Optional[int] = ..., accepted_mask: _Optional[int] = ...) -> None: ...
+
+class ReviewAnnotationRequest(_message.Message):
+    __slots__ = ("annotation_id", "verdict", "mask_number")
+    ANNOTATION_ID_FIELD_NUMBER: _ClassVar[int]
+    VERDICT_FIELD_NUMBER: _ClassVar[int]
+    MASK_NUMBER_FIELD_NUMBER: _ClassVar[int]
+    annotation_id: str
+    verdict: Review
+    mask_number: int
+    def __init__(self, annotation_id: _Optional[str] = ..., verdict: _Optional[_Union[Review, str]] = ..., mask_number: _Optional[int] = ...) -> None: ...
+
+class ReviewAnnotationResponse(_message.Message):
+    __slots__ = ("annotation",)
+    ANNOTATION_FIELD_NUMBER: _ClassVar[int]
+    annotation: Annotation
+    def __init__(self, annotation: _Optional[_Union[Annotation, _Mapping]] = ...) -> None: ...
 
 class Mask(_message.Message):
     __slots__ = ("number", "digest", "threshold", "saved_ms", "log_length", "preset", "seed", "engine", "object_ml", "connected", "fill_holes", "classifier", "latent_model")
@@ -487,10 +520,12 @@ class Place(_message.Message):
     def __init__(self, plane: _Optional[_Union[_common_pb2.Plane, str]] = ..., slice: _Optional[int] = ..., row: _Optional[int] = ..., column: _Optional[int] = ..., rows: _Optional[int] = ..., columns: _Optional[int] = ...) -> None: ...
 
 class WriterChanged(_message.Message):
-    __slots__ = ("writer",)
+    __slots__ = ("writer", "locked")
     WRITER_FIELD_NUMBER: _ClassVar[int]
+    LOCKED_FIELD_NUMBER: _ClassVar[int]
     writer: bool
-    def __init__(self, writer: _Optional[bool] = ...) -> None: ...
+    locked: bool
+    def __init__(self, writer: _Optional[bool] = ..., locked: _Optional[bool] = ...) -> None: ...
 
 class SaveMaskRequest(_message.Message):
     __slots__ = ("annotation_id", "threshold")

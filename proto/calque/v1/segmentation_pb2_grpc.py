@@ -50,6 +50,11 @@ class SegmentationStub:
                 request_serializer=calque_dot_v1_dot_segmentation__pb2.RenameAnnotationRequest.SerializeToString,
                 response_deserializer=calque_dot_v1_dot_segmentation__pb2.RenameAnnotationResponse.FromString,
                 _registered_method=True)
+        self.ReviewAnnotation = channel.unary_unary(
+                '/calque.v1.Segmentation/ReviewAnnotation',
+                request_serializer=calque_dot_v1_dot_segmentation__pb2.ReviewAnnotationRequest.SerializeToString,
+                response_deserializer=calque_dot_v1_dot_segmentation__pb2.ReviewAnnotationResponse.FromString,
+                _registered_method=True)
         self.DeleteAnnotation = channel.unary_unary(
                 '/calque.v1.Segmentation/DeleteAnnotation',
                 request_serializer=calque_dot_v1_dot_segmentation__pb2.DeleteAnnotationRequest.SerializeToString,
@@ -107,7 +112,20 @@ class SegmentationServicer:
     def RenameAnnotation(self, request, context):
         """Give an annotation, or its labels, other names and colours.
 
-        Errors: NOT_FOUND, INVALID_ARGUMENT (a name that cannot be, a label that would vanish), UNAVAILABLE.
+        Errors: NOT_FOUND, INVALID_ARGUMENT (a name that cannot be, a label that would vanish), FAILED_PRECONDITION with
+        ANNOTATION_LOCKED, UNAVAILABLE.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ReviewAnnotation(self, request, context):
+        """Accept an annotation with one of its saved masks, or send it back. What was accepted is locked: nothing is drawn on it, and
+        it gets no other names or masks, nor is it deleted, until it is sent back; who draws is told (WriterChanged). No other
+        masks may train models.
+
+        Errors: NOT_FOUND (no such annotation; MASK_NOT_FOUND: there is no mask to accept), INVALID_ARGUMENT (no verdict),
+        UNAVAILABLE.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -116,7 +134,7 @@ class SegmentationServicer:
     def DeleteAnnotation(self, request, context):
         """Delete an annotation with its masks, for ever.
 
-        Errors: NOT_FOUND, UNAVAILABLE.
+        Errors: NOT_FOUND, FAILED_PRECONDITION with ANNOTATION_LOCKED, UNAVAILABLE.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -130,7 +148,8 @@ class SegmentationServicer:
 
         Errors: NOT_FOUND (no such annotation; MASK_NOT_FOUND: a mask start names no uploaded mask), INVALID_ARGUMENT (no
         AnnotateOpen first; STROKE_INVALID, LABEL_UNKNOWN: the
-        event was not kept; ErrorInfo.expected is its number), FAILED_PRECONDITION with SEQUENCE_GAP, ABORTED with
+        event was not kept; ErrorInfo.expected is its number), FAILED_PRECONDITION with SEQUENCE_GAP, or with ANNOTATION_LOCKED (it
+        was accepted: it can be looked at, neither drawn on nor taken over), ABORTED with
         SEQUENCE_CONFLICT or OTHER_WRITER, DATA_LOSS with DIGEST_MISMATCH (the event was damaged on its way: send it again),
         RESOURCE_EXHAUSTED (a stroke of too many points, or the store is full), UNAVAILABLE (the store does not answer: the
         event was not acknowledged).
@@ -143,7 +162,7 @@ class SegmentationServicer:
         """Keep the mask p ≥ threshold of the annotation as it stands. Waits until the whole volume is computed, and reports
         progress; the last message holds the mask.
 
-        Errors: NOT_FOUND, FAILED_PRECONDITION with NOT_SEGMENTED, INVALID_ARGUMENT (threshold not in 1 to 255),
+        Errors: NOT_FOUND, FAILED_PRECONDITION with NOT_SEGMENTED or ANNOTATION_LOCKED, INVALID_ARGUMENT (threshold not in 1 to 255),
         RESOURCE_EXHAUSTED (STORE_FULL), UNAVAILABLE.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
@@ -164,7 +183,7 @@ class SegmentationServicer:
         event with the digest that is returned makes it a start of the annotation.
 
         Errors: NOT_FOUND, INVALID_ARGUMENT (FILE_NOT_READABLE and its kin; MASK_MISMATCH), FAILED_PRECONDITION with
-        SEVERAL_SEGMENTS (ErrorInfo.choices lists them), RESOURCE_EXHAUSTED (FILE_TOO_LARGE, STORE_FULL), UNAVAILABLE.
+        SEVERAL_SEGMENTS (ErrorInfo.choices lists them) or ANNOTATION_LOCKED, RESOURCE_EXHAUSTED (FILE_TOO_LARGE, STORE_FULL), UNAVAILABLE.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -198,6 +217,11 @@ def add_SegmentationServicer_to_server(servicer, server):
                     servicer.RenameAnnotation,
                     request_deserializer=calque_dot_v1_dot_segmentation__pb2.RenameAnnotationRequest.FromString,
                     response_serializer=calque_dot_v1_dot_segmentation__pb2.RenameAnnotationResponse.SerializeToString,
+            ),
+            'ReviewAnnotation': grpc.unary_unary_rpc_method_handler(
+                    servicer.ReviewAnnotation,
+                    request_deserializer=calque_dot_v1_dot_segmentation__pb2.ReviewAnnotationRequest.FromString,
+                    response_serializer=calque_dot_v1_dot_segmentation__pb2.ReviewAnnotationResponse.SerializeToString,
             ),
             'DeleteAnnotation': grpc.unary_unary_rpc_method_handler(
                     servicer.DeleteAnnotation,
@@ -312,6 +336,33 @@ class Segmentation:
             '/calque.v1.Segmentation/RenameAnnotation',
             calque_dot_v1_dot_segmentation__pb2.RenameAnnotationRequest.SerializeToString,
             calque_dot_v1_dot_segmentation__pb2.RenameAnnotationResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ReviewAnnotation(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/calque.v1.Segmentation/ReviewAnnotation',
+            calque_dot_v1_dot_segmentation__pb2.ReviewAnnotationRequest.SerializeToString,
+            calque_dot_v1_dot_segmentation__pb2.ReviewAnnotationResponse.FromString,
             options,
             channel_credentials,
             insecure,

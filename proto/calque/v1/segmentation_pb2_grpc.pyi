@@ -46,12 +46,21 @@ class SegmentationStub:
     RenameAnnotation: _grpc.UnaryUnaryMultiCallable[_segmentation_pb2.RenameAnnotationRequest, _segmentation_pb2.RenameAnnotationResponse]
     """Give an annotation, or its labels, other names and colours.
 
-    Errors: NOT_FOUND, INVALID_ARGUMENT (a name that cannot be, a label that would vanish), UNAVAILABLE.
+    Errors: NOT_FOUND, INVALID_ARGUMENT (a name that cannot be, a label that would vanish), FAILED_PRECONDITION with
+    ANNOTATION_LOCKED, UNAVAILABLE.
+    """
+    ReviewAnnotation: _grpc.UnaryUnaryMultiCallable[_segmentation_pb2.ReviewAnnotationRequest, _segmentation_pb2.ReviewAnnotationResponse]
+    """Accept an annotation with one of its saved masks, or send it back. What was accepted is locked: nothing is drawn on it, and
+    it gets no other names or masks, nor is it deleted, until it is sent back; who draws is told (WriterChanged). No other
+    masks may train models.
+
+    Errors: NOT_FOUND (no such annotation; MASK_NOT_FOUND: there is no mask to accept), INVALID_ARGUMENT (no verdict),
+    UNAVAILABLE.
     """
     DeleteAnnotation: _grpc.UnaryUnaryMultiCallable[_segmentation_pb2.DeleteAnnotationRequest, _segmentation_pb2.DeleteAnnotationResponse]
     """Delete an annotation with its masks, for ever.
 
-    Errors: NOT_FOUND, UNAVAILABLE.
+    Errors: NOT_FOUND, FAILED_PRECONDITION with ANNOTATION_LOCKED, UNAVAILABLE.
     """
     Annotate: _grpc.StreamStreamMultiCallable[_segmentation_pb2.AnnotateRequest, _segmentation_pb2.AnnotateResponse]
     """Work on an annotation. The client opens it, then sends events, what the user looks at, and settings; the server sends
@@ -61,7 +70,8 @@ class SegmentationStub:
 
     Errors: NOT_FOUND (no such annotation; MASK_NOT_FOUND: a mask start names no uploaded mask), INVALID_ARGUMENT (no
     AnnotateOpen first; STROKE_INVALID, LABEL_UNKNOWN: the
-    event was not kept; ErrorInfo.expected is its number), FAILED_PRECONDITION with SEQUENCE_GAP, ABORTED with
+    event was not kept; ErrorInfo.expected is its number), FAILED_PRECONDITION with SEQUENCE_GAP, or with ANNOTATION_LOCKED (it
+    was accepted: it can be looked at, neither drawn on nor taken over), ABORTED with
     SEQUENCE_CONFLICT or OTHER_WRITER, DATA_LOSS with DIGEST_MISMATCH (the event was damaged on its way: send it again),
     RESOURCE_EXHAUSTED (a stroke of too many points, or the store is full), UNAVAILABLE (the store does not answer: the
     event was not acknowledged).
@@ -70,7 +80,7 @@ class SegmentationStub:
     """Keep the mask p ≥ threshold of the annotation as it stands. Waits until the whole volume is computed, and reports
     progress; the last message holds the mask.
 
-    Errors: NOT_FOUND, FAILED_PRECONDITION with NOT_SEGMENTED, INVALID_ARGUMENT (threshold not in 1 to 255),
+    Errors: NOT_FOUND, FAILED_PRECONDITION with NOT_SEGMENTED or ANNOTATION_LOCKED, INVALID_ARGUMENT (threshold not in 1 to 255),
     RESOURCE_EXHAUSTED (STORE_FULL), UNAVAILABLE.
     """
     ListMasks: _grpc.UnaryUnaryMultiCallable[_segmentation_pb2.ListMasksRequest, _segmentation_pb2.ListMasksResponse]
@@ -83,7 +93,7 @@ class SegmentationStub:
     event with the digest that is returned makes it a start of the annotation.
 
     Errors: NOT_FOUND, INVALID_ARGUMENT (FILE_NOT_READABLE and its kin; MASK_MISMATCH), FAILED_PRECONDITION with
-    SEVERAL_SEGMENTS (ErrorInfo.choices lists them), RESOURCE_EXHAUSTED (FILE_TOO_LARGE, STORE_FULL), UNAVAILABLE.
+    SEVERAL_SEGMENTS (ErrorInfo.choices lists them) or ANNOTATION_LOCKED, RESOURCE_EXHAUSTED (FILE_TOO_LARGE, STORE_FULL), UNAVAILABLE.
     """
     Export: _grpc.UnaryStreamMultiCallable[_segmentation_pb2.ExportRequest, _segmentation_pb2.ExportResponse]
     """Files for other programs. Waits until the volume is computed where it must be.
@@ -111,12 +121,21 @@ class SegmentationAsyncStub(SegmentationStub):
     RenameAnnotation: _aio.UnaryUnaryMultiCallable[_segmentation_pb2.RenameAnnotationRequest, _segmentation_pb2.RenameAnnotationResponse]  # type: ignore[assignment]
     """Give an annotation, or its labels, other names and colours.
 
-    Errors: NOT_FOUND, INVALID_ARGUMENT (a name that cannot be, a label that would vanish), UNAVAILABLE.
+    Errors: NOT_FOUND, INVALID_ARGUMENT (a name that cannot be, a label that would vanish), FAILED_PRECONDITION with
+    ANNOTATION_LOCKED, UNAVAILABLE.
+    """
+    ReviewAnnotation: _aio.UnaryUnaryMultiCallable[_segmentation_pb2.ReviewAnnotationRequest, _segmentation_pb2.ReviewAnnotationResponse]  # type: ignore[assignment]
+    """Accept an annotation with one of its saved masks, or send it back. What was accepted is locked: nothing is drawn on it, and
+    it gets no other names or masks, nor is it deleted, until it is sent back; who draws is told (WriterChanged). No other
+    masks may train models.
+
+    Errors: NOT_FOUND (no such annotation; MASK_NOT_FOUND: there is no mask to accept), INVALID_ARGUMENT (no verdict),
+    UNAVAILABLE.
     """
     DeleteAnnotation: _aio.UnaryUnaryMultiCallable[_segmentation_pb2.DeleteAnnotationRequest, _segmentation_pb2.DeleteAnnotationResponse]  # type: ignore[assignment]
     """Delete an annotation with its masks, for ever.
 
-    Errors: NOT_FOUND, UNAVAILABLE.
+    Errors: NOT_FOUND, FAILED_PRECONDITION with ANNOTATION_LOCKED, UNAVAILABLE.
     """
     Annotate: _aio.StreamStreamMultiCallable[_segmentation_pb2.AnnotateRequest, _segmentation_pb2.AnnotateResponse]  # type: ignore[assignment]
     """Work on an annotation. The client opens it, then sends events, what the user looks at, and settings; the server sends
@@ -126,7 +145,8 @@ class SegmentationAsyncStub(SegmentationStub):
 
     Errors: NOT_FOUND (no such annotation; MASK_NOT_FOUND: a mask start names no uploaded mask), INVALID_ARGUMENT (no
     AnnotateOpen first; STROKE_INVALID, LABEL_UNKNOWN: the
-    event was not kept; ErrorInfo.expected is its number), FAILED_PRECONDITION with SEQUENCE_GAP, ABORTED with
+    event was not kept; ErrorInfo.expected is its number), FAILED_PRECONDITION with SEQUENCE_GAP, or with ANNOTATION_LOCKED (it
+    was accepted: it can be looked at, neither drawn on nor taken over), ABORTED with
     SEQUENCE_CONFLICT or OTHER_WRITER, DATA_LOSS with DIGEST_MISMATCH (the event was damaged on its way: send it again),
     RESOURCE_EXHAUSTED (a stroke of too many points, or the store is full), UNAVAILABLE (the store does not answer: the
     event was not acknowledged).
@@ -135,7 +155,7 @@ class SegmentationAsyncStub(SegmentationStub):
     """Keep the mask p ≥ threshold of the annotation as it stands. Waits until the whole volume is computed, and reports
     progress; the last message holds the mask.
 
-    Errors: NOT_FOUND, FAILED_PRECONDITION with NOT_SEGMENTED, INVALID_ARGUMENT (threshold not in 1 to 255),
+    Errors: NOT_FOUND, FAILED_PRECONDITION with NOT_SEGMENTED or ANNOTATION_LOCKED, INVALID_ARGUMENT (threshold not in 1 to 255),
     RESOURCE_EXHAUSTED (STORE_FULL), UNAVAILABLE.
     """
     ListMasks: _aio.UnaryUnaryMultiCallable[_segmentation_pb2.ListMasksRequest, _segmentation_pb2.ListMasksResponse]  # type: ignore[assignment]
@@ -148,7 +168,7 @@ class SegmentationAsyncStub(SegmentationStub):
     event with the digest that is returned makes it a start of the annotation.
 
     Errors: NOT_FOUND, INVALID_ARGUMENT (FILE_NOT_READABLE and its kin; MASK_MISMATCH), FAILED_PRECONDITION with
-    SEVERAL_SEGMENTS (ErrorInfo.choices lists them), RESOURCE_EXHAUSTED (FILE_TOO_LARGE, STORE_FULL), UNAVAILABLE.
+    SEVERAL_SEGMENTS (ErrorInfo.choices lists them) or ANNOTATION_LOCKED, RESOURCE_EXHAUSTED (FILE_TOO_LARGE, STORE_FULL), UNAVAILABLE.
     """
     Export: _aio.UnaryStreamMultiCallable[_segmentation_pb2.ExportRequest, _segmentation_pb2.ExportResponse]  # type: ignore[assignment]
     """Files for other programs. Waits until the volume is computed where it must be.
@@ -191,7 +211,22 @@ class SegmentationServicer(metaclass=_abc_1.ABCMeta):
     ) -> _typing.Union[_segmentation_pb2.RenameAnnotationResponse, _abc.Awaitable[_segmentation_pb2.RenameAnnotationResponse]]:
         """Give an annotation, or its labels, other names and colours.
 
-        Errors: NOT_FOUND, INVALID_ARGUMENT (a name that cannot be, a label that would vanish), UNAVAILABLE.
+        Errors: NOT_FOUND, INVALID_ARGUMENT (a name that cannot be, a label that would vanish), FAILED_PRECONDITION with
+        ANNOTATION_LOCKED, UNAVAILABLE.
+        """
+
+    @_abc_1.abstractmethod
+    def ReviewAnnotation(
+        self,
+        request: _segmentation_pb2.ReviewAnnotationRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_segmentation_pb2.ReviewAnnotationResponse, _abc.Awaitable[_segmentation_pb2.ReviewAnnotationResponse]]:
+        """Accept an annotation with one of its saved masks, or send it back. What was accepted is locked: nothing is drawn on it, and
+        it gets no other names or masks, nor is it deleted, until it is sent back; who draws is told (WriterChanged). No other
+        masks may train models.
+
+        Errors: NOT_FOUND (no such annotation; MASK_NOT_FOUND: there is no mask to accept), INVALID_ARGUMENT (no verdict),
+        UNAVAILABLE.
         """
 
     @_abc_1.abstractmethod
@@ -202,7 +237,7 @@ class SegmentationServicer(metaclass=_abc_1.ABCMeta):
     ) -> _typing.Union[_segmentation_pb2.DeleteAnnotationResponse, _abc.Awaitable[_segmentation_pb2.DeleteAnnotationResponse]]:
         """Delete an annotation with its masks, for ever.
 
-        Errors: NOT_FOUND, UNAVAILABLE.
+        Errors: NOT_FOUND, FAILED_PRECONDITION with ANNOTATION_LOCKED, UNAVAILABLE.
         """
 
     @_abc_1.abstractmethod
@@ -218,7 +253,8 @@ class SegmentationServicer(metaclass=_abc_1.ABCMeta):
 
         Errors: NOT_FOUND (no such annotation; MASK_NOT_FOUND: a mask start names no uploaded mask), INVALID_ARGUMENT (no
         AnnotateOpen first; STROKE_INVALID, LABEL_UNKNOWN: the
-        event was not kept; ErrorInfo.expected is its number), FAILED_PRECONDITION with SEQUENCE_GAP, ABORTED with
+        event was not kept; ErrorInfo.expected is its number), FAILED_PRECONDITION with SEQUENCE_GAP, or with ANNOTATION_LOCKED (it
+        was accepted: it can be looked at, neither drawn on nor taken over), ABORTED with
         SEQUENCE_CONFLICT or OTHER_WRITER, DATA_LOSS with DIGEST_MISMATCH (the event was damaged on its way: send it again),
         RESOURCE_EXHAUSTED (a stroke of too many points, or the store is full), UNAVAILABLE (the store does not answer: the
         event was not acknowledged).
@@ -233,7 +269,7 @@ class SegmentationServicer(metaclass=_abc_1.ABCMeta):
         """Keep the mask p ≥ threshold of the annotation as it stands. Waits until the whole volume is computed, and reports
         progress; the last message holds the mask.
 
-        Errors: NOT_FOUND, FAILED_PRECONDITION with NOT_SEGMENTED, INVALID_ARGUMENT (threshold not in 1 to 255),
+        Errors: NOT_FOUND, FAILED_PRECONDITION with NOT_SEGMENTED or ANNOTATION_LOCKED, INVALID_ARGUMENT (threshold not in 1 to 255),
         RESOURCE_EXHAUSTED (STORE_FULL), UNAVAILABLE.
         """
 
@@ -258,7 +294,7 @@ class SegmentationServicer(metaclass=_abc_1.ABCMeta):
         event with the digest that is returned makes it a start of the annotation.
 
         Errors: NOT_FOUND, INVALID_ARGUMENT (FILE_NOT_READABLE and its kin; MASK_MISMATCH), FAILED_PRECONDITION with
-        SEVERAL_SEGMENTS (ErrorInfo.choices lists them), RESOURCE_EXHAUSTED (FILE_TOO_LARGE, STORE_FULL), UNAVAILABLE.
+        SEVERAL_SEGMENTS (ErrorInfo.choices lists them) or ANNOTATION_LOCKED, RESOURCE_EXHAUSTED (FILE_TOO_LARGE, STORE_FULL), UNAVAILABLE.
         """
 
     @_abc_1.abstractmethod

@@ -16,7 +16,7 @@ _CALLS: dict[Role, dict[str, tuple[str, ...]]] = {
         "Segmentation": ("CreateAnnotation", "RenameAnnotation", "Annotate", "SaveMask", "UploadMask"),
         "Embedding": ("Embed",),
     },
-    Role.REVIEWER: {"Segmentation": ("DeleteAnnotation",)},
+    Role.REVIEWER: {"Segmentation": ("DeleteAnnotation", "ReviewAnnotation")},
     Role.ADMINISTRATOR: {"Volumes": ("DeleteVolume",)},
 }
 

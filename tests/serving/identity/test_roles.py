@@ -35,6 +35,7 @@ def test_every_call_has_a_least_role() -> None:
         ("Volumes/DeleteVolume", Role.ADMINISTRATOR),
         ("Segmentation/Annotate", Role.ANNOTATOR),
         ("Segmentation/DeleteAnnotation", Role.REVIEWER),
+        ("Segmentation/ReviewAnnotation", Role.REVIEWER),
         ("Embedding/Embed", Role.ANNOTATOR),
     ],
 )

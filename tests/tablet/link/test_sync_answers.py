@@ -36,6 +36,21 @@ async def test_drawing_goes_on_while_a_long_log_comes(tmp_path):
     assert logged(link, annotation_id)[-1] == event.body
 
 
+async def test_who_would_draw_on_an_accepted_annotation_is_told_and_may_look(tmp_path):
+    link, annotation_id = await server()
+    (message,) = await link.list_annotations(MESSAGE.volume_id)
+    message.review = segmentation_pb2.REVIEW_ACCEPTED
+    async with Tablet(link, annotation_id, tmp_path) as tablet:
+        await tablet.until(lambda: tablet.connection is Connection.OTHER_WRITER)
+        tablet.draw(x=1)
+        tablet.keeper.take_over()
+        await tablet.until(lambda: any(s.connection is Connection.REFUSED for s in tablet.ear.statuses))
+        (refused,) = (s.error for s in tablet.ear.statuses if s.connection is Connection.REFUSED)
+        assert (refused.reason, refused.message) == ("ANNOTATION_LOCKED", "It was accepted.")
+        await tablet.until(lambda: tablet.connection is Connection.OTHER_WRITER)
+    assert logged(link, annotation_id) == []
+
+
 async def test_a_deleted_annotation_is_not_asked_for_again_and_the_journal_is_kept(tmp_path):
     link, annotation_id = await server()
     await link.delete_annotation(annotation_id)

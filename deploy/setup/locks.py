@@ -28,7 +28,9 @@ LOCKS: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
     "volumes": (("volumes", "s3"), ()),
     "segmentation": (("segmentation", "s3"), ()),
     "embedding": (("embedding", "s3"), ()),
+    "embedding-gpu": (("embedding-gpu", "s3"), ()),
     "trainer": (("trainer", "s3"), ()),
+    "build": ((), ("build",)),
     "setup": ((), ("setup",)),
     "supply": ((), ("supply",)),
 }

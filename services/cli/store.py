@@ -64,6 +64,19 @@ def tidy_store(place: str | None, days: float | None) -> None:
         print(f"The log of annotation {annotation} is damaged and stays as it is.")
 
 
+def copy_store(place: str | None, to: str) -> None:
+    """Copy a store into another one, and tell what came of it. Raises: CalqueError."""
+    from services.store.copying import copy
+
+    source, target = _settings(place), _settings(to)
+    if source.store == target.store:
+        raise InvalidInput("A store cannot be copied into itself.")
+    store = open_store(target)
+    store.check()
+    done = copy(_there(source), store)
+    print(f"Copied {done.copied} objects, {done.size_bytes} bytes; {done.there} were there already.")
+
+
 @contextmanager
 def kept_tidy(store: Store, days: float, *, first_s: float = 600.0, every_s: float = 86_400.0) -> Iterator[None]:
     """Tidy a store now and then while the block lasts; it may end, or the process be killed, at any moment of it."""

@@ -8,7 +8,7 @@ set -eu
 umask 077
 [ $# -gt 0 ] || { echo "Say the names or addresses by which clients call the server." >&2; exit 1; }
 cd "$(dirname "$0")"
-folder=${CALQUE_SECRETS:-secrets}
+folder=${SECRETS_FOLDER:-secrets}
 mkdir -p "$folder"
 cd "$folder"
 

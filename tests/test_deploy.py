@@ -48,7 +48,7 @@ def test_settings_and_images_exist() -> None:
 
 
 def test_the_secrets_serve(tmp_path: Path) -> None:
-    environment = {**os.environ, "CALQUE_SECRETS": str(tmp_path / "secrets")}
+    environment = {**os.environ, "SECRETS_FOLDER": str(tmp_path / "secrets")}
     script = ["sh", str(DEPLOY / "secrets.sh"), "mri.example", "127.0.0.1"]
     told = subprocess.run(script, env=environment, check=True, capture_output=True, text=True).stdout
     secrets = tmp_path / "secrets"

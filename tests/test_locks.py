@@ -70,8 +70,9 @@ def test_it_names_no_host(text: str) -> None:
 def test_it_runs_what_the_tests_try(lock: str, text: str) -> None:
     if locks.LOCKS[lock][0]:  # else tools in an environment of their own
         tested = pinned((locks.FOLDER / "test.txt").read_text())
+        untested = {"onnxruntime-gpu"}  # where there is a graphics card
         for name, pins in pinned(text).items():
-            assert {str(pin.specifier) for pin in pins} <= {str(pin.specifier) for pin in tested[name]}
+            assert name in untested or {str(pin.specifier) for pin in pins} <= {str(pin.specifier) for pin in tested[name]}
 
 
 def test_only_training_installs_tensorflow(lock: str, text: str) -> None:

@@ -1,7 +1,7 @@
 # Everything sets itself up: a machine with git, make and Python 3.11 to 3.13 is enough (see deploy/setup).
 # `make` lists what there is.
 .DEFAULT_GOAL := help
-.PHONY: help run test fuzz tablet-kills crash-trials load tablet-app lint proto words locks setup clean
+.PHONY: help run test fuzz tablet-kills crash-trials images load tablet-app lint proto words locks setup clean
 BIN := .venv/bin
 # Two by default, as on a small machine; `make test WORKERS=8` for a large one.
 WORKERS ?= 2
@@ -36,6 +36,9 @@ tablet-kills: setup ## kill the tablet while it is drawn on: make tablet-kills T
 crash-trials: setup ## kill tablets, server and store while strokes are drawn: make crash-trials TRIALS=2000 STORE=directory
 	@[ "$(STORE)" != s3 ] || sh deploy/setup/object_store.sh
 	@$(BIN)/python -m tests.crash $(or $(TRIALS),200) $(or $(STORE),directory) --seed $(or $(SEED),0)
+
+images: ## take the install steps of every image here and start what they installed, without a container engine
+	@sh deploy/images/check.sh $(ROOMS)
 
 load: setup ## fifty tablets draw for five minutes, then the store is away: make load TABLETS=10 SECONDS=60
 	@sh deploy/setup/object_store.sh

@@ -23,7 +23,9 @@ from services.formats.worker import Stop
 from services.segmentation.servicer import SegmentationServicer
 from services.segmentation.workspace import Workspace
 from services.serving.audit import Recorder
+from services.serving.identity.authentication import access, way_of
 from services.serving.identity.interceptor import Authenticate
+from services.serving.identity.local import IdentityServicer
 from services.serving.server import MESSAGE_LIMIT_BYTES, Server
 from services.serving.settings import Settings
 from services.store.audit import Trail
@@ -60,14 +62,20 @@ class Served:
 async def serve(
     folder: Path, authenticate: Authenticate | None = None, *, store: Store | None = None, **settings: Any
 ) -> AsyncIterator[Served]:
-    """Volumes and segmentation on the store in ``folder``, or another one, for whom ``authenticate`` knows or everybody."""
+    """Volumes and segmentation on the store in ``folder``, or another one.
+
+    They are for whom ``authenticate`` knows, else for whom the settings let in, else for everybody.
+    """
     store = store or DirectoryStore(folder)
     chosen = Settings(store=folder, **{"audit_spool": folder.with_name(f"{folder.name}-audit"), **settings})
     trail = SpooledTrail(Trail(store), chosen.audit_folder)
     recorder = Recorder(trail)
     segmentation = SegmentationServicer(store, chosen, recorder)
     volumes = VolumesServicer(store, chosen, recorder)
-    server = Server([volumes, segmentation], listen="127.0.0.1:0", authenticate=authenticate)
+    allowed = access(chosen, "s" * 40)
+    identity = [IdentityServicer(allowed.local, recorder, way=way_of(chosen))] if allowed.authenticate else []
+    asked = authenticate or allowed.authenticate
+    server = Server([volumes, segmentation, *identity], listen="127.0.0.1:0", authenticate=asked)
     await server.start()
     options = [("grpc.max_receive_message_length", MESSAGE_LIMIT_BYTES), ("grpc.max_send_message_length", -1)]
     try:

@@ -28,6 +28,7 @@ def test_a_code_waits_until_it_is_confirmed_and_what_it_gave_is_renewed(one: Iss
     one.confirmed = "ada"
     grant = ours.ask(way, code)
     assert isinstance(grant, Grant)
+    assert grant.name == "Ada L."
     later = ours.renew(way, grant)
     assert later.refresh != grant.refresh
     with pytest.raises(SignInRefused):

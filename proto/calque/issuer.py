@@ -10,6 +10,7 @@ import json
 import time
 import urllib.error
 import urllib.request
+from base64 import urlsafe_b64decode
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from http.client import HTTPException
@@ -72,11 +73,13 @@ class Grant:
         token: the access token, which calls carry.
         refresh: gets later ones; empty where there is none.
         expires_s: when the token ends, by ``time.time``.
+        name: what to call the user on a screen, and nothing else; may be empty.
     """
 
     token: str
     refresh: str
     expires_s: float
+    name: str = ""
 
 
 def is_trusted_way(address: str) -> bool:
@@ -177,7 +180,18 @@ def _grant(said: Document) -> Grant:
     token, refresh = said.get("access_token"), said.get("refresh_token", "")
     if not isinstance(token, str) or not token or not isinstance(refresh, str):
         raise IssuerError("it answers without a token")
-    return Grant(token, refresh, time.time() + _number(said.get("expires_in"), 300.0))
+    return Grant(token, refresh, time.time() + _number(said.get("expires_in"), 300.0), _name(said.get("id_token")))
+
+
+def _name(identity: object) -> str:
+    """What an ID token calls the user. It comes from the issuer itself over TLS, so its signature is not looked at."""
+    try:
+        part = str(identity).split(".")[1]
+        claims = json.loads(urlsafe_b64decode(part + "=" * (-len(part) % 4)))
+        names = [claims.get(name) for name in ("name", "preferred_username", "email")]
+    except (IndexError, ValueError, AttributeError, RecursionError):
+        return ""
+    return next((name for name in names if isinstance(name, str) and name.isprintable() and 0 < len(name) <= 64), "")
 
 
 def _number(said: object, usual: float) -> float:

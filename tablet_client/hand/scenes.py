@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 
 from tablet_client.hand.props import NAMES, head, picture_of, several_series, some_files, volumes
 from tablet_client.link.fake import FakeLink
+from tablet_client.link.fake_account import FakeAccount
 from tablet_client.link.listener import Connection
 from tablet_client.state.preferences import Preferences, write_preferences
 
@@ -251,6 +252,41 @@ async def _export(w: World) -> None:
     await w.hand.until("The export", lambda: w.app.screens.current == "export")
 
 
+async def _sign_in(w: World) -> None:
+    """Of a server that asks, and a wrong password."""
+    await w.hand.tap("back")
+    await w.app.viewer_control.close()
+    w.link.account = FakeAccount({"ada": "secret"})
+    w.app._begin_anew(w.link, other_user=True)
+    await w.hand.until("The fields", lambda: w.app.sign_in.way == "password")
+    await _enter(w, "wrong")
+    await w.hand.until("The sentence", lambda: bool(w.app.sign_in.trouble))
+
+
+async def _settings_signed_in(w: World) -> None:
+    await _enter(w, "secret")
+    await w.hand.until("The cards", lambda: bool(w.app.library.cards))
+    await _settings(w)
+
+
+async def _locked(w: World) -> None:
+    await w.app.signing.ask(locked=True)
+
+
+async def _sign_in_code(w: World) -> None:
+    await _enter(w, "secret")
+    await w.hand.until("The settings", lambda: w.app.screens.current == "settings")
+    w.link.account._issuer = "https://sign-in.hospital.example"  # type: ignore[attr-defined]
+    await w.hand.tap("sign_out")
+    await w.hand.until("The code", lambda: bool(w.app.sign_in.code))
+
+
+async def _enter(w: World, password: str) -> None:
+    await w.hand.type_into("sign_in_name", "ada")
+    await w.hand.type_into("sign_in_password", password)
+    await w.hand.tap("sign_in")
+
+
 def _the_menu(app: Any) -> Any:
     return app.viewer.menu
 
@@ -283,6 +319,10 @@ SCENES = (
     Scene("settings-files", _settings_files, lambda app: app.settings.ids.files),
     Scene("settings-first", _settings_first),
     Scene("export", _export),
+    Scene("sign-in", _sign_in),
+    Scene("settings-signed-in", _settings_signed_in),
+    Scene("locked", _locked),
+    Scene("sign-in-code", _sign_in_code),
 )
 
 

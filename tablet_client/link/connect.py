@@ -6,6 +6,7 @@ import ssl
 from collections.abc import Callable
 from typing import Any, cast
 
+from tablet_client.link.account import Account
 from tablet_client.link.grpc_link import GrpcLink
 from tablet_client.link.port import Link, LinkError
 from tablet_client.state.address import is_loopback, parse_address
@@ -22,6 +23,9 @@ class CertificateError(Exception):
 
 class NoLink:
     """Stands for a link as long as no server is known: whatever is asked of it fails with ``NO_SERVER``."""
+
+    def __init__(self) -> None:
+        self.account = Account()
 
     def __getattr__(self, call: str) -> Any:
         raise LinkError("NO_SERVER")

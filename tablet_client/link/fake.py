@@ -17,6 +17,7 @@ import numpy as np
 from calque.v1 import common_pb2, segmentation_pb2, volumes_pb2
 from numpy.typing import NDArray
 
+from tablet_client.link.account import Account
 from tablet_client.link.fake_session import Answer, FakeAnnotation, FakeSession, Fault
 from tablet_client.link.fake_volume import cut, fake_volume, oriented
 from tablet_client.link.port import ExportedFile, LinkError, LocalFile, Show, Step, Watch
@@ -34,6 +35,7 @@ class FakeLink:
         volumes: messages and voxels ``(slices, rows, columns)`` uint16 (see `fake_volume`).
 
     Attributes:
+        account: who is signed in; nobody is asked, unless another one is put here.
         online: False makes every call fail as if there were no network.
         flows: while it is cleared nothing arrives, neither slices nor messages, in either direction; no call fails.
         fault: see `Fault`; None: all is well.
@@ -46,6 +48,7 @@ class FakeLink:
 
     def __init__(self, volumes: Sequence[tuple[volumes_pb2.Volume, NDArray[np.uint16]]] = ()) -> None:
         self.online = True
+        self.account: Account = Account()
         self.flows = asyncio.Event()
         self.flows.set()
         self.fault: Fault | None = None
@@ -336,6 +339,7 @@ class FakeLink:
     def _call(self) -> None:
         if not self.online:
             raise LinkError("SERVICE_UNAVAILABLE", retry=True, status="UNAVAILABLE")
+        self.account.check()
 
     def _volume(self, volume_id: str) -> tuple[volumes_pb2.Volume, NDArray[np.uint16]]:
         self._call()

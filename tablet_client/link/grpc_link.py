@@ -18,6 +18,8 @@ from grpclib.config import Configuration
 from grpclib.protocol import H2Protocol
 from numpy.typing import NDArray
 
+from tablet_client.link.account import Account
+from tablet_client.link.grpc_account import GrpcAccount
 from tablet_client.link.port import ExportedFile, LinkError, LocalFile, Outgoing, Session, Show, Step, Watch
 from tablet_client.link.status import ErrorInfoCodec, translated
 from tablet_client.state.geometry import PlaneInfo
@@ -72,6 +74,7 @@ class GrpcLink:
             http2_stream_window_size=WINDOW_BYTES,
         )
         self._channel = _Channel(host, port, ssl=tls, config=config, status_details_codec=ErrorInfoCodec())
+        self.account: Account = GrpcAccount(self._channel)
         self._volumes = volumes_grpc.VolumesStub(self._channel)
         self._segmentation = segmentation_grpc.SegmentationStub(self._channel)
 

@@ -9,7 +9,7 @@ from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
 from calque.v1 import common_pb2
@@ -27,6 +27,9 @@ from calque.v1.volumes_pb2 import ImportPreview, ListSeriesResponse, Volume
 from numpy.typing import NDArray
 
 from tablet_client.state.geometry import PlaneInfo
+
+if TYPE_CHECKING:
+    from tablet_client.link.account import Account
 
 
 class LinkError(Exception):
@@ -113,6 +116,9 @@ class Session(Protocol):
 
 class Link(Protocol):
     """The services, as the tablet needs them. Every call raises LinkError."""
+
+    account: Account
+    """Who is signed in there."""
 
     async def list_volumes(self) -> list[Volume]:
         """All volumes, the newest first."""

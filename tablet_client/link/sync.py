@@ -188,6 +188,8 @@ class SessionKeeper:
                     continue
                 if self._nudged.is_set():
                     continue
+                if error.reason == "NOT_SIGNED_IN":
+                    self._link.account.asked()
                 connection = _after(error)
                 self._set(connection, error)
                 if error.reason == _LOCKED:

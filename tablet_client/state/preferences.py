@@ -15,6 +15,10 @@ from tablet_client.state.words import LANGUAGES
 SIDES = ("left", "right")
 JOURNAL_MB = (16, 32, 64, 128, 256, 512, 1024)
 CACHE_MB = (64, 128, 256, 512, 1024, 2048)
+LOCK_MINUTES = (0, 1, 2, 5, 10, 15, 30, 60)
+
+LADDERS = {"journal_mb": JOURNAL_MB, "cache_mb": CACHE_MB, "lock_minutes": LOCK_MINUTES}
+"""The sizes of what is chosen by steps."""
 
 READER_LIMIT = 64
 
@@ -35,6 +39,7 @@ class Preferences:
         reader: name under which other people see what this tablet drew, at most `READER_LIMIT` characters; may be empty.
         sort: order of the library, of `SORTS`.
         pressure: a pen's pressure changes the width of its strokes.
+        lock_minutes: after so long without a touch who is signed in must sign in again, of `LOCK_MINUTES`; 0: never.
         cache_mb: slices that are held in memory, of `CACHE_MB`, in 10⁶ bytes.
     """
 
@@ -47,6 +52,7 @@ class Preferences:
     reader: str = ""
     sort: str = SORTS[0]
     pressure: bool = False
+    lock_minutes: int = 15
 
     @property
     def journal_bytes(self) -> int:
@@ -82,8 +88,8 @@ def plain_reader(text: str) -> str:
 
 
 def _possible(name: str, value: Any) -> bool:
-    if name in ("journal_mb", "cache_mb"):
-        return type(value) is int and value in {"journal_mb": JOURNAL_MB, "cache_mb": CACHE_MB}[name]
+    if (sizes := LADDERS.get(name)) is not None:
+        return type(value) is int and value in sizes
     if name == "pressure":
         return isinstance(value, bool)
     if not isinstance(value, str):

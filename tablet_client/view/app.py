@@ -5,8 +5,10 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Coroutine
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, cast
+from urllib.parse import quote
 
 from calque.v1.volumes_pb2 import Volume
 from kivy.app import App
@@ -18,6 +20,7 @@ from kivy.uix.screenmanager import NoTransition, ScreenManager
 from kivy.utils import platform
 
 from tablet_client.android.provider import AndroidTouches
+from tablet_client.link.account import Signed
 from tablet_client.link.connect import CertificateError, LinkFactory, NoLink
 from tablet_client.link.listener import Connection
 from tablet_client.link.port import Link
@@ -25,7 +28,7 @@ from tablet_client.state import words
 from tablet_client.state.geometry import Plane
 from tablet_client.state.journal import waiting_annotations
 from tablet_client.state.picker import Picker
-from tablet_client.state.preferences import Preferences, read_preferences
+from tablet_client.state.preferences import Preferences, plain_reader, read_preferences
 from tablet_client.state.words import _
 from tablet_client.view import keys, sentences, theme
 from tablet_client.view.exporter import Exporter
@@ -41,6 +44,8 @@ from tablet_client.view.rails import Rails
 from tablet_client.view.resuming import Resuming
 from tablet_client.view.settings import Settings
 from tablet_client.view.settingscontrol import SettingsControl
+from tablet_client.view.signin import SignIn
+from tablet_client.view.signing import Signing
 from tablet_client.view.tasks import Tasks
 from tablet_client.view.toast import Toast
 from tablet_client.view.viewer import Viewer
@@ -66,6 +71,7 @@ class CalqueApp(App):
         words.use(self.preferences.language)
         self._link = self._call(self.preferences)
         self._moving: asyncio.Task[None] | None = None
+        self._left_at = "library"
 
     async def run_on_loop(self) -> None:
         """Run until the window is closed or `stop` is called; then hang up in order."""
@@ -83,8 +89,11 @@ class CalqueApp(App):
         self.library, self.importer, self.viewer = Library(name="library"), Importer(name="import"), Viewer(name="viewer")
         self.exporter = Exporter(name="export")
         self.screens = ScreenManager(transition=NoTransition())
-        self.settings = Settings(name="settings", preferences=self.preferences, first=self._unknown)
-        for screen in (self.library, self.importer, self.viewer, self.exporter, self.settings):
+        signed = self._link.account.signed
+        name = signed.name if signed else ""
+        self.settings = Settings(name="settings", preferences=self.preferences, first=self._unknown, user=name)
+        self.sign_in = SignIn(name="sign_in")
+        for screen in (self.library, self.importer, self.viewer, self.exporter, self.settings, self.sign_in):
             self.screens.add_widget(screen)
         self.toast = Toast()
         root = FloatLayout()
@@ -93,7 +102,7 @@ class CalqueApp(App):
         self.library_control = LibraryControl(self._link, self.library, self.importer, self._imported)
         if self._picker is not None:
             self.picking = Picking(self._picker, self.importer, self.library_control, self._start)
-        self.viewer_control = ViewerControl(self._link, self.viewer, self._folder, self._say, self.preferences)
+        self.viewer_control = ViewerControl(self._link, self.viewer, self._own_folder, self._say, self._own_preferences)
         self.opened = Opened(self.viewer_control)
         self.exporting = Exporting(
             self._link, self.exporter, self.viewer_control, self._folder, self._say, self._go, self._picker
@@ -102,18 +111,27 @@ class CalqueApp(App):
             self.settings, self._folder, self._not_now, self._prefer, self._say, self._start, self._picker
         )
         self.rails = Rails(self.viewer)
-        self.resuming = Resuming(self.viewer, self.viewer_control, self._folder)
+        self.resuming = Resuming(self.viewer, self.viewer_control, self._own_folder)
+        self.signing = Signing(
+            self._link.account, self.sign_in, self._ask_who, self._let_in, lambda: self._waiting, self._start
+        )
         self._wire()
         return root
 
     def on_start(self) -> None:
         if platform == "android":
             EventLoop.add_input_provider(AndroidTouches(Metrics.dpi, lambda: self.viewer.pen_seen()))
-        self.tasks.start(self.library_control.run())
+        self._begin()
         self._resumed = self.tasks.start(self._resume())
         if isinstance(self._link, NoLink):
             self._go("settings")
             self.settings.trouble = "" if self._unknown else _("The certificate cannot be read any more. Choose it again.")
+
+    def _begin(self) -> None:
+        """What goes on as long as the screens are these."""
+        self.tasks.start(self.library_control.run())
+        self.tasks.start(self._link.account.run())
+        self.tasks.start(self.signing.lock_when_idle(lambda: self.preferences.lock_minutes))
 
     def on_pause(self) -> bool:
         """The tablet puts the application aside, and may end it without another word: strokes go to its disk first."""
@@ -136,6 +154,8 @@ class CalqueApp(App):
         self.library.bind(notice=lambda *_: self._tell_answer())
         self._tell_answer()
         self.settings.bind(on_back=lambda _: self._go("library" if control.work is None else "viewer"))
+        self.settings.bind(on_sign_out=lambda _: self._start(self._sign_out()))
+        self.sign_in.bind(on_settings=lambda _: self._go("settings"))
         self.importer.bind(on_cancel=lambda _: self.library_control.cancel())
         self.importer.bind(on_back=lambda _: self._go("library"))
         self.importer.bind(on_import=lambda _, path: self._start(self.library_control.import_path(path)))
@@ -173,7 +193,7 @@ class CalqueApp(App):
         self.exporter.bind(on_cancel=lambda _: self.exporting.cancel())
         for number, image in enumerate(viewer.images):
             self._wire_image(image, number)
-        Window.bind(on_key_down=self._key)
+        Window.bind(on_key_down=self._key, on_touch_down=self._touched, on_textinput=self._touched)
 
     def _wire_image(self, image: ImageView, number: int) -> None:
         """What pen and fingers do on an image."""
@@ -192,8 +212,10 @@ class CalqueApp(App):
         self.tasks.start(work)
 
     def _go(self, screen: str) -> None:
+        """Show a screen, or, as long as it is asked who is there, where that is said."""
         self.toast.clear()
-        self.screens.current = screen
+        open_to_all = ("sign_in",) if self.signing.locked else ("sign_in", "settings")
+        self.screens.current = "sign_in" if self.signing.asking and screen not in open_to_all else screen
 
     def _begin_import(self) -> None:
         self._resumed.cancel()
@@ -248,37 +270,42 @@ class CalqueApp(App):
         self.preferences = now
         self.viewer.tools, self.library.sort = now.tools, now.sort
         self.viewer.menu.display.pressure = now.pressure
-        self.viewer_control.prefer(now)
+        self.viewer_control.prefer(self._own_preferences)
         if (now.server, now.certificate) != (before.server, before.certificate) and not self._given:
             self._begin_anew(self._call(now), None if now.server == before.server else before.server)
         elif now.language != before.language:
             self._begin_anew(self._link)
 
-    def _not_now(self) -> str:
-        """Why the screens cannot be made anew now; empty: they can."""
+    def _not_now(self, *, signing_out: bool = False) -> str:
+        """Why the screens cannot be made anew now, or nobody can sign out; empty: they can."""
         work = self.viewer_control.work
         if self._moving is not None and not self._moving.done():
             return _("The last change is not finished. Try again in a moment.")
         if self.importer.busy or self.exporter.busy:
             return _("Files are on their way. Change this when they have arrived.")
-        if work is not None and work.keeper.status.connection not in (Connection.CONNECTED, Connection.OTHER_WRITER):
+        if (
+            not signing_out
+            and work is not None
+            and work.keeper.status.connection not in (Connection.CONNECTED, Connection.OTHER_WRITER)
+        ):
             return _("There is no connection: go back to the volumes first. What you drew is kept on this tablet.")
         return ""
 
-    def _begin_anew(self, link: Link, left: str | None = None) -> None:
-        """All screens made anew, with the settings on top as they were: in another language, or with another link.
+    def _begin_anew(self, link: Link, left: str | None = None, *, other_user: bool = False) -> None:
+        """All screens made anew, with the settings on top as they were: in another language, with another link or user.
 
         Args:
             link: to the services from now on.
             left: address of the server that is left for another one, empty where none was known; None: it is the same.
+            other_user: nothing of what the one before saw is shown.
         """
         before = self.tasks, self.viewer_control, self._link
-        first = isinstance(self._link, NoLink)
+        first = other_user or isinstance(self._link, NoLink)
         volumes = {} if first else self.library_control.volumes
         scrolled = self.settings.ids.scroll.scroll_y
         self._link = link
         words.use(self.preferences.language)
-        Window.unbind(on_key_down=self._key)
+        Window.unbind(on_key_down=self._key, on_touch_down=self._touched, on_textinput=self._touched)
         Window.remove_widget(self.root)  # type: ignore[has-type]
         self.root = self.build()
         Window.add_widget(self.root)
@@ -299,12 +326,67 @@ class CalqueApp(App):
             self._resumed = self.tasks.start(self.resuming.resume(volumes) if volumes else self._resume())
         else:
             self.resuming.left()
-            if left and (waiting := sum(waiting_annotations(self._folder).values())):
+            if left and (waiting := self._waiting):
                 self._say(sentences.left_behind(waiting), "warning")
-        self.tasks.start(self.library_control.run())
+        self._begin()
+
+    # --- who works with it ---------------------------------------------------------------------------------------------
+
+    @property
+    def _own_folder(self) -> Path:
+        """Where journals of the user lie, whose strokes they are, and places and choices: nobody else's go there."""
+        user = self._link.account.user
+        return self._folder / "users" / quote(user, safe="") if user else self._folder
+
+    @property
+    def _own_preferences(self) -> Preferences:
+        """The tablet's preferences, under the user's own name."""
+        signed = self._link.account.signed
+        return replace(self.preferences, reader=plain_reader(signed.name)) if signed else self.preferences
+
+    @property
+    def _waiting(self) -> int:
+        """Strokes of the user that the server does not have yet."""
+        return sum(waiting_annotations(self._own_folder).values())
+
+    def _touched(self, *_: Any) -> None:
+        self.signing.touched()
+
+    async def _ask_who(self) -> None:
+        """Who is there is to be said, as soon as a stroke that is being drawn has ended."""
+        while self.viewer_control.drawing:  # noqa: ASYNC110 – the hand sets no event
+            await asyncio.sleep(0.05)
+        self._left_at = self.screens.current
+        self._go("sign_in")
+
+    async def _let_in(self, signed: Signed) -> None:
+        """Somebody has signed in: who it was before goes on, anybody else begins anew, and not a stroke changes hands."""
+        account = self._link.account
+        if signed.user == account.user:
+            account.take(signed)
+            self.signing.done()
+            self._go(self._left_at)
+            self.library_control.refresh()
+            if self.viewer_control.work is not None:
+                self.viewer_control.work.keeper.retry_now()
+            return
+        await self.viewer_control.close()
+        account.take(signed)
+        self._begin_anew(self._link, other_user=True)
+
+    async def _sign_out(self) -> None:
+        """The user goes; what was drawn and not sent waits for the same user."""
+        if why := self._not_now(signing_out=True):
+            self._say(why, "error")
+            return
+        await self.viewer_control.close()
+        self._link.account.take(None)
+        self._begin_anew(self._link, other_user=True)
+        self._start(self.signing.ask())
 
     def _say(self, text: str, kind: str) -> None:
-        self.toast.say(text, kind)
+        if not self.signing.asking:  # it may tell what only the user may know
+            self.toast.say(text, kind)
 
     def _key(self, _: Any, key: int, scancode: int, text: str, modifiers: list[str]) -> bool:
         """Escape, a tablet's own back button, goes back; the others are the viewer's."""

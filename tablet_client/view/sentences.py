@@ -43,7 +43,11 @@ _SENTENCES = {
     "INTERNAL": N_("The server made a mistake. Nothing that you drew is lost."),
     "NO_SOURCE_SERIES": N_("The slices of this volume are not images of a DICOM series. Choose NIfTI or TIFF."),
     "SEVERAL_SEGMENTS": N_("This segmentation has several segments. Choose one of them."),
-    "NOT_SIGNED_IN": N_("The server asks who you are, and this tablet cannot say. What you drew stays on this tablet."),
+    "NOT_SIGNED_IN": N_("The server asks who you are. What you drew stays on this tablet."),
+    "SIGN_IN_REFUSED": N_("User or password is wrong."),
+    "TOO_MANY_ATTEMPTS": N_("Too many attempts. Try again in some minutes."),
+    "CODE_REFUSED": N_("The code was not confirmed. Ask for another one."),
+    "ISSUER_UNAVAILABLE": N_("The sign-in service does not answer. Try again in a moment."),
     "NOT_ALLOWED": N_("You may not do this on this server. Please ask its administrator."),
 }
 
@@ -206,3 +210,9 @@ def seconds(milliseconds: float) -> str:
 def number(value: float, digits: int = 1) -> str:
     """With a true minus sign."""
     return f"{value:.{digits}f}".replace("-", "\u2212")
+
+
+def kept(waiting: int) -> str:
+    """What becomes of strokes when their user must sign in."""
+    told = ngettext("{n} stroke waits on this tablet", "{n} strokes wait on this tablet", waiting).format(n=waiting)
+    return _("{strokes}, for whoever drew it to sign in again.").format(strokes=told)

@@ -11,7 +11,7 @@ from kivy.uix.label import Label
 from kivy.uix.screenmanager import Screen
 
 from tablet_client.state.places import users_folder
-from tablet_client.state.preferences import CACHE_MB, JOURNAL_MB, Preferences
+from tablet_client.state.preferences import CACHE_MB, JOURNAL_MB, LOCK_MINUTES, Preferences
 from tablet_client.view import controls, filechoice, theme  # noqa: F401  (their rules are used in the kv)
 
 CERTIFICATES = (".pem", ".crt", ".cer")
@@ -51,17 +51,19 @@ class Settings(Screen):
         first: no server is known yet.
         trouble: what is wrong with the server or the certificate that was entered.
         answer: how the server answers now, where none is wrong.
+        user: who is signed in; empty: nobody is.
         by_picker: files are chosen with the system's picker, not from a list of ours.
     """
 
-    __events__ = ("on_back", "on_choose", "on_connect", "on_pick", "on_step")
+    __events__ = ("on_back", "on_choose", "on_connect", "on_pick", "on_sign_out", "on_step")
 
     preferences = ObjectProperty(Preferences(), rebind=True)
     first = BooleanProperty(False)
     trouble = StringProperty("")
     answer = StringProperty("")
+    user = StringProperty("")
     by_picker = BooleanProperty(False)
-    journal_sizes, cache_sizes = JOURNAL_MB, CACHE_MB
+    journal_sizes, cache_sizes, lock_sizes = JOURNAL_MB, CACHE_MB, LOCK_MINUTES
 
     def on_pre_enter(self) -> None:
         self.show_server()
@@ -103,6 +105,9 @@ class Settings(Screen):
 
     def on_pick(self, name: str, value: str) -> None:
         """Another value of a preference."""
+
+    def on_sign_out(self) -> None:
+        """The user goes."""
 
     def on_step(self, name: str, steps: int) -> None:
         """A preference is to be so many sizes larger."""

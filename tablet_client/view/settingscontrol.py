@@ -12,11 +12,9 @@ from typing import Any
 from tablet_client.link.connect import CertificateError, trusting
 from tablet_client.state.address import EXAMPLE, parse_address
 from tablet_client.state.picker import Picker, PickerError
-from tablet_client.state.preferences import CACHE_MB, JOURNAL_MB, Preferences, plain_reader, step, write_preferences
+from tablet_client.state.preferences import LADDERS, Preferences, plain_reader, step, write_preferences
 from tablet_client.state.words import _
 from tablet_client.view.settings import Settings
-
-_LADDERS = {"journal_mb": JOURNAL_MB, "cache_mb": CACHE_MB}
 
 
 class SettingsControl:
@@ -90,8 +88,8 @@ class SettingsControl:
         self._take(replace(self._screen.preferences, **{name: value}), anew=name == "language")
 
     def step(self, name: str, steps: int) -> None:
-        """So many sizes more of what the tablet may hold."""
-        size = step(_LADDERS[name], getattr(self._screen.preferences, name), steps)
+        """So many sizes more of what the tablet may hold, or how long it waits."""
+        size = step(LADDERS[name], getattr(self._screen.preferences, name), steps)
         self._take(replace(self._screen.preferences, **{name: size}), anew=False)
 
     def _take(self, now: Preferences, anew: bool) -> None:

@@ -216,17 +216,17 @@ class ViewerControl(Listener):
 
     def undo(self) -> None:
         """Take the last action back."""
-        if self.work is not None and self.work.document.can_undo and self._may_draw() and not self._drawing:
+        if self.work is not None and self.work.document.can_undo and self._may_draw() and not self.drawing:
             self._submit(self.work.document.undo())
 
     def redo(self) -> None:
         """Do again what was taken back last."""
-        if self.work is not None and self.work.document.can_redo and self._may_draw() and not self._drawing:
+        if self.work is not None and self.work.document.can_redo and self._may_draw() and not self.drawing:
             self._submit(self.work.document.redo())
 
     def clear(self) -> None:
         """Remove all strokes."""
-        if self.work is not None and self.work.document.labels() and self._may_draw() and not self._drawing:
+        if self.work is not None and self.work.document.labels() and self._may_draw() and not self.drawing:
             self._submit(self.work.document.clear())
 
     def take_over(self) -> None:
@@ -245,7 +245,8 @@ class ViewerControl(Listener):
             await self.saving.save(self.work, self.choosing)
 
     @property
-    def _drawing(self) -> bool:
+    def drawing(self) -> bool:
+        """A stroke has begun and not ended."""
         return self.pen is not None and self.pen.busy
 
     def _set_toolbox(self, toolbox: Toolbox) -> None:

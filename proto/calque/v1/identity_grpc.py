@@ -26,6 +26,10 @@ class IdentityBase(abc.ABC):
     async def Renew(self, stream: 'grpclib.server.Stream[calque.v1.identity_pb2.RenewRequest, calque.v1.identity_pb2.RenewResponse]') -> None:
         pass
 
+    @abc.abstractmethod
+    async def GetUser(self, stream: 'grpclib.server.Stream[calque.v1.identity_pb2.GetUserRequest, calque.v1.identity_pb2.GetUserResponse]') -> None:
+        pass
+
     def __mapping__(self) -> typing.Dict[str, grpclib.const.Handler]:
         return {
             '/calque.v1.Identity/GetWay': grpclib.const.Handler(
@@ -45,6 +49,12 @@ class IdentityBase(abc.ABC):
                 grpclib.const.Cardinality.UNARY_UNARY,
                 calque.v1.identity_pb2.RenewRequest,
                 calque.v1.identity_pb2.RenewResponse,
+            ),
+            '/calque.v1.Identity/GetUser': grpclib.const.Handler(
+                self.GetUser,
+                grpclib.const.Cardinality.UNARY_UNARY,
+                calque.v1.identity_pb2.GetUserRequest,
+                calque.v1.identity_pb2.GetUserResponse,
             ),
         }
 
@@ -69,4 +79,10 @@ class IdentityStub:
             '/calque.v1.Identity/Renew',
             calque.v1.identity_pb2.RenewRequest,
             calque.v1.identity_pb2.RenewResponse,
+        )
+        self.GetUser = grpclib.client.UnaryUnaryMethod(
+            channel,
+            '/calque.v1.Identity/GetUser',
+            calque.v1.identity_pb2.GetUserRequest,
+            calque.v1.identity_pb2.GetUserResponse,
         )

@@ -51,6 +51,11 @@ class IdentityStub:
                 request_serializer=calque_dot_v1_dot_identity__pb2.RenewRequest.SerializeToString,
                 response_deserializer=calque_dot_v1_dot_identity__pb2.RenewResponse.FromString,
                 _registered_method=True)
+        self.GetUser = channel.unary_unary(
+                '/calque.v1.Identity/GetUser',
+                request_serializer=calque_dot_v1_dot_identity__pb2.GetUserRequest.SerializeToString,
+                response_deserializer=calque_dot_v1_dot_identity__pb2.GetUserResponse.FromString,
+                _registered_method=True)
 
 
 class IdentityServicer:
@@ -91,6 +96,15 @@ class IdentityServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def GetUser(self, request, context):
+        """Tell who calls. On a connection with streams of the same user, a call with a later token has them go on.
+
+        Errors: none of its own.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
 
 def add_IdentityServicer_to_server(servicer, server):
     rpc_method_handlers = {
@@ -108,6 +122,11 @@ def add_IdentityServicer_to_server(servicer, server):
                     servicer.Renew,
                     request_deserializer=calque_dot_v1_dot_identity__pb2.RenewRequest.FromString,
                     response_serializer=calque_dot_v1_dot_identity__pb2.RenewResponse.SerializeToString,
+            ),
+            'GetUser': grpc.unary_unary_rpc_method_handler(
+                    servicer.GetUser,
+                    request_deserializer=calque_dot_v1_dot_identity__pb2.GetUserRequest.FromString,
+                    response_serializer=calque_dot_v1_dot_identity__pb2.GetUserResponse.SerializeToString,
             ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
@@ -193,6 +212,33 @@ class Identity:
             '/calque.v1.Identity/Renew',
             calque_dot_v1_dot_identity__pb2.RenewRequest.SerializeToString,
             calque_dot_v1_dot_identity__pb2.RenewResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def GetUser(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/calque.v1.Identity/GetUser',
+            calque_dot_v1_dot_identity__pb2.GetUserRequest.SerializeToString,
+            calque_dot_v1_dot_identity__pb2.GetUserResponse.FromString,
             options,
             channel_credentials,
             insecure,

@@ -56,6 +56,11 @@ class IdentityStub:
 
     Errors: UNAUTHENTICATED, INVALID_ARGUMENT (there is an issuer).
     """
+    GetUser: _grpc.UnaryUnaryMultiCallable[_identity_pb2.GetUserRequest, _identity_pb2.GetUserResponse]
+    """Tell who calls. On a connection with streams of the same user, a call with a later token has them go on.
+
+    Errors: none of its own.
+    """
 
 @_typing.type_check_only
 class IdentityAsyncStub(IdentityStub):
@@ -84,6 +89,11 @@ class IdentityAsyncStub(IdentityStub):
     now; all are UNAUTHENTICATED with NOT_SIGNED_IN.
 
     Errors: UNAUTHENTICATED, INVALID_ARGUMENT (there is an issuer).
+    """
+    GetUser: _aio.UnaryUnaryMultiCallable[_identity_pb2.GetUserRequest, _identity_pb2.GetUserResponse]  # type: ignore[assignment]
+    """Tell who calls. On a connection with streams of the same user, a call with a later token has them go on.
+
+    Errors: none of its own.
     """
 
 class IdentityServicer(metaclass=_abc_1.ABCMeta):
@@ -128,6 +138,17 @@ class IdentityServicer(metaclass=_abc_1.ABCMeta):
         now; all are UNAUTHENTICATED with NOT_SIGNED_IN.
 
         Errors: UNAUTHENTICATED, INVALID_ARGUMENT (there is an issuer).
+        """
+
+    @_abc_1.abstractmethod
+    def GetUser(
+        self,
+        request: _identity_pb2.GetUserRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_identity_pb2.GetUserResponse, _abc.Awaitable[_identity_pb2.GetUserResponse]]:
+        """Tell who calls. On a connection with streams of the same user, a call with a later token has them go on.
+
+        Errors: none of its own.
         """
 
 def add_IdentityServicer_to_server(servicer: IdentityServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...

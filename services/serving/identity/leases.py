@@ -1,7 +1,7 @@
 """How long a stream's caller is believed: until the token's end, or that of a later token of the same user.
 
 A stream cannot carry another token. Its user's next call on the same connection does: the stream is then prolonged to that
-token's end, if it gives the role that the stream began with.
+token's end, if it gives the roles and projects that the stream began with.
 """
 
 from __future__ import annotations
@@ -24,13 +24,13 @@ class Lease:
     """
 
     def __init__(self, who: Caller) -> None:
-        self._roles = who.roles
+        self._roles, self._projects = who.roles, who.projects
         self._ends = _end(who)
         self._limit: asyncio.Timeout | None = None
 
     def prolong(self, who: Caller) -> None:
-        """The caller is believed until then, in the same roles at least."""
-        if who.roles >= self._roles and _end(who) > self._ends:
+        """The caller is believed until then, in the same roles at least, and of the same projects."""
+        if who.roles >= self._roles and who.projects == self._projects and _end(who) > self._ends:
             self._ends = _end(who)
             if self._limit is not None and not self._limit.expired():
                 self._limit.reschedule(self._when)

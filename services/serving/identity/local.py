@@ -156,6 +156,11 @@ class IdentityServicer(identity_pb2_grpc.IdentityServicer):
     ) -> identity_pb2.GetWayResponse:
         return self._way
 
+    async def GetUser(  # noqa: N802
+        self, request: identity_pb2.GetUserRequest, context: Context
+    ) -> identity_pb2.GetUserResponse:
+        return identity_pb2.GetUserResponse(user=caller().user)
+
     async def SignIn(  # noqa: N802
         self, request: identity_pb2.SignInRequest, context: Context
     ) -> identity_pb2.SignInResponse:

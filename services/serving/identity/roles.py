@@ -9,7 +9,7 @@ _CALLS: dict[Role, dict[str, tuple[str, ...]]] = {
         "Volumes": ("ListVolumes", "GetVolume", "ReadSlices"),
         "Segmentation": ("ListAnnotations", "ListMasks", "Export"),
         "Embedding": ("GetModel",),
-        "Identity": ("Renew",),
+        "Identity": ("Renew", "GetUser"),
     },
     Role.ANNOTATOR: {
         "Volumes": ("GetUpload", "DeleteUpload", "Upload", "ListSeries", "Import"),

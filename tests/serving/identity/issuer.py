@@ -104,7 +104,14 @@ class Issuer:
         refresh = secrets.token_urlsafe()
         self._refresh[refresh] = user
         token = self.token(next(iter(self.private)), sub=user, exp=int(time.time()) + self.token_s)
-        return 200, {"access_token": token, "token_type": "Bearer", "expires_in": self.token_s, "refresh_token": refresh}
+        identity = jwt.encode({"name": "Ada L."}, self.private[next(iter(self.private))][1], "ES256")
+        return 200, {
+            "id_token": identity,
+            "access_token": token,
+            "token_type": "Bearer",
+            "expires_in": self.token_s,
+            "refresh_token": refresh,
+        }
 
 
 @contextmanager

@@ -192,7 +192,10 @@ async def test_roles_may_stand_elsewhere(one: Issuer, claim: str, said: dict[str
     assert who.roles == {"reviewer"}
 
 
-@pytest.mark.parametrize(("claims", "goes_on"), [({}, True), ({"sub": "u-8"}, False), ({"roles": ["viewer"]}, False)])
+@pytest.mark.parametrize(
+    ("claims", "goes_on"),
+    [({}, True), ({"sub": "u-8"}, False), ({"roles": ["viewer"]}, False), ({"projects": ["b"]}, False)],
+)
 async def test_a_stream_goes_on_with_a_later_token_of_its_user(one: Issuer, claims: dict[str, Any], goes_on: bool) -> None:
     """Any call on the same connection that carries it is enough; that of another user, or with less rights, is not."""
     exp = int(now()) - 5

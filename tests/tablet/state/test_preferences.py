@@ -15,6 +15,7 @@ from tablet_client.state.library import SORTS
 from tablet_client.state.preferences import (
     CACHE_MB,
     JOURNAL_MB,
+    LOCK_MINUTES,
     SIDES,
     Preferences,
     plain_reader,
@@ -33,6 +34,7 @@ KEPT = st.builds(
     st.sampled_from(CACHE_MB),
     st.sampled_from(["", "Anna-Maria Rousseau", "x" * 64]),
     st.sampled_from(SORTS),
+    lock_minutes=st.sampled_from(LOCK_MINUTES),
 )
 VALUES = st.one_of(st.none(), st.booleans(), st.integers(), st.floats(), st.text(max_size=9), st.lists(st.integers()))
 

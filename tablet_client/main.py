@@ -45,11 +45,11 @@ def main(argv: Sequence[str] | None = None, link: Callable[[], Link] | None = No
         raise SystemExit("Without encryption goes only to a server of this machine, named with --server.")
     if options.certificate and not options.server:
         raise SystemExit("A certificate vouches for one server: name it with --server.")
-    if options.certificate:
+    if options.certificate or options.identity:
         from tablet_client.link.connect import CertificateError, trusting
 
         try:
-            trusting(options.certificate)
+            trusting(options.certificate, options.identity)
         except CertificateError as error:
             raise SystemExit(str(error)) from None
     answers = _own_stdout() if options.hand else None
@@ -74,7 +74,7 @@ async def _run(link: Callable[[], Link] | None, options: argparse.Namespace, ans
         if link is not None:
             return link()
         given = Preferences(options.server, options.certificate) if options.server else preferences
-        return connect(given, plain=options.plain)
+        return connect(given, plain=options.plain, identity=options.identity)
 
     app = CalqueApp(make_link, Path(options.journal), options.server, _picker())
     with suppress(NotImplementedError, RuntimeError, ValueError):  # not every system's loop takes signals
@@ -109,6 +109,12 @@ def _parser() -> argparse.ArgumentParser:
     )
     parser.add_argument(
         "--certificate", default="", metavar="PEM", help="who vouches for this server (default: as it is on this machine)"
+    )
+    parser.add_argument(
+        "--identity",
+        default="",
+        metavar="PEM",
+        help="the tablet's own certificate with its key, where one is asked for",
     )
     parser.add_argument("--plain", action="store_true", help="without encryption, to a server of this machine")
     parser.add_argument(

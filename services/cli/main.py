@@ -178,6 +178,9 @@ def tablet(
     certificate: Annotated[
         Path | None, typer.Option(help="Certificates (PEM) that vouch for this server; none: as it is on this machine.")
     ] = None,
+    identity: Annotated[
+        Path | None, typer.Option(help="The tablet's own certificate and its key (PEM), where the server asks for one.")
+    ] = None,
     plain: Annotated[bool, typer.Option("--plain", help="Without encryption, on this machine alone.")] = False,
     journal: Annotated[Path | None, typer.Option(help="Folder for strokes that the server does not have yet.")] = None,
     size: Annotated[str, typer.Option(help="Size of the window.")] = "1280x800",
@@ -187,6 +190,7 @@ def tablet(
 
     arguments = ["--server", server, "--size", size]
     arguments += ["--certificate", str(certificate)] if certificate else []
+    arguments += ["--identity", str(identity)] if identity else []
     arguments += ["--plain"] if plain else []
     sys.exit(tablet_main(arguments + (["--journal", str(journal)] if journal else [])))
 

@@ -9,7 +9,7 @@ import grpc
 from services.bench.client import Client
 from services.cli.kept import Carried, kept
 from services.cli.serve import load_settings
-from services.serving.tls import is_loopback, vouching
+from services.serving.tls import credentials_for, is_loopback
 
 
 def client(address: str, certificate: Path | None = None) -> Client:
@@ -34,7 +34,7 @@ def client(address: str, certificate: Path | None = None) -> Client:
 
 
 def credentials_of(address: str, certificate: Path | None) -> grpc.ChannelCredentials:
-    """Trust in the services at an address.
+    """Trust in the services at an address; ``CALQUE_CERTIFICATE`` and ``CALQUE_KEY`` are ours, where they ask for one.
 
     Args:
         address: ``host:port``.
@@ -45,4 +45,4 @@ def credentials_of(address: str, certificate: Path | None) -> grpc.ChannelCreden
         InvalidInput: there are no certificates in the file.
         Unavailable: it cannot be read.
     """
-    return grpc.ssl_channel_credentials(vouching(address, certificate))
+    return credentials_for(address, certificate, load_settings())

@@ -60,8 +60,16 @@ def client_credentials(settings: Settings) -> grpc.ChannelCredentials | None:
         if not is_loopback(settings.embedding) or settings.embedding_authority:
             raise InvalidInput("Only a service on loopback may be asked without encryption (CALQUE_TLS).")
         return None
+    return credentials_for(settings.embedding, settings.embedding_authority, settings)
+
+
+def credentials_for(address: str, authority: Path | None, settings: Settings) -> grpc.ChannelCredentials:
+    """Trust in the server at an address (see `vouching`), with the certificate of the settings as our own, if there is one.
+
+    Raises: InvalidInput, Unavailable.
+    """
     pair = _pair(settings.certificate, settings.key) if settings.certificate and settings.key else (None, None)
-    return grpc.ssl_channel_credentials(vouching(settings.embedding, settings.embedding_authority), *pair)
+    return grpc.ssl_channel_credentials(vouching(address, authority), *pair)
 
 
 def vouching(address: str, authority: Path | None) -> bytes | None:

@@ -34,7 +34,7 @@ class NoLink:
         """There is nothing to hang up."""
 
 
-def connect(preferences: Preferences, *, plain: bool = False) -> Link:
+def connect(preferences: Preferences, *, plain: bool = False, identity: str = "") -> Link:
     """A link to the server of the preferences.
 
     It is encrypted, and trusts whom their certificate vouches for; without one, on this machine the authority that its
@@ -43,9 +43,10 @@ def connect(preferences: Preferences, *, plain: bool = False) -> Link:
     Args:
         preferences: name the server, and who vouches for it.
         plain: without encryption, whatever there is.
+        identity: file of the tablet's own certificate and its key (PEM), for servers that ask for one; empty: it has none.
 
     Raises:
-        CertificateError: there are no certificates in their file.
+        CertificateError: there are no certificates in a file.
     """
     address = parse_address(preferences.server)
     if address is None:
@@ -54,13 +55,14 @@ def connect(preferences: Preferences, *, plain: bool = False) -> Link:
     if not certificate and is_loopback(preferences.server):
         certificate = str(machine_authority()) if machine_authority().exists() else ""
         plain = plain or not certificate
-    return GrpcLink(address.host, address.port, None if plain else trusting(certificate))
+    return GrpcLink(address.host, address.port, None if plain else trusting(certificate, identity))
 
 
-def trusting(certificate: str) -> ssl.SSLContext:
+def trusting(certificate: str, identity: str = "") -> ssl.SSLContext:
     """Trusts servers for whom the certificates of a file (PEM) vouch; without one those whom the system's authorities do.
 
-    Raises: CertificateError.
+    ``identity`` is the file of a certificate of our own with its key (PEM), for servers that ask for one. Raises:
+    CertificateError.
     """
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
     context.minimum_version = ssl.TLSVersion.TLSv1_2
@@ -72,4 +74,9 @@ def trusting(certificate: str) -> ssl.SSLContext:
             context.load_default_certs()
     except (OSError, ValueError) as error:  # a path may hold what no path can
         raise CertificateError(f"{certificate} holds no certificates that can be read.") from error
+    try:
+        if identity:
+            context.load_cert_chain(identity, password="")
+    except (OSError, ValueError) as error:
+        raise CertificateError(f"{identity} holds no certificate with its key that can be read.") from error
     return context

@@ -13,6 +13,7 @@ import pytest
 from calque.v1 import identity_pb2, identity_pb2_grpc, volumes_pb2, volumes_pb2_grpc
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 
+from services.cli import reach
 from services.core.errors import InvalidInput, Unavailable
 from services.embedding.encoder import Encoder
 from services.embedding.held import Held
@@ -23,6 +24,9 @@ from services.serving.identity.users import Users
 from services.serving.server import Server
 from services.serving.settings import Settings
 from services.serving.tls import check_reach, client_credentials, is_loopback, server_credentials
+from tablet_client.link.connect import connect
+from tablet_client.link.port import LinkError
+from tablet_client.state.preferences import Preferences
 from tests.encoders import small_model
 from tests.processes import Serving
 from tests.serving.authority import Authority
@@ -84,6 +88,34 @@ async def test_clients_prove_themselves_where_an_authority_is_named(authority: A
         assert not await is_served(port, trusting(authority))
         assert not await is_served(port, trusting(authority, authority.certify("old", days=-1)))
         assert not await is_served(port, trusting(authority, Authority(tmp_path / "another").certify("tablet")))
+
+
+async def test_a_tablet_and_a_command_prove_themselves(
+    authority: Authority, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """And are not let in without a certificate, or with one that a foreign authority vouches for."""
+    certificate, key = authority.certify("server")
+    own, foreign = authority.certify("tablet"), Authority(tmp_path / "another").certify("tablet")
+    identities = {"own": own, "foreign": foreign}
+    for name, pair in identities.items():
+        (tmp_path / name).write_bytes(pair[0].read_bytes() + pair[1].read_bytes())
+    async with served(Settings(certificate=certificate, key=key, client_authority=authority.trusted)) as port:
+        address = f"127.0.0.1:{port}"
+
+        async def answer(identity: str) -> str:
+            link = connect(Preferences(address, str(authority.trusted)), identity=identity)
+            with pytest.raises(LinkError) as refused:
+                await link.list_volumes()
+            link.close()
+            return refused.value.status
+
+        assert await answer(str(tmp_path / "own")) == "UNIMPLEMENTED"  # let in: there is health alone
+        for identity in ("", str(tmp_path / "foreign")):
+            assert await answer(identity) == "UNAVAILABLE"
+        for pair, reached in ((own, True), (foreign, False)):
+            monkeypatch.setenv("CALQUE_CERTIFICATE", str(pair[0]))
+            monkeypatch.setenv("CALQUE_KEY", str(pair[1]))
+            assert await is_served(port, reach.credentials_of(address, authority.trusted)) == reached
 
 
 async def test_a_renewed_certificate_counts_from_the_next_connection_on(authority: Authority) -> None:

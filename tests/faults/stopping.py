@@ -11,7 +11,7 @@ import threading
 
 from services.cli.main import main
 from services.store.failpoints import hooked
-from tests.faults.storage import kind_of
+from tests.crash.points import kind_of
 
 
 class Stop:

@@ -8,9 +8,11 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 from services.store.failpoints import hooked
+from tests.crash.points import STEPS as STEPS_OF_STORES
+from tests.crash.points import kind_of
 from tests.served import SECONDS
 
-STEPS = ("begun", "written", "synced", "named", "durable")
+STEPS = STEPS_OF_STORES["directory"]
 """Of writing an object in a directory, in order."""
 VISIBLE_FROM = "named"
 """From this step on an object is there, whatever its writer is told."""
@@ -27,12 +29,6 @@ FAULTS = [
 def visible(step: str) -> bool:
     """Whether an object whose writer got as far as this is there."""
     return STEPS.index(step) >= STEPS.index(VISIBLE_FROM)
-
-
-def kind_of(key: str) -> str:
-    """What an object is, by its key: ``heads``, ``log``, ``masks``, ``voxels`` and so on."""
-    parts = key.split("/")
-    return {"annotations": parts[min(3, len(parts) - 1)], "volumes": parts[-1].partition("-")[0]}.get(parts[0], parts[0])
 
 
 @contextmanager

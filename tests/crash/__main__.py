@@ -16,6 +16,7 @@ from pathlib import Path
 
 from services.core import pipeline
 from services.store import segments
+from services.volumes import servicer
 from tests.crash.check import Found
 from tests.crash.points import Counters, Point, points
 from tests.crash.processes import Place
@@ -89,6 +90,7 @@ def trials(store: str, numbers: range, seed: int, tally: Tally, *, wrong: bool =
     segments.ENTRIES = segments.KEPT = 8  # so that a short log has segments; every process is forked from this one
     pipeline.warm_up()
     pipeline.warm_up = lambda: None  # no server need do it again
+    servicer.warm_up = lambda: None  # the process that reads files takes a second to start, and no trial has any
     with tempfile.TemporaryDirectory(prefix="calque-crash-") as name:
         for start in range(numbers.start, numbers.stop, _STORE_TRIALS):
             folder = Path(name) / f"from-{start}"

@@ -26,6 +26,7 @@ from services.serving.audit import Recorder
 from services.serving.identity.authentication import access, way_of
 from services.serving.identity.interceptor import Authenticate
 from services.serving.identity.local import IdentityServicer
+from services.serving.limits import Limits as ServerLimits
 from services.serving.server import MESSAGE_LIMIT_BYTES, Server
 from services.serving.settings import Settings
 from services.store.audit import Trail
@@ -60,7 +61,12 @@ class Served:
 
 @asynccontextmanager
 async def serve(
-    folder: Path, authenticate: Authenticate | None = None, *, store: Store | None = None, **settings: Any
+    folder: Path,
+    authenticate: Authenticate | None = None,
+    *,
+    store: Store | None = None,
+    limits: ServerLimits | None = None,
+    **settings: Any,
 ) -> AsyncIterator[Served]:
     """Volumes and segmentation on the store in ``folder``, or another one.
 
@@ -75,7 +81,7 @@ async def serve(
     allowed = access(chosen, "s" * 40)
     identity = [IdentityServicer(allowed.local, recorder, way=way_of(chosen))] if allowed.authenticate else []
     asked = authenticate or allowed.authenticate
-    server = Server([volumes, segmentation, *identity], listen="127.0.0.1:0", authenticate=asked)
+    server = Server([volumes, segmentation, *identity], listen="127.0.0.1:0", authenticate=asked, limits=limits)
     await server.start()
     options = [("grpc.max_receive_message_length", MESSAGE_LIMIT_BYTES), ("grpc.max_send_message_length", -1)]
     try:

@@ -41,6 +41,7 @@ async def _serve(settings: Settings, services: tuple[Service, ...], with_parent:
     from services.serving.audit import Recorder
     from services.serving.identity.authentication import access, service_secret, way_of
     from services.serving.identity.local import IdentityServicer
+    from services.serving.limits import Limits
     from services.serving.metrics import exposed
     from services.serving.server import Server, Servicer
     from services.serving.tls import check_reach, server_credentials
@@ -79,7 +80,10 @@ async def _serve(settings: Settings, services: tuple[Service, ...], with_parent:
         from services.embedding.servicer import EmbeddingServicer
 
         servicers.append(EmbeddingServicer.configured(store, settings))
-    server = Server(servicers, listen=settings.listen, authenticate=allowed.authenticate, credentials=credentials)
+    limits = Limits(settings.streams_per_user, settings.stream_idle_seconds, settings.upload_idle_seconds)
+    server = Server(
+        servicers, listen=settings.listen, authenticate=allowed.authenticate, credentials=credentials, limits=limits
+    )
     address = f"{settings.listen.rpartition(':')[0]}:{server.port}"
     both = "segmentation" in services and "embedding" in services
     # Within the process nothing is encrypted: where the port is, they meet in a folder that only this user may enter.

@@ -12,6 +12,7 @@
     ├── NotFound            there is no such object (for this user)       NOT_FOUND
     ├── Conflict            another writer, or other content, was first   ABORTED
     ├── Corrupt             stored or sent bytes fail their digest        DATA_LOSS
+    ├── Idle                a client sent nothing for too long            DEADLINE_EXCEEDED
     └── Unavailable         a store or a service does not answer now      UNAVAILABLE
 
 Every error carries one sentence (``str(error)``) that names what happened, what was kept and what to do, without patient
@@ -66,6 +67,8 @@ class Reason(StrEnum):
     SIGN_IN_REFUSED = "SIGN_IN_REFUSED"
     TOO_MANY_ATTEMPTS = "TOO_MANY_ATTEMPTS"
     ANNOTATION_LOCKED = "ANNOTATION_LOCKED"
+    TOO_MANY_STREAMS = "TOO_MANY_STREAMS"
+    STREAM_IDLE = "STREAM_IDLE"
 
 
 class CalqueError(Exception):
@@ -146,6 +149,12 @@ class Corrupt(CalqueError):
     """Stored or received bytes do not have the digest that they should have."""
 
     default_reason = Reason.STORE_CORRUPT
+
+
+class Idle(CalqueError):
+    """A client keeps a stream open, and sends nothing on it, or too little, for too long."""
+
+    default_reason = Reason.STREAM_IDLE
 
 
 class Unavailable(CalqueError):

@@ -27,6 +27,7 @@ from services.segmentation.encoding import Embedding
 from services.segmentation.fairness import Threads
 from services.segmentation.features import Budget
 from services.segmentation.messages import annotation_message, check_name, label_records, mask_message
+from services.segmentation.pace import Pace
 from services.segmentation.session import Session
 from services.segmentation.workspace import Workspace
 from services.segmentation.workspaces import Workspaces
@@ -83,6 +84,7 @@ class SegmentationServicer(segmentation_pb2_grpc.SegmentationServicer):
         self._threads = Threads(settings.compute_threads or os.cpu_count() or 1)
         self._features = Budget(settings.features_memory_bytes, self._threads.number, metrics.FEATURES_BYTES.set)
         metrics.FEATURES_LIMIT_BYTES.set(settings.features_memory_bytes)
+        self._strokes_per_second = settings.strokes_per_second
         self._limits = Limits(memory_bytes=settings.parser_memory_bytes, seconds=settings.parser_seconds)
         self._catalogue = Catalogue(store, caller_sees)
         self._annotations = Annotations(store)
@@ -184,7 +186,7 @@ class SegmentationServicer(segmentation_pb2_grpc.SegmentationServicer):
         async with self._workspaces.at_work(first.open.annotation_id) as workspace:
             await asyncio.to_thread(self._seen, first.open.annotation_id)
             saved = await asyncio.to_thread(self._annotations.mask_count, first.open.annotation_id)
-            session = Session(workspace, first.open, saved)
+            session = Session(workspace, first.open, saved, Pace(self._strokes_per_second))
             with metrics.SESSIONS.track_inprogress():
                 try:
                     await session.start()

@@ -21,6 +21,7 @@ from services.core.geometry import Plane
 from services.segmentation.audience import View
 from services.segmentation.events import slice_exists
 from services.segmentation.messages import advice_message, annotation_message, check_author, settings_of
+from services.segmentation.pace import Pace
 from services.segmentation.workspace import Workspace
 from services.serving import metrics
 from services.serving.status import error_info
@@ -32,8 +33,8 @@ Response = segmentation_pb2.AnnotateResponse
 class Session:
     """A tablet at an annotation. A listener of its workspace."""
 
-    def __init__(self, workspace: Workspace, opening: segmentation_pb2.AnnotateOpen, masks: int) -> None:
-        """Join with ``masks`` saved so far. Raises: InvalidInput when the session is not named by a UUID."""
+    def __init__(self, workspace: Workspace, opening: segmentation_pb2.AnnotateOpen, masks: int, pace: Pace) -> None:
+        """Join with ``masks`` saved so far; events come at ``pace``. Raises: InvalidInput: no UUID names the session."""
         try:
             self.session_id = str(UUID(opening.session_id))
         except ValueError as error:
@@ -42,6 +43,7 @@ class Session:
         self._workspace = workspace
         self._opening = opening
         self._masks = masks
+        self._pace = pace
         self._opened = False
         self._writer = False
         self._outbox: deque[Response] = deque()
@@ -162,6 +164,7 @@ class Session:
     async def _take(self, event: segmentation_pb2.Event) -> None:
         if self._opening.read_only:
             raise Conflict("This tablet only looks at the annotation.")
+        await self._pace.next()
         self._taking = event.sequence
         position = await self._workspace.append(self.session_id, event.sequence, event.body, event.sha256)
         self._taking = 0

@@ -28,6 +28,7 @@ class Caller:
         peer: address that the call comes from, as gRPC writes it: ``ipv4:192.0.2.1:50123``; empty outside of a call.
         roles: that the user has.
         projects: whose volumes the user sees; None: all.
+        bound_to: the client certificate that its token is bound to (see `services.serving.identity.binding`); empty: none.
         expires_s: seconds since 1970, UTC, until which this may be believed; infinite where it does not end.
     """
 
@@ -36,6 +37,7 @@ class Caller:
     roles: frozenset[Role]
     projects: frozenset[str] | None = frozenset()
     expires_s: float = math.inf
+    bound_to: str = ""
 
     def may(self, least: Role) -> bool:
         """Whether the caller has this role, or one above it."""

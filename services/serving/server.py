@@ -11,6 +11,7 @@ from grpc_health.v1 import health, health_pb2, health_pb2_grpc
 
 from services.core.errors import Reason, Unavailable
 from services.serving.identity.interceptor import Authenticate, CallerInterceptor
+from services.serving.limits import LimitInterceptor, Limits
 from services.serving.status import ErrorInterceptor
 
 MESSAGE_LIMIT_BYTES = 8 << 20
@@ -18,10 +19,6 @@ MESSAGE_LIMIT_BYTES = 8 << 20
 _OPTIONS = [
     ("grpc.max_receive_message_length", MESSAGE_LIMIT_BYTES),
     ("grpc.max_send_message_length", MESSAGE_LIMIT_BYTES),
-    # A tablet that sleeps and wakes may ping every 20 s; without this the server would punish it.
-    ("grpc.http2.min_recv_ping_interval_without_data_ms", 20_000),
-    ("grpc.keepalive_time_ms", 60_000),
-    ("grpc.keepalive_timeout_ms", 20_000),
     # One port, one server: without this a second server on the same port would silently share its calls.
     ("grpc.so_reuseport", 0),
 ]
@@ -67,6 +64,7 @@ class Server:
     Args:
         authenticate: says who calls; None: nobody is asked who they are.
         credentials: that the server proves itself with; None: connections are not encrypted.
+        limits: of what one caller may take.
 
     Raises:
         Unavailable: the address cannot be had.
@@ -79,9 +77,11 @@ class Server:
         listen: str,
         authenticate: Authenticate | None = None,
         credentials: grpc.ServerCredentials | None = None,
+        limits: Limits | None = None,
     ) -> None:
-        interceptors = [ErrorInterceptor(), CallerInterceptor(authenticate)]
-        self._server = grpc.aio.server(interceptors=interceptors, options=_OPTIONS)
+        limits = limits or Limits()
+        interceptors = [ErrorInterceptor(), CallerInterceptor(authenticate), LimitInterceptor(limits)]
+        self._server = grpc.aio.server(interceptors=interceptors, options=[*_OPTIONS, *limits.options()])
         self._servicers = servicers
         self._ran_on: dict[str, str] = {}
         self._health = health.aio.HealthServicer()

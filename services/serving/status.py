@@ -41,6 +41,7 @@ CODES: dict[type[errors.CalqueError], grpc.StatusCode] = {
     errors.NotFound: grpc.StatusCode.NOT_FOUND,
     errors.Conflict: grpc.StatusCode.ABORTED,
     errors.Corrupt: grpc.StatusCode.DATA_LOSS,
+    errors.Idle: grpc.StatusCode.DEADLINE_EXCEEDED,
     errors.Unavailable: grpc.StatusCode.UNAVAILABLE,
 }
 # An upload's chunk out of step and a refused stroke are the sender's fault, though they name what is expected.

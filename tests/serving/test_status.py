@@ -123,7 +123,7 @@ def test_every_class_of_the_tree_has_a_status() -> None:
     tree = [kind for kind in CalqueError.__subclasses__() if kind.__module__ == errors.__name__]
     assert {kind.__name__ for kind in tree} == {
         "InvalidInput", "ChoiceNeeded", "OutOfSequence", "TooLarge", "Unauthenticated", "Forbidden", "NotFound", "Conflict",
-        "Corrupt", "Unavailable",
+        "Corrupt", "Idle", "Unavailable",
     }  # fmt: skip
     made = [kind("x", 1) if kind is OutOfSequence else kind("x") for kind in tree]
     assert status_code(CalqueError("x")) is grpc.StatusCode.INTERNAL

@@ -54,6 +54,8 @@ class Reason(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
     SIGN_IN_REFUSED: _ClassVar[Reason]
     TOO_MANY_ATTEMPTS: _ClassVar[Reason]
     ANNOTATION_LOCKED: _ClassVar[Reason]
+    TOO_MANY_STREAMS: _ClassVar[Reason]
+    STREAM_IDLE: _ClassVar[Reason]
 PLANE_UNSPECIFIED: Plane
 PLANE_AXIAL: Plane
 PLANE_CORONAL: Plane
@@ -96,6 +98,8 @@ NOT_ALLOWED: Reason
 SIGN_IN_REFUSED: Reason
 TOO_MANY_ATTEMPTS: Reason
 ANNOTATION_LOCKED: Reason
+TOO_MANY_STREAMS: Reason
+STREAM_IDLE: Reason
 
 class PlaneGeometry(_message.Message):
     __slots__ = ("plane", "columns", "rows", "slices", "column_mm", "row_mm", "slice_mm", "left", "right", "top", "bottom", "pixel_to_mm", "pixel_to_voxel")

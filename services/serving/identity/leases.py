@@ -21,19 +21,32 @@ class Lease:
 
     Args:
         who: its caller.
+        token: that the caller has carried last; changed when a later one comes.
     """
 
-    def __init__(self, who: Caller) -> None:
-        self._roles, self._projects = who.roles, who.projects
+    def __init__(self, who: Caller, token: str = "") -> None:
+        self.who, self.token = who, token
         self._ends = _end(who)
         self._limit: asyncio.Timeout | None = None
 
-    def prolong(self, who: Caller) -> None:
-        """The caller is believed until then, in the same roles at least, and of the same projects."""
-        if who.roles >= self._roles and who.projects == self._projects and _end(who) > self._ends:
-            self._ends = _end(who)
-            if self._limit is not None and not self._limit.expired():
-                self._limit.reschedule(self._when)
+    def prolong(self, who: Caller, token: str = "") -> None:
+        """The caller is believed until then, in the same roles and projects at least."""
+        if self.fits(who) and _end(who) > self._ends:
+            self.token = token
+            self._reschedule(_end(who))
+
+    def fits(self, who: Caller) -> bool:
+        """Whether the caller still is who the stream began for."""
+        return who.roles >= self.who.roles and (who.projects or frozenset()) >= (self.who.projects or frozenset())
+
+    def end(self) -> None:
+        """The caller is believed no longer."""
+        self._reschedule(asyncio.get_running_loop().time())
+
+    def _reschedule(self, ends: float) -> None:
+        self._ends = ends
+        if self._limit is not None and not self._limit.expired():
+            self._limit.reschedule(self._when)
 
     @asynccontextmanager
     async def held(self) -> AsyncGenerator[None, None]:
@@ -63,9 +76,9 @@ class Leases:
         self._known: dict[tuple[str, str], set[Lease]] = {}
 
     @contextmanager
-    def of(self, who: Caller) -> Iterator[Lease]:
+    def of(self, who: Caller, token: str = "") -> Iterator[Lease]:
         """A stream's lease while the block lasts."""
-        key, lease = (who.user, who.peer), Lease(who)
+        key, lease = (who.user, who.peer), Lease(who, token)
         self._known.setdefault(key, set()).add(lease)
         try:
             yield lease
@@ -74,10 +87,10 @@ class Leases:
             if not self._known[key]:
                 del self._known[key]
 
-    def prolong(self, who: Caller) -> None:
+    def prolong(self, who: Caller, token: str = "") -> None:
         """A call came from somebody: so long are the streams of the same user on the same connection believed."""
         for lease in self._known.get((who.user, who.peer), ()):
-            lease.prolong(who)
+            lease.prolong(who, token)
 
 
 def _end(who: Caller) -> float:

@@ -22,6 +22,7 @@ from services.serving import secret_file
 from services.serving.audit import Recorder
 from services.serving.caller import Caller, caller, set_caller
 from services.serving.identity.attempts import Attempts
+from services.serving.identity.binding import binding, bound_to, thumbprint
 from services.serving.identity.interceptor import token_of
 from services.serving.identity.issuer import Jwk
 from services.serving.identity.tokens import AccessTokens, expired
@@ -88,18 +89,21 @@ class LocalTokens:
     async def caller(self, token: str, peer: str) -> Caller:
         """Who a token says that it is, with the role that the user has now. Raises: Unauthenticated, Unavailable."""
         user, claims = await self._believed(token)
-        return Caller(user.name, peer, frozenset({user.role}), frozenset(user.projects), float(claims["exp"]))
+        return Caller(
+            user.name, peer, frozenset({user.role}), frozenset(user.projects), float(claims["exp"]), bound_to(claims)
+        )
 
-    def give(self, user: User, signed_in_s: float) -> identity_pb2.AccessToken:
-        """A new token for a user who gave the password at this time."""
+    def give(self, user: User, signed_in_s: float, certificate: str = "") -> identity_pb2.AccessToken:
+        """A new token for a user who gave the password at this time, bound to a client's certificate, if it has one."""
         expires_s = min(int(time.time()) + TOKEN_SECONDS, int(signed_in_s) + SESSION_SECONDS)
         claims = {"iss": self._key.issuer, "aud": _AUDIENCE, "sub": user.name, "exp": expires_s, "auth_time": signed_in_s}
+        claims |= binding(certificate)
         return identity_pb2.AccessToken(token=self._key.sign(claims), expires_ms=expires_s * 1000, role=user.role)
 
     async def renew(self, token: str) -> identity_pb2.AccessToken:
         """A later token for who has one. Raises: Unauthenticated, Unavailable."""
         user, claims = await self._believed(token)
-        return self.give(user, claims["auth_time"])
+        return self.give(user, claims["auth_time"], bound_to(claims))
 
     async def _believed(self, token: str) -> tuple[User, dict[str, Any]]:
         claims = await self._tokens.claims(token)
@@ -182,7 +186,7 @@ class IdentityServicer(identity_pb2_grpc.IdentityServicer):
         await self._recorder.record(Action.SIGN_IN, Subject())
         self._attempts.succeeded(name, peer)
         log.info("signed in", user=name, peer=peer)
-        return identity_pb2.SignInResponse(token=tokens.give(user, time.time()))
+        return identity_pb2.SignInResponse(token=tokens.give(user, time.time(), thumbprint(context)))
 
     async def Renew(  # noqa: N802
         self, request: identity_pb2.RenewRequest, context: Context

@@ -9,6 +9,7 @@ import jwt
 from services.core.errors import Unauthenticated
 from services.core.projects import DEFAULT_PROJECT, is_project
 from services.serving.caller import Caller, Role
+from services.serving.identity.binding import bound_to
 from services.serving.identity.issuer import Jwk
 
 ALGORITHMS = ("RS256", "PS256", "ES256", "EdDSA")
@@ -52,7 +53,7 @@ class AccessTokens:
         """
         claims = await self.claims(token)
         expires_s = int(claims["exp"]) + self._leeway_s
-        return Caller(claims["sub"], peer, self._roles(claims), self._projects(claims), expires_s)
+        return Caller(claims["sub"], peer, self._roles(claims), self._projects(claims), expires_s, bound_to(claims))
 
     async def claims(self, token: str) -> dict[str, Any]:
         """What a token says, issuer, audience, user and expiry among it.

@@ -12,6 +12,7 @@ from calque.v1 import volumes_pb2, volumes_pb2_grpc
 
 from services.serving.caller import caller
 from services.serving.identity.interceptor import Authenticate
+from services.serving.limits import Limits
 from services.serving.server import Server
 
 
@@ -67,11 +68,11 @@ class Asking(volumes_pb2_grpc.VolumesServicer):
 
 @asynccontextmanager
 async def asked(
-    authenticate: Authenticate | None = None,
+    authenticate: Authenticate | None = None, limits: Limits | None = None
 ) -> AsyncIterator[tuple[Asking, volumes_pb2_grpc.VolumesAsyncStub, grpc.aio.Channel]]:
     """The servicer, a stub that talks to it, and the stub's channel."""
     servicer = Asking()
-    server = Server([servicer], listen="127.0.0.1:0", authenticate=authenticate)
+    server = Server([servicer], listen="127.0.0.1:0", authenticate=authenticate, limits=limits)
     await server.start()
     try:
         async with grpc.aio.insecure_channel(f"127.0.0.1:{server.port}") as channel:

@@ -23,14 +23,16 @@ from services.core.audit import Action, Event
 from services.core.errors import InvalidInput
 from services.serving.audit import Recorder
 from services.serving.caller import Role
-from services.serving.identity import local
+from services.serving.identity import interceptor, local
 from services.serving.identity.authentication import access
 from services.serving.identity.local import IdentityServicer, LocalKey, LocalTokens
 from services.serving.identity.users import User, Users, hashed
 from services.serving.server import Server
 from services.serving.settings import Settings
+from services.serving.tls import server_credentials
 from tests.processes import Serving
 from tests.served import refused
+from tests.serving.authority import Authority
 from tests.serving.identity.asking import Asking, bearer
 
 PASSWORD = "correct horse battery"
@@ -116,6 +118,56 @@ async def test_the_audit_trail_tells_who_signed_in_and_who_tried(tmp_path: Path)
         (Action.SIGN_IN, "ada", "127.0.0.1", False),
         (Action.SIGN_IN, "?", "127.0.0.1", False),
     ]
+
+
+@pytest.mark.item(45)
+async def test_who_is_removed_or_has_fewer_projects_is_out_also_in_mid_stream(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(interceptor, "AGAIN_SECONDS", 0.05)
+    async with site(tmp_path) as one:
+        for revoke in (lambda: one.users.set_projects("ada", ["another"]), lambda: one.users.remove("ada")):
+            given = await one.sign_in()
+            stream = one.volumes.Import(volumes_pb2.ImportRequest(), metadata=bearer(given.token))
+            for _ in range(2):
+                await stream.read()
+            revoke()
+            assert await refused(stream.read()) == NOT_SIGNED_IN
+
+
+@pytest.mark.item(47)
+async def test_a_captured_token_is_of_no_use_without_the_clients_key(tmp_path: Path) -> None:
+    """With client certificates; also after it was renewed, and to another client of the same authority."""
+    authority = Authority(tmp_path / "authority")
+    certificate, key = authority.certify("server")
+    settings = Settings(store=tmp_path / "store", certificate=certificate, key=key, client_authority=authority.trusted)
+    Users(settings.users_file).add("ada", Role.ANNOTATOR, PASSWORD)
+    allowed = access(settings, "s" * 40)
+    assert allowed.local is not None
+    identity = IdentityServicer(allowed.local, Recorder(Kept([])))
+    credentials = server_credentials(settings)
+    server = Server([identity, Asking()], listen="127.0.0.1:0", authenticate=allowed.authenticate, credentials=credentials)
+    await server.start()
+
+    def channel(name: str) -> grpc.aio.Channel:
+        certificate, key = authority.certify(name)
+        pair = key.read_bytes(), certificate.read_bytes()
+        trusting = grpc.ssl_channel_credentials(authority.trusted.read_bytes(), *pair)
+        return grpc.aio.secure_channel(f"127.0.0.1:{server.port}", trusting)
+
+    request = volumes_pb2.ListVolumesRequest()
+    try:
+        async with channel("tablet") as tablet, channel("thief") as thief:
+            own, others = identity_pb2_grpc.IdentityStub(tablet), identity_pb2_grpc.IdentityStub(thief)
+            first = (await own.SignIn(pb.SignInRequest(user="ada", password=PASSWORD))).token
+            later = (await own.Renew(pb.RenewRequest(), metadata=bearer(first.token))).token
+            for token in (first.token, later.token):
+                await volumes_pb2_grpc.VolumesStub(tablet).ListVolumes(request, metadata=bearer(token))
+                captured = volumes_pb2_grpc.VolumesStub(thief).ListVolumes(request, metadata=bearer(token))
+                assert await refused(captured) == NOT_SIGNED_IN
+                assert await refused(others.Renew(pb.RenewRequest(), metadata=bearer(token))) == NOT_SIGNED_IN
+    finally:
+        await server.stop(0)
 
 
 async def test_another_password_ends_what_was_signed_in_with_the_old_one(tmp_path: Path) -> None:

@@ -118,6 +118,8 @@ REFUSED: dict[str, Callable[[Issuer], str]] = {
     ),
     "no token": lambda _: "...",
     "not ours at all": lambda _: "x",
+    "bound to a key, without that key": lambda one: one.token("ES256-key", cnf={"x5t#S256": "A" * 43}),
+    "bound in a way that is not ours": lambda one: one.token("ES256-key", cnf={"jkt": "A" * 43}),
     "deep": lambda _: base64.urlsafe_b64encode(b"[" * 5000).decode() + ".e30.e30",
 }
 

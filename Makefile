@@ -1,7 +1,7 @@
 # Everything sets itself up: a machine with git, make and Python 3.11 to 3.13 is enough (see deploy/setup).
 # `make` lists what there is.
 .DEFAULT_GOAL := help
-.PHONY: help run test fuzz tablet-kills crash-trials images load tablet-app lint proto words locks setup clean
+.PHONY: help run test bad-inputs fuzz tablet-kills crash-trials images load tablet-app lint proto words locks setup clean
 BIN := .venv/bin
 # Two by default, as on a small machine; `make test WORKERS=8` for a large one.
 WORKERS ?= 2
@@ -25,6 +25,10 @@ test: lint ## every check and every test, on a virtual screen where there is non
 	@$(PYTEST) -m "not screen" $(TESTS) || [ $$? -eq 5 ]
 	@echo "Tests on a screen …"
 	@$(PYTEST) -m screen $(TESTS) || [ $$? -eq 5 ]
+
+bad-inputs: setup ## try every bad input and fault of the list, and print item, test and outcome (in out/bad-inputs.md, too)
+	@sh deploy/setup/display.sh
+	@$(PYTEST) -m "item and not screen" --items out/bad-inputs.md $(TESTS)
 
 fuzz: setup ## read 20,000 mutations of good files: make fuzz COUNT=1000 SEED=3
 	@$(BIN)/python -m tests.fuzz_formats $(or $(COUNT),20000) $(or $(SEED),7)

@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 from hypothesis import HealthCheck, settings
 
+from tests.items import numbers, table
 from tests.rgw import PACKAGES, Server
 from tests.s3 import VARIABLE, s3_server
 
@@ -54,8 +55,17 @@ def s3(s3_run: Server | None, record_property: Callable[[str, object], None]) ->
     return s3_run
 
 
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption("--items", metavar="FILE", help="write what came of each bad input and fault, as Markdown")
+
+
+@pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Skip what needs real volumes where there are none."""
+    """Note which bad inputs and faults a test tries. Skip what needs real volumes where there are none."""
+    for test in items:
+        if tried := numbers(test):
+            test.add_marker(pytest.mark.item(*tried))
+            test.user_properties += [("item", number) for number in tried]
     folder = os.environ.get("CALQUE_DATA", "")
     if not (folder and Path(folder).is_dir()):
         for item in items:
@@ -78,6 +88,12 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
         skipped = [r for r in terminalreporter.stats.get("skipped", []) if reason in str(r.longrepr)]
         if skipped:
             terminalreporter.write_sep("=", f"{len(skipped)} {what} did not run: {reason}", yellow=True)
+    if target := terminalreporter.config.getoption("--items"):
+        kinds = ("passed", "failed", "error", "skipped")
+        told = table(report for kind in kinds for report in terminalreporter.stats.get(kind, []))
+        Path(target).parent.mkdir(parents=True, exist_ok=True)
+        Path(target).write_text(f"{told}\n", encoding="utf-8")
+        terminalreporter.write_line(f"\n{told}")
     done = [dict(r.user_properties) for r in _reports(terminalreporter) if r.when == "call" and r.user_properties]
     for server, count in Counter(properties[TESTED_ON] for properties in done if TESTED_ON in properties).items():
         terminalreporter.write_sep("=", f"{count} tests of the S3 store ran on {server}")

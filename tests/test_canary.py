@@ -144,6 +144,7 @@ async def annotate(ward: Ward, volume: volumes_pb2.Volume, mask: dict[str, bytes
 
 
 @pytest.mark.timeout(280)
+@pytest.mark.item(49)
 async def test_nothing_of_the_patient_is_kept_logged_or_exported(tmp_path: Path, temporary: Path) -> None:
     files = inputs(tmp_path / "inputs")
     phantom = oblique_phantom((SHAPE[0] + 4, *SHAPE[1:]))  # of the NIfTI file

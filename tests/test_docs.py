@@ -135,3 +135,11 @@ def test_only_whole_names_count(name: str, text: str, there: bool) -> None:
 def test_only_code_counts() -> None:
     text = "Say calque run.\n\n    calque serve\n\n```\nmake test\n```\nand `make run`"
     assert code(text).split("\n") == ["make test", "", "make run", "calque serve"]
+
+
+def test_every_test_that_a_promise_names_is_there() -> None:
+    promised = set(re.findall(r"\| `(test_\w+)` \|", (ROOT / "deploy" / "security.md").read_text(encoding="utf-8")))
+    sources = [path.read_text(encoding="utf-8") for path in sorted((ROOT / "tests").rglob("test_*.py"))]
+    there = set(re.findall(r"^(?:async )?def (test_\w+)\(", "\n".join(sources), flags=re.MULTILINE))
+    assert len(promised) > 20
+    assert promised - there == set()

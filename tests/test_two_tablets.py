@@ -86,6 +86,7 @@ def kept(served: Served, annotation_id: str) -> list[bytes]:
     return [entry.body for entry in served.workspace(annotation_id).log.entries if entry.sequence]
 
 
+@pytest.mark.item(60)
 async def test_who_loses_the_pen_is_told_without_drawing_and_may_take_it_back(tmp_path: Path) -> None:
     async with serve(tmp_path / "store") as served:
         volume, annotation_id = await opened(served)

@@ -162,6 +162,7 @@ def test_damaged_bytes_are_refused(fitted: Forest, cut: int) -> None:
         forest_from_bytes(forest_bytes(fitted)[:cut])
 
 
+@pytest.mark.item(51)
 def test_another_format_is_refused(fitted: Forest) -> None:
     file = io.BytesIO()
     with np.load(io.BytesIO(forest_bytes(fitted))) as archive:

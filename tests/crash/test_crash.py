@@ -27,6 +27,7 @@ def counted(line: str, name: str) -> int:
     return int(found[1])
 
 
+@pytest.mark.item(59)
 def test_nothing_acknowledged_is_lost_in_a_directory(tmp_path: Path) -> None:
     done = run(tmp_path, 20, "directory")
     assert done.returncode == 0, done.stdout + done.stderr
@@ -42,6 +43,7 @@ def test_nothing_acknowledged_is_lost_in_a_directory(tmp_path: Path) -> None:
 
 
 @pytest.mark.skipif(not installed(), reason="Ceph's RGW is not installed")
+@pytest.mark.item(59)
 def test_nothing_acknowledged_is_lost_in_a_bucket(tmp_path: Path) -> None:
     done = run(tmp_path, 6, "s3")
     assert done.returncode == 0, done.stdout + done.stderr

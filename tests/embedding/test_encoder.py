@@ -79,6 +79,7 @@ def test_the_provider_is_the_one_that_the_session_runs_on(small_model):
     assert refused.value.reason is Reason.MODEL_NOT_USABLE
 
 
+@pytest.mark.item(54)
 def test_another_model_than_asked_for_is_refused(small_model):
     with pytest.raises(ChoiceNeeded) as refused:
         Encoder.load(small_model().SerializeToString(), digest="0" * 64)
@@ -93,12 +94,14 @@ def test_a_missing_file_is_refused_without_its_path(tmp_path):
 
 
 @pytest.mark.parametrize("weights", [np.array([[1.0, np.nan]]), np.array([[np.inf]]), np.array([[1e6]])])
+@pytest.mark.item(53)
 def test_a_model_that_answers_no_numbers_is_refused(small_model, weights):
     with pytest.raises(ChoiceNeeded, match="not numbers") as refused:
         Encoder.load(small_model(weights=weights).SerializeToString())
     assert refused.value.reason is Reason.MODEL_NOT_USABLE
 
 
+@pytest.mark.item(53)
 def test_not_a_number_is_refused_when_only_some_slices_give_it(small_model):
     encoder = Encoder.load(small_model(weights=np.array([[100_000.0]])).SerializeToString())  # 128 / 255 of it still fits
     assert encoder.features(np.full((1, 8, 8), 100, np.uint8)).max() > 30_000
@@ -131,6 +134,7 @@ def test_a_model_of_another_stride_than_it_says_is_refused(small_model):
         Encoder.load(small_model(props={"calque.stride": "8", "calque.name": "small"}).SerializeToString())
 
 
+@pytest.mark.item(51)
 def test_bytes_that_are_no_model_are_refused(small_model):
     whole = small_model().SerializeToString()
     for bytes_ in (b"", b"GIF89a", b"\xff" * 64, whole[: len(whole) // 2], b"\x0a" + b"\xff" * 9 + b"\x01"):
@@ -146,6 +150,7 @@ def external(model: onnx.ModelProto, tmp_path) -> bytes:
     return (tmp_path / "m.onnx").read_bytes()
 
 
+@pytest.mark.item(52)
 def test_a_model_with_external_data_is_refused_though_the_data_is_there(small_model, tmp_path, monkeypatch):
     data = external(small_model(), tmp_path)
     monkeypatch.chdir(tmp_path)
@@ -157,6 +162,7 @@ def test_a_model_with_external_data_is_refused_though_the_data_is_there(small_mo
         assert refused.value.reason is Reason.MODEL_NOT_USABLE
 
 
+@pytest.mark.item(52)
 def test_external_data_is_found_wherever_a_tensor_can_be(small_model):
     tensor = numpy_helper.from_array(np.zeros(3, np.float32), "t")
     outside = onnx.TensorProto(name="t", dims=[3], data_type=TensorProto.FLOAT, data_location=TensorProto.EXTERNAL)

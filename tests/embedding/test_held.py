@@ -86,6 +86,7 @@ def test_the_same_model_promoted_again_is_not_loaded_again(models, small_model) 
 
 
 @pytest.mark.parametrize("bad", [b"no model", "nan"])
+@pytest.mark.item(53)
 def test_a_model_that_is_not_usable_leaves_the_one_before(models, small_model, bad) -> None:
     first = put(models, small_model().SerializeToString())
     held = Held(models=models)
@@ -115,6 +116,7 @@ def test_a_store_that_was_away_is_asked_again(models, small_model, monkeypatch) 
     assert held.usable.digest == digest
 
 
+@pytest.mark.item(54)
 def test_a_damaged_file_in_the_store_is_refused(models, small_model) -> None:
     digest = put(models, small_model().SerializeToString())
     store = models._store

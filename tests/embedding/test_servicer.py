@@ -113,6 +113,7 @@ async def test_health_tells_which_provider_really_runs(encoder):
 
 
 @pytest.mark.parametrize("file", ["missing.onnx", "damaged.onnx"])
+@pytest.mark.item(53)
 async def test_without_a_usable_model_the_service_runs_and_says_so(tmp_path, file):
     (tmp_path / "damaged.onnx").write_bytes(b"not a model")
     servicer = EmbeddingServicer.configured(DirectoryStore(tmp_path / "store"), Settings(model=tmp_path / file))
@@ -198,6 +199,7 @@ async def test_the_largest_slice_is_answered_and_one_row_more_is_not(wide):
 
 
 @pytest.mark.parametrize(("rows", "columns"), [(1024, 2048), (8, 8 * 8200)])
+@pytest.mark.item(53)
 async def test_features_beyond_the_memory_or_a_message_are_refused(wide, small_model, rows, columns):
     fine = Encoder.load(small_model(weights=np.ones((1, 17)), stride=1).SerializeToString())
     async with serve(EmbeddingServicer(Held(fine if rows > 8 else wide))) as channel:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import pytest
+
 from services.serving.server import Server
 from services.serving.settings import Settings
 from services.serving.tls import server_credentials
@@ -15,6 +17,7 @@ from tests.serving.authority import Authority
 from tests.test_two_tablets import Tablet, kept, opened
 
 
+@pytest.mark.item(62)
 async def test_what_is_drawn_before_a_certificate_is_renewed_is_kept_and_sent(served: Served, tmp_path: Path) -> None:
     volume, annotation_id = await opened(served)
     authority = Authority(tmp_path / "authority")

@@ -76,6 +76,7 @@ def all_of(store: DirectoryStore, annotation_id: str, shape: tuple[int, int, int
     }
 
 
+@pytest.mark.item(63)
 async def test_no_flipped_bit_and_no_cut_goes_unnoticed(served: Served, annotation: str, phantom: Volume) -> None:
     store, folder = served.store, f"annotations/{annotation.replace('-', '/')}"
     for kind, read in all_of(store, annotation, phantom.shape).items():
@@ -93,6 +94,7 @@ async def test_no_flipped_bit_and_no_cut_goes_unnoticed(served: Served, annotati
         assert read() == before
 
 
+@pytest.mark.item(63)
 async def test_a_damaged_record_of_a_mask_hides_no_other_and_saving_again_makes_it_good(
     served: Served, annotation: str, phantom: Volume
 ) -> None:
@@ -108,6 +110,7 @@ async def test_a_damaged_record_of_a_mask_hides_no_other_and_saving_again_makes_
     assert [part async for part in served.segmentation.Export(asked)]
 
 
+@pytest.mark.item(63)
 async def test_a_damaged_event_is_told_and_nothing_is_written_after_it(served: Served, annotation: str) -> None:
     folder = f"annotations/{annotation.replace('-', '/')}/log"
     await served.servicer._workspaces.drop(annotation)

@@ -56,6 +56,7 @@ def cut_off(method: str) -> Trouble:
     ],
     ids=["500", "lost request", "silence", "flipped bit", "disk full", "quota", "lost reply"],
 )
+@pytest.mark.item(57)
 async def test_an_event_that_may_have_been_written_is_kept_once(
     served: Served,
     bad: BadS3,
@@ -85,6 +86,7 @@ async def test_an_event_that_may_have_been_written_is_kept_once(
 
 
 @pytest.mark.parametrize("trouble", [Trouble.LOST_REPLY, Trouble.CUT_REPLY, Trouble.ERROR, Trouble.DAMAGE])
+@pytest.mark.item(57)
 async def test_a_write_that_fails_once_is_not_noticed(
     served: Served, bad: BadS3, phantom: Volume, trouble: Trouble
 ) -> None:

@@ -27,6 +27,7 @@ def labels(served: Served, annotation_id: str) -> Any:
 
 
 @each_fault
+@pytest.mark.item(56, 58)
 async def test_an_event_is_acknowledged_only_when_it_is_durable_and_kept_once(
     served: Served, phantom: Volume, error: OSError, told: tuple[str, str, int]
 ) -> None:
@@ -78,6 +79,7 @@ async def test_a_name_is_the_old_or_the_new_one(
 
 
 @each_fault
+@pytest.mark.item(56, 58)
 async def test_a_mask_is_saved_whole_or_not_at_all_and_strokes_go_on(
     served: Served, phantom: Volume, error: OSError, told: tuple[str, str, int]
 ) -> None:
@@ -136,6 +138,7 @@ async def test_parts_of_an_upload_that_were_not_taken_are_sent_again(
 
 
 @each_fault
+@pytest.mark.item(64)
 async def test_what_the_trail_did_not_take_waits_and_is_recorded_once(
     served: Served, phantom: Volume, error: OSError, told: tuple[str, str, int]
 ) -> None:
@@ -149,6 +152,7 @@ async def test_what_the_trail_did_not_take_waits_and_is_recorded_once(
     assert sum(1 for _ in Trail(served.store).records()) == before + len(STEPS)
 
 
+@pytest.mark.item(58)
 async def test_a_full_store_is_read_as_ever(served: Served, phantom: Volume) -> None:
     annotation_id = await begin(served, phantom)
     error, _ = FAULTS[1]
@@ -165,6 +169,7 @@ async def test_a_full_store_is_read_as_ever(served: Served, phantom: Volume) -> 
 
 
 @pytest.mark.parametrize("step", STEPS)
+@pytest.mark.item(56)
 async def test_a_slow_store_holds_up_one_annotation_s_acknowledgements_and_nothing_else(
     served: Served, phantom: Volume, step: str
 ) -> None:

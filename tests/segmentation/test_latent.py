@@ -218,6 +218,7 @@ async def test_the_preset_paper_has_its_own_features_always(tmp_path: Path, phan
             assert (saved.preset, saved.latent_model) == (pb.PRESET_PAPER, "")
 
 
+@pytest.mark.item(61)
 async def test_without_the_service_it_goes_on_and_says_so_until_it_comes(
     tmp_path: Path, phantom: Volume, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -247,6 +248,7 @@ async def test_without_the_service_it_goes_on_and_says_so_until_it_comes(
             assert tablet.all("latent_features")[-1] == pb.LatentFeatures(model_digest=latent.digest)
 
 
+@pytest.mark.item(61)
 async def test_a_service_that_dies_in_mid_way_leaves_nothing_behind(
     tmp_path: Path, phantom: Volume, answered: list[np.ndarray]
 ) -> None:

@@ -40,6 +40,7 @@ async def test_the_second_looks_and_gets_what_the_first_draws(served: Served, ph
         await first.draw(Body())
 
 
+@pytest.mark.item(60)
 async def test_a_take_over_is_told_and_the_first_writes_no_more(served: Served, phantom: Volume) -> None:
     annotation_id = await begin(served, phantom)
     async with Tablet(served.segmentation, annotation_id) as first:
@@ -146,6 +147,7 @@ async def test_who_comes_after_the_writer_left_writes(served: Served, phantom: V
         await second.draw(Body())
 
 
+@pytest.mark.item(60)
 async def test_another_process_on_the_store_takes_over(served: Served, phantom: Volume, tmp_path) -> None:
     """Both logs are kept; whoever was fenced off gets one ABORTED."""
     annotation_id = await begin(served, phantom)

@@ -206,6 +206,7 @@ async def test_an_address_in_use_is_said_in_one_sentence() -> None:
 
 
 @pytest.mark.parametrize("form", ["people", "json"])
+@pytest.mark.item(49)
 def test_a_traceback_in_the_log_has_no_values(form: Any, monkeypatch) -> None:
     written = io.StringIO()
     monkeypatch.setattr(sys, "stderr", written)

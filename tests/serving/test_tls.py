@@ -118,6 +118,7 @@ async def test_a_tablet_and_a_command_prove_themselves(
             assert await is_served(port, reach.credentials_of(address, authority.trusted)) == reached
 
 
+@pytest.mark.item(62)
 async def test_a_renewed_certificate_counts_from_the_next_connection_on(authority: Authority) -> None:
     certificate, key = authority.certify("server", days=-1)
     async with served(Settings(certificate=certificate, key=key)) as port:

@@ -53,6 +53,7 @@ def test_processes_that_share_a_folder_lose_and_double_nothing(tmp_path: Path, a
     two.close()
 
 
+@pytest.mark.item(64)
 def test_what_waits_is_tried_again(tmp_path: Path, away: Away, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("services.store.audit_spool.RETRY_S", 0.01)
     tried = threading.Event()

@@ -28,6 +28,7 @@ def test_a_model_is_read_back_with_its_card(store: DirectoryStore) -> None:
     assert models.head() is None
 
 
+@pytest.mark.item(55)
 def test_the_newest_head_counts_and_one_can_go_back(store: DirectoryStore) -> None:
     models = Models(store)
     first, second = (models.add(data, {}) for data in (b"one", b"two"))

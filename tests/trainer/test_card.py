@@ -41,6 +41,7 @@ def run(folder: Path, psnr: float | None, *, corrupted: float = 15.0, test: str 
     return folder
 
 
+@pytest.mark.item(55)
 def test_a_better_model_counts_and_a_worse_one_is_only_kept(models: Models, tmp_path: Path) -> None:
     first, head, _ = register(models, run(tmp_path / "first", 30.0), 1)
     assert head is not None

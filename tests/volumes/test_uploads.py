@@ -54,6 +54,7 @@ async def test_an_upload_that_nobody_heard_of_is_empty(served: Served) -> None:
     assert list((await served.volumes.Upload(iter([]))).files) == []
 
 
+@pytest.mark.item(37)
 async def test_a_cut_stream_goes_on_where_it_ended_and_nothing_is_kept_twice(served: Served, monkeypatch) -> None:
     monkeypatch.setattr(servicer, "PART_BYTES", 1 << 18)
     taken, take = [], servicer._Receiver.take
@@ -83,6 +84,7 @@ async def test_a_cut_stream_goes_on_where_it_ended_and_nothing_is_kept_twice(ser
 
 
 @pytest.mark.parametrize("offset", [0, 999, 1_001, 5_000])
+@pytest.mark.item(37)
 async def test_a_gap_or_an_overlap_names_the_byte_that_is_expected(served: Served, offset: int) -> None:
     upload_id, data = str(uuid4()), noise(10_000)
     begun, wrong = chunks(upload_id, "file", data, size=1_000)[0], chunks(upload_id, "file", data, start=offset)[0]
@@ -96,6 +98,7 @@ async def test_a_gap_or_an_overlap_names_the_byte_that_is_expected(served: Serve
     assert await arrived(served, upload_id) == {"file": (10_000, 10_000)}
 
 
+@pytest.mark.item(38)
 async def test_a_damaged_file_is_forgotten_and_the_others_stay(served: Served) -> None:
     upload_id, good, bad = str(uuid4()), noise(5_000), noise(400_000, 1)
     damaged = chunks(upload_id, "bad", bad, sha256=bytes(32))
@@ -119,6 +122,7 @@ async def test_a_file_forgotten_in_the_middle_leaves_the_others_their_places(ser
     assert await arrived(served, upload_id) == {"a": (1, 1), "b": (100, 100), "c": (1, 1), "d": (200, 200)}
 
 
+@pytest.mark.item(37)
 async def test_a_file_cannot_change_what_it_was_announced_as(served: Served) -> None:
     upload_id, data = str(uuid4()), noise(2_000)
     await served.volumes.Upload(iter(chunks(upload_id, "file", data)[:1]))
@@ -158,6 +162,7 @@ async def test_an_upload_is_named_by_a_uuid(served: Served, upload_id: str) -> N
     assert await refused(served.volumes.Import(volumes_pb2.ImportRequest(upload_id=upload_id))) == expected
 
 
+@pytest.mark.item(37)
 async def test_messages_that_make_no_sense_are_refused(served: Served) -> None:
     one, other = str(uuid4()), str(uuid4())
     nameless = volumes_pb2.UploadRequest(upload_id=one, data=b"x")
@@ -171,6 +176,7 @@ async def test_messages_that_make_no_sense_are_refused(served: Served) -> None:
         assert await refused(served.volumes.Upload(iter(requests))) == ("INVALID_ARGUMENT", "REQUEST_INVALID", 0)
 
 
+@pytest.mark.item(34)
 async def test_a_message_over_the_limit_is_refused_and_the_server_lives(served: Served) -> None:
     from grpc import StatusCode
     from grpc.aio import AioRpcError

@@ -125,6 +125,7 @@ REFUSED: dict[str, Callable[[Issuer], str]] = {
 
 
 @pytest.mark.filterwarnings("ignore::jwt.warnings.InsecureKeyLengthWarning")
+@pytest.mark.item(45, 46, 48)
 async def test_who_has_a_good_token_is_let_in_and_nobody_else(one: Issuer) -> None:
     async with asked(authenticate(one)) as (_, stub, _):
         request = volumes_pb2.GetUploadRequest()
@@ -139,6 +140,7 @@ async def test_who_has_a_good_token_is_let_in_and_nobody_else(one: Issuer) -> No
 
 
 @pytest.mark.parametrize("metadata", [(), (("authorization", ""),), (("authorization", "Basic dTpw"),), bearer("")])
+@pytest.mark.item(45)
 async def test_a_call_without_a_token_is_refused_however_it_is_made(one: Issuer, metadata: Any) -> None:
     async with asked(authenticate(one)) as (_, stub, _):
         assert await refused(stub.ListVolumes(volumes_pb2.ListVolumesRequest(), metadata=metadata)) == NOT_SIGNED_IN
@@ -215,6 +217,7 @@ async def test_a_stream_goes_on_with_a_later_token_of_its_user(one: Issuer, clai
             assert (await refused(call.read()))[0] == "UNAUTHENTICATED"
 
 
+@pytest.mark.item(45)
 async def test_a_stream_ends_when_its_token_has_expired(one: Issuer) -> None:
     exp = int(now()) - 5
     leeway_s = now() - exp + 0.5  # so that the token has half a second left

@@ -359,6 +359,7 @@ async def test_a_journal_that_lost_its_tail_begins_a_new_session(tmp_path):
     assert logged(link, annotation_id) == [first.body, second.body, third.body]
 
 
+@pytest.mark.item(58)
 async def test_a_full_disk_stops_the_pen_and_sends_nothing_that_is_not_saved(tmp_path, monkeypatch):
     link, annotation_id = await server()
     async with Tablet(link, annotation_id, tmp_path, hold=True) as tablet:

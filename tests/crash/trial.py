@@ -27,7 +27,7 @@ from tests.crash.script import Script
 TABLETS = 2
 KILLS = 3
 """Kills of a trial."""
-SECONDS = 60.0
+SECONDS = 120.0
 """A trial that takes longer is stuck, which is wrong too."""
 _TIDIED_AFTER = 20
 _FORK = get_context("fork")

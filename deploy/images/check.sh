@@ -8,7 +8,8 @@ serving=
 finish() { [ -z "$serving" ] || kill "$serving" 2>/dev/null || true; rm -rf "$folder"; }
 trap finish EXIT
 chmod 711 "$folder"
-lowly() { if [ "$(id -u)" -eq 0 ]; then setpriv --reuid 10001 --regid 10001 --clear-groups env "$@"; else env "$@"; fi; }
+lowly=env
+[ "$(id -u)" -ne 0 ] || lowly="setpriv --reuid 10001 --regid 10001 --clear-groups env"
 
 for room in ${*:-volumes segmentation embedding trainer}; do
     echo "$room …"
@@ -18,14 +19,14 @@ for room in ${*:-volumes segmentation embedding trainer}; do
     [ "$(id -u)" -ne 0 ] || chown 10001:10001 "$home"
     calque=$folder/$room/bin/calque
     if [ "$room" = trainer ]; then
-        (cd "$home" && lowly HOME="$home" "$calque" train --help >/dev/null)
+        (cd "$home" && $lowly HOME="$home" "$calque" train --help >/dev/null)
     else
         service=${room%-gpu}
-        lowly HOME="$home" NUMBA_CACHE_DIR="$folder/$room/loops" "$calque" serve "$service" --listen 127.0.0.1:50151 \
+        $lowly HOME="$home" NUMBA_CACHE_DIR="$folder/$room/loops" "$calque" serve "$service" --listen 127.0.0.1:50151 \
             >"$folder/line" 2>"$folder/log" &
         serving=$!
         tries=0
-        until lowly HOME="$home" "$calque" health "$service" --server 127.0.0.1:50151 2>/dev/null; do
+        until $lowly HOME="$home" "$calque" health "$service" --server 127.0.0.1:50151 2>/dev/null; do
             tries=$((tries + 1))
             [ "$tries" -lt 60 ] || { cat "$folder/log" >&2; exit 1; }
             sleep 1

@@ -205,7 +205,7 @@ FROM_HEADERS = {
 OTHERS = {
     *("volume_id", "name", "imported_ms", "shape", "dtype", "affine", "slope", "intercept", "source_axes", "modality"),
     *("warnings", "window", "voi", "grey", "digest", "slice_crc32", "thumbnail", "source", "deidentified", "key_check"),
-    *("frame_numbers", "sop_class_uid", "content"),
+    *("frame_numbers", "sop_class_uid", "content", "project"),
 }
 
 

@@ -6,6 +6,7 @@ import argparse
 import json
 import random
 import shutil
+import subprocess
 import sys
 import tempfile
 from collections import Counter
@@ -21,7 +22,7 @@ from tests.crash.check import Found
 from tests.crash.points import Counters, Point, points
 from tests.crash.processes import Place
 from tests.crash.trial import KILLS, Gateway, Trial
-from tests.rgw import installed, run
+from tests.rgw import Running, installed, run
 from tests.s3 import new_bucket
 
 TROUBLES = ("lost", "duplicated", "unreadable", "different", "stuck")
@@ -81,8 +82,23 @@ def places(store: str, folder: Path) -> Iterator[tuple[Place, Gateway | None]]:
         if store == "directory":
             yield Place(folder / "store"), None
         else:
-            ceph = run(Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="calque-rgw-"))), stack)
+            ceph = _started(stack)
             yield Place(new_bucket(ceph.server, folder)), Gateway(ceph.kill_gateway, ceph.start_gateway)
+
+
+def _started(stack: ExitStack) -> Running:
+    """An S3 server of our own; another one where its ports were taken by somebody else while it started."""
+    for left in (2, 1, 0):
+        with ExitStack() as own:
+            try:
+                ceph = run(Path(own.enter_context(tempfile.TemporaryDirectory(prefix="calque-rgw-"))), own)
+            except (subprocess.CalledProcessError, OSError):
+                if not left:
+                    raise
+                continue
+            stack.push(own.pop_all())
+            return ceph
+    raise AssertionError
 
 
 def trials(store: str, numbers: range, seed: int, tally: Tally, *, wrong: bool = False) -> Iterator[Found]:

@@ -51,7 +51,7 @@ def held(weights: np.ndarray = FEW, *, bounded: bool = True) -> Held:
 @asynccontextmanager
 async def serving(folder: Path, port: int) -> AsyncIterator[Served]:
     """The segmentation, told of an embedding service on this port."""
-    async with serve(folder / "store", compute_threads=2, embedding=f"127.0.0.1:{port}") as served:
+    async with serve(folder / "store", compute_threads=2, embedding=f"127.0.0.1:{port}", tls="off") as served:
         yield served
 
 

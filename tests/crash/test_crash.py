@@ -11,7 +11,6 @@ import pytest
 
 from tests.crash.__main__ import TROUBLES, victims
 from tests.crash.points import Point, points
-from tests.rgw import installed
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -40,14 +39,6 @@ def test_nothing_acknowledged_is_lost_in_a_directory(tmp_path: Path) -> None:
     )  # one of which the tablet hears nothing is made twice
     again = run(tmp_path, 20, "directory")  # there is nothing left to do
     assert again.stdout == line + "\n"
-
-
-@pytest.mark.skipif(not installed(), reason="Ceph's RGW is not installed")
-@pytest.mark.item(59)
-def test_nothing_acknowledged_is_lost_in_a_bucket(tmp_path: Path) -> None:
-    done = run(tmp_path, 4, "s3")
-    assert done.returncode == 0, done.stdout + done.stderr
-    assert [counted(done.stdout.splitlines()[-1], name) for name in TROUBLES] == [0] * len(TROUBLES)
 
 
 def test_a_build_that_acknowledges_before_it_writes_is_caught(tmp_path: Path) -> None:

@@ -47,7 +47,7 @@ class Scale:
 
 SCALES = {
     "tiny": Scale(visits=32, epochs=1, patches=0, measured=8, slow=2, targets=4),
-    "small": Scale(visits=6_400, epochs=5, patches=10_000, measured=1_000, slow=100, targets=100),
+    "small": Scale(visits=4_000, epochs=4, patches=10_000, measured=500, slow=100, targets=100),
     "paper": Scale(visits=30_000_000, epochs=100, patches=300_000, measured=10_000, slow=200, targets=400),
 }
 """``tiny`` is for trying whether it runs at all, ``small`` for an hour of a processor, ``paper`` for a graphics card."""

@@ -6,7 +6,7 @@ import socket
 import sys
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import nibabel
@@ -42,16 +42,19 @@ class Desk:
 
 
 @pytest.fixture
-def desk(tmp_path: Path) -> Iterator[Desk]:
+def desk(tmp_path: Path, request: pytest.FixtureRequest) -> Iterator[Desk]:
+    """On the phantom with as much more noise as a test asks for."""
+    phantom = oblique_phantom()
+    noise = np.random.default_rng(1).normal(0, getattr(request, "param", 0), phantom.shape)
+    volume = replace(phantom, voxels=(phantom.voxels + noise).astype(np.int16))
     with ExitStack() as stack:
         address, _ = stack.enter_context(services(tmp_path / "server" / "store"))
-        yield stack.enter_context(tablet_at(address, tmp_path))
+        yield stack.enter_context(tablet_at(address, tmp_path, volume))
 
 
 @contextmanager
-def tablet_at(address: str, folder: Path) -> Iterator[Desk]:
-    """The tablet on services at ``address``, which get the phantom first."""
-    volume = oblique_phantom()
+def tablet_at(address: str, folder: Path, volume: Volume) -> Iterator[Desk]:
+    """The tablet on services at ``address``, which get the volume first."""
     client = reach.client(address)
     imported = client.import_files(source_files(write_nifti(volume, folder / "phantom.nii.gz")), name="Phantom")
     command = [sys.executable, "-m", "tablet_client", "--server", address, "--journal", str(folder / "journal"), "--hand"]
@@ -140,14 +143,14 @@ def test_strokes_of_all_planes_and_the_mask_lie_at_the_right_millimetres(desk: D
     hand.do("quit")
 
 
-@pytest.mark.skip(reason="waits for ever since engine 5; to be looked into")
 @pytest.mark.timeout(90)
+@pytest.mark.parametrize("desk", [500], indirect=True)  # without noise two strokes say all, and nothing is worth a third
 def test_the_tablet_goes_where_the_service_advises(desk: Desk) -> None:
     volume, hand = desk.volume, desk.hand
     plane = plane_geometry(volume.shape, volume.affine, Plane.AXIAL)
     hand.do("open", volume=desk.volume_id)
     assert hand.do("state")["shape"]
-    centre = blob_centre(volume, 1)
+    centre = blob_centre(oblique_phantom(), 1)
     for tool, middle, half in (("object", centre, 3.0), ("background", centre + plane.pixel_to_mm[:3, 1] * 14, 10.0)):
         draw(desk, plane, tool, middle, half)
     hand.do("wait_volume")
@@ -177,7 +180,7 @@ def test_killed_services_lose_nothing_and_the_tablet_goes_on(tmp_path: Path) -> 
     store, address = tmp_path / "server" / "store", free_address()
     with ExitStack() as stack:
         _, first = stack.enter_context(services(store, address))
-        desk = stack.enter_context(tablet_at(address, tmp_path))
+        desk = stack.enter_context(tablet_at(address, tmp_path, oblique_phantom()))
         plane = plane_geometry(desk.volume.shape, desk.volume.affine, Plane.AXIAL)
         desk.hand.do("open", volume=desk.volume_id)
         paths = [draw(desk, plane, "object", blob_centre(desk.volume, 1), 2.0)]

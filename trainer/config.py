@@ -42,6 +42,9 @@ class Config:
         max_steps: most steps in an epoch; 0: all (for trials on a small machine).
         hidden_weight: how much the error of a hidden pixel weighs beside one that is seen; 1: the paper's plain mean.
         adversarial: weight of what a critic of filled patches adds to the loss (context encoders: 0.001; not in the paper).
+        contrastive: weight of what telling a place from the others of its step adds to the loss (`trainer.views`; not in
+            the paper). Above 0, a patch is trained on as two views of its place: one is corrupted and filled in, and the
+            latents of both have to be nearer to each other than to those of other patches.
         patience: epochs without a better validation error after which training ends; 0: all epochs.
         save_steps: steps between checkpoints; one is also made after each epoch.
         precision: of the computation, one of `PRECISIONS`; empty: bfloat16 on a graphics card, else float32.
@@ -66,6 +69,7 @@ class Config:
     max_steps: int = 0
     hidden_weight: float = 1.0
     adversarial: float = 0.0
+    contrastive: float = 0.0
     patience: int = 0
     save_steps: int = 500
     precision: str = ""
@@ -86,7 +90,7 @@ class Config:
             and abs(sum(self.split) - 1) < 1e-6,
             "content is from 0 to 1": 0 <= self.content <= 1,
             "hidden_weight is from 1 to 1000": 1 <= self.hidden_weight <= 1000,
-            "adversarial is from 0 to 1": 0 <= self.adversarial <= 1,
+            "adversarial and contrastive are from 0 to 1": 0 <= self.adversarial <= 1 and 0 <= self.contrastive <= 1,
             "precision is float32, bfloat16 or empty": self.precision in PRECISIONS,
             "most_patches, max_steps, patience and seed are not negative": min(
                 self.most_patches, self.max_steps, self.patience, self.seed

@@ -18,6 +18,7 @@ from services.core.volume import Volume, intensity_window, to_window
 from trainer.backend import load
 from trainer.config import Config
 from trainer.corrupt import Mask, corrupt
+from trainer.views import changed, moved
 
 Patch = NDArray[np.float32]
 
@@ -50,8 +51,14 @@ class Patches:
 
     def __getitem__(self, number: int) -> Patch:
         """Patch ``number``: ``(side, side)`` float32, 0–1."""
+        return self.near(number, 0, 0)
+
+    def near(self, number: int, rows: int, columns: int) -> Patch:
+        """Patch ``number`` moved by so many rows and columns, and no further than its slice's border."""
         which, index, row, column = (int(place) for place in self.places[number])
         volume, side = self.volumes[which], self.side
+        row = min(max(row + rows, 0), volume.shape[1] - side)
+        column = min(max(column + columns, 0), volume.shape[2] - side)
         stored = volume.voxels[index, row : row + side, column : column + side].astype(np.float64)
         intensity = (stored * volume.slope[index] + volume.intercept[index]).astype(np.float32)
         return to_window(intensity, self.windows[which]) / np.float32(255.0)
@@ -90,8 +97,10 @@ def _starts(length: int, side: int, step: int) -> NDArray[np.int64]:
     return np.unique(np.append(np.arange(0, length - side + 1, step, dtype=np.int64), length - side))
 
 
-def stream(patches: Patches, config: Config, epoch: int | None, skip: int = 0) -> Iterator[tuple[Patch, Patch, Mask]]:
+def stream(patches: Patches, config: Config, epoch: int | None, skip: int = 0) -> Iterator[tuple[Patch | Mask, ...]]:
     """Corrupted patch, true patch and where it was corrupted, ``(side, side)`` each.
+
+    For training with a contrastive loss, the true patch is a view of its place, and another view of it comes last.
 
     Args:
         patches: where they are.
@@ -103,10 +112,18 @@ def stream(patches: Patches, config: Config, epoch: int | None, skip: int = 0) -
     if epoch is not None:
         numbers = np.random.default_rng([config.seed, epoch]).permutation(numbers)
     for number in numbers[skip:]:
-        truth = patches[int(number)]
         seed = (config.seed, 0 if epoch is None else epoch + 1, int(number))
+        contrasted = bool(config.contrastive) and epoch is not None
+        truth = _view(patches, int(number), (*seed, 1)) if contrasted else patches[int(number)]
         hidden_patch, hidden = corrupt(truth, config.corruption, config.fraction, seed)
-        yield hidden_patch, truth, hidden
+        other = (_view(patches, int(number), (*seed, 2)),) if contrasted else ()
+        yield hidden_patch, truth, hidden, *other
+
+
+def _view(patches: Patches, number: int, seed: Sequence[int]) -> Patch:
+    """The patch as it might have been: cut out nearby, turned, and with other intensities."""
+    rng = np.random.default_rng(list(seed))
+    return changed(patches.near(number, *moved(patches.side, rng)), rng)
 
 
 def steps_of(patches: Patches, config: Config) -> int:
@@ -128,11 +145,13 @@ def dataset(patches: Patches, config: Config, epoch: int | None, done: int = 0) 
         done: so many batches are left out at the beginning.
 
     Returns:
-        Elements ``(corrupted, truth, hidden)``, ``(batch, side, side, 1)``, float32, float32 and bool.
+        Elements ``(corrupted, truth, hidden)``, ``(batch, side, side, 1)``, float32, float32 and bool; for training with a
+        contrastive loss ``(corrupted, truth, hidden, other)``, the last float32.
     """
     tf, _ = load()
     plane = (patches.side, patches.side)
-    signature = tuple(tf.TensorSpec(plane, dtype) for dtype in (tf.float32, tf.float32, tf.bool))
+    planes = [tf.float32, tf.float32, tf.bool] + ([tf.float32] if config.contrastive and epoch is not None else [])
+    signature = tuple(tf.TensorSpec(plane, dtype) for dtype in planes)
     patches_ = tf.data.Dataset.from_generator(
         lambda: stream(patches, config, epoch, done * config.batch), output_signature=signature
     )

@@ -15,9 +15,10 @@ from typing import Any
 
 from trainer.backend import load
 from trainer.config import Config
+from trainer.contrast import nt_xent
 from trainer.data import Patches, dataset, steps_of
 from trainer.evaluate import Scores, evaluate
-from trainer.models import build, build_critic
+from trainer.models import build, build_critic, build_projector
 
 
 @dataclass(frozen=True)
@@ -61,11 +62,17 @@ class Loop:
         keras.utils.set_random_seed(config.seed)
         with self.strategy.scope():
             self.networks = build(config.model, config.patch, precision)
-            self._optimizer = _optimizer(keras, config, self.networks.model)
-            self.trackable = {"model": self.networks.model, "optimizer": self._optimizer}
+            self._trained = self.networks.model.trainable_variables
+            self.trackable = {"model": self.networks.model}
+            if config.contrastive:
+                self._projector = build_projector(self.networks.encoder.output.shape[-1], precision)
+                self._trained = self._trained + self._projector.trainable_variables
+                self.trackable |= {"projector": self._projector}
+            self._optimizer = _optimizer(keras, config, self._trained)
+            self.trackable |= {"optimizer": self._optimizer}
             if config.adversarial:
                 self._critic = build_critic(config.patch, precision)
-                self._critic_optimizer = _optimizer(keras, config, self._critic)
+                self._critic_optimizer = _optimizer(keras, config, self._critic.trainable_variables)
                 self.trackable |= {"critic": self._critic, "critic_optimizer": self._critic_optimizer}
         # Without autograph: there is no Python control flow to translate, and its warnings print whole objects.
         self._compiled = tf.function(self._distributed_step, autograph=False)
@@ -73,9 +80,13 @@ class Loop:
             lambda patches: self.networks.model(patches, training=False), autograph=False, reduce_retracing=True
         )
 
-    def step(self, corrupted: Any, truth: Any, hidden: Any) -> float:
-        """Train on one batch. Returns its loss before the step: with the paper's settings the mean squared error."""
-        return float(self._compiled(corrupted, truth, hidden))
+    def step(self, *planes: Any) -> float:
+        """Train on one batch, as `trainer.data.dataset` gives it for this configuration.
+
+        Returns:
+            Its loss before the step: with the paper's settings the mean squared error.
+        """
+        return float(self._compiled(*planes))
 
     def epoch(
         self,
@@ -118,20 +129,20 @@ class Loop:
             return None
         return evaluate(lambda batch: self._predict(batch).numpy(), dataset(patches, self.config, None))
 
-    def _distributed_step(self, corrupted: Any, truth: Any, hidden: Any) -> Any:
-        losses = self.strategy.run(self._replica_step, args=(corrupted, truth, hidden))
+    def _distributed_step(self, *planes: Any) -> Any:
+        losses = self.strategy.run(self._replica_step, args=planes)
         return self.strategy.reduce(self._tf.distribute.ReduceOp.SUM, losses, axis=None)
 
-    def _replica_step(self, corrupted: Any, truth: Any, hidden: Any) -> Any:
+    def _replica_step(self, corrupted: Any, truth: Any, hidden: Any, other: Any = None) -> Any:
         """One replica's share. Gradients are summed over replicas, so the loss is divided by the whole batch."""
-        tf, model = self._tf, self.networks.model
-        with tf.GradientTape() as tape:
-            filled = model(corrupted, training=True)
+        with self._tf.GradientTape() as tape:
+            filled, latent = self.networks.both(corrupted, training=True)
             loss = self._error(filled, truth, hidden)
             if self.config.adversarial:
                 loss += self.config.adversarial * self._judged(filled, true=True)
-        gradients = tape.gradient(loss, model.trainable_variables)
-        self._optimizer.apply_gradients(zip(gradients, model.trainable_variables))
+            if self.config.contrastive:
+                loss += self.config.contrastive * self._confused(latent, self.networks.encoder(other, training=True))
+        self._optimizer.apply_gradients(zip(tape.gradient(loss, self._trained), self._trained))
         if self.config.adversarial:
             self._train_critic(filled, truth)
         return loss
@@ -146,6 +157,11 @@ class Loop:
             weights = tf.where(hidden, tf.cast(self.config.hidden_weight, squares.dtype), tf.ones([], squares.dtype))
             errors = tf.reduce_sum(squares * weights, axis=(1, 2, 3)) / tf.reduce_sum(weights, axis=(1, 2, 3))
         return tf.reduce_sum(errors) / self.config.batch
+
+    def _confused(self, latent: Any, other: Any) -> Any:
+        """How hard it is to tell, from the latents of two views, which are of one place; among the replica's own."""
+        costs = nt_xent(self._projector(latent, training=True), self._projector(other, training=True))
+        return self._tf.reduce_sum(costs) / self.config.batch
 
     def _judged(self, patches: Any, true: bool) -> Any:
         """Cross entropy of what the critic says of patches, if they were true or not."""
@@ -167,9 +183,9 @@ def learning_rate(config: Config, done: float) -> float:
     return config.learning_rate * ((1 + math.cos(math.pi * done)) / 2 if config.schedule == "cosine" else 1.0)
 
 
-def _optimizer(keras: Any, config: Config, model: Any) -> Any:
+def _optimizer(keras: Any, config: Config, variables: Any) -> Any:
     optimizer = keras.optimizers.RMSprop(config.learning_rate)
-    optimizer.build(model.trainable_variables)
+    optimizer.build(variables)
     return optimizer
 
 

@@ -13,7 +13,8 @@ pixels do not give the paper's 7, so our reading pools after the first three blo
     As ``final``, then one convolution as wide as its grid to 1×1×1024, from which a transposed one begins the decoder.
 
 The critic, which is not in the paper, tells true patches from filled ones (Pathak and others, "Context encoders: feature
-learning by inpainting", 2016): convolutions that halve the patch until few pixels are left.
+learning by inpainting", 2016): convolutions that halve the patch until few pixels are left. The projector, which is not
+in it either, stands between a latent and the contrastive loss (`trainer.contrast`), and is thrown away after training.
 """
 
 from __future__ import annotations
@@ -31,6 +32,7 @@ _UNPOOLED = 256
 _LAST = {"naive": 16, "final": 512, "deeper": 512}
 _POINT = {"deeper": 1024}  # filters of a bottleneck that has one place for a patch
 _CRITIC = (32, 64, 128)
+_PROJECTED = (256, 64)
 
 
 @dataclass(frozen=True)
@@ -40,10 +42,12 @@ class Networks:
     Attributes:
         model: Keras model, corrupted patches ``(n, patch, patch, 1)`` → filled in patches of that shape, float32, 0–1.
         encoder: Keras model, ``(n, rows, columns, 1)`` of any size → ``(n, ceil(rows / 8), ceil(columns / 8), channels)``.
+        both: Keras model, what ``model`` takes → what it gives, and what ``encoder`` gives for it.
     """
 
     model: Any
     encoder: Any
+    both: Any
 
 
 def build(name: str, patch: int, precision: str = "float32") -> Networks:
@@ -59,12 +63,14 @@ def build(name: str, patch: int, precision: str = "float32") -> Networks:
         grid = -(-patch // STRIDE)
         encoder = _encoder(keras, name, grid)
         corrupted = keras.Input((patch, patch, 1), name="corrupted")
-        latent = encoder(corrupted)
+        latent = coded = encoder(corrupted)
         if name in _POINT:  # of the grid's places, the one whose convolution sees all of the patch and nothing else
             sides = (grid - 1) // 2, grid // 2
             latent = keras.layers.Cropping2D((sides, sides))(latent)
             latent = _block(keras, keras.layers.Conv2DTranspose(_LAST[name], grid), latent)
-        return Networks(keras.Model(corrupted, _decode(keras, latent, name, patch), name=f"{name}_inpainting"), encoder)
+        filled = _decode(keras, latent, name, patch)
+        model = keras.Model(corrupted, filled, name=f"{name}_inpainting")
+        return Networks(model, encoder, keras.Model(corrupted, [filled, coded]))
 
 
 def in_float32(networks: Networks, name: str, patch: int) -> Networks:
@@ -85,6 +91,16 @@ def build_critic(patch: int, precision: str = "float32") -> Any:
             x = keras.layers.LeakyReLU(0.2)(x)
         x = keras.layers.Dense(1, dtype="float32")(keras.layers.Flatten()(x))
         return keras.Model(patches, x, name="critic")
+
+
+def build_projector(channels: int, precision: str = "float32") -> Any:
+    """Keras model, latents ``(n, r, c, channels)`` → ``(n, 64)`` float32, where the contrastive loss compares them."""
+    _, keras = load()
+    with _computing(keras, precision):
+        latent = keras.Input((None, None, channels), name="latent")
+        x = keras.layers.GlobalAveragePooling2D()(latent)
+        x = keras.layers.Dense(_PROJECTED[0], activation="relu")(x)
+        return keras.Model(latent, keras.layers.Dense(_PROJECTED[1], dtype="float32")(x), name="projector")
 
 
 @contextmanager

@@ -25,7 +25,8 @@ from trainer.scans import Scan
 from trainer.train import train_and_evaluate
 
 SMALL = Config(patch=16, step=8, content=0.0, batch=8, epochs=2, max_steps=4, save_steps=2, seed=3)
-CONFIG = replace(SMALL, adversarial=0.01, schedule="cosine")  # a resumed run must find its place in the schedule
+# A resumed run must find its place in the schedule.
+CONFIG = replace(SMALL, adversarial=0.01, contrastive=0.1, schedule="cosine")
 
 
 def scans(number: int = 3) -> list[Scan]:

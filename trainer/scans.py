@@ -8,13 +8,17 @@ from dataclasses import dataclass
 from functools import cached_property
 
 import numpy as np
+from numpy.typing import NDArray
 
 from services.core.errors import InvalidInput
 from services.core.volume import Volume
+from services.store.annotations import Annotations
 from services.store.catalogue import Catalogue
 from services.store.port import Store
 
 PARTS = ("training", "validation", "test")
+
+Mask = NDArray[np.bool_]
 
 
 @dataclass(frozen=True, eq=False)
@@ -111,3 +115,27 @@ def scans_of_store(store: Store, projects: Sequence[str] = ()) -> Iterable[Scan]
     for record in catalogue.list():
         patient = record.source.patient_id if record.source and record.source.patient_id else record.volume_id
         yield Scan(catalogue.load(record), record.volume_id, patient)
+
+
+def accepted_masks(store: Store, scans: Sequence[Scan]) -> dict[str, dict[int, Mask]]:
+    """What reviewers accepted of the volumes of a store: masks that nobody has judged are learned from by nothing.
+
+    Args:
+        store: that the scans are of.
+        scans: as `scans_of_store` gives them.
+
+    Returns:
+        By the name of their annotation, masks ``(slices, rows, columns)`` bool of some of the scans by number. Of several
+        accepted ones of a name and volume, the one that was accepted last.
+
+    Raises:
+        Corrupt: an accepted mask is damaged.
+    """
+    annotations = Annotations(store)
+    masks: dict[str, dict[int, Mask]] = {}
+    for number, scan in enumerate(scans):
+        accepted = [one for one in annotations.of_volume(scan.name) if one.review == "accepted" and one.accepted_mask]
+        for one in sorted(accepted, key=lambda record: record.reviewed_ms):
+            digest = annotations.mask(one.annotation_id, one.accepted_mask).digest
+            masks.setdefault(one.name, {})[number] = annotations.get_blob(one.annotation_id, digest, scan.volume.shape)
+    return masks

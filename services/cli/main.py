@@ -361,7 +361,13 @@ def train(
 @app.command()
 def report(
     folder: Annotated[Path, typer.Argument(help="Folder of the report; networks that are in it are not trained again.")],
-    manifest: Annotated[Path, typer.Option(help="TOML file of volumes with patients and, of some, masks of the target.")],
+    manifest: Annotated[
+        Path | None, typer.Option(help="TOML file of volumes with patients and, of some, masks of the target.")
+    ] = None,
+    store: Annotated[
+        str | None, typer.Option(help="Volumes of a store instead, and the masks of them that reviewers accepted.")
+    ] = None,
+    project: Annotated[list[str] | None, typer.Option(help="Of this project of the store alone; none: of all.")] = None,
     scale: Annotated[Literal["tiny", "small", "paper"], typer.Option(help="How much is trained.")] = "small",
     config: Annotated[Path | None, typer.Option(help="TOML or JSON file of what all networks have in common.")] = None,
     run: Annotated[
@@ -371,7 +377,7 @@ def report(
     """Train what the paper's tables compare, and write its tables and figures as a page and as numbers."""
     from services.cli.train import report as make
 
-    make(folder, manifest, scale, config, run)
+    make(folder, manifest=manifest, store=store, projects=project or [], scale=scale, config=config, run=run)
 
 
 app.add_typer(models, name="models")

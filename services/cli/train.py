@@ -7,8 +7,6 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
-import numpy as np
-from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, Field
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
@@ -26,7 +24,7 @@ if TYPE_CHECKING:
 
     from trainer.config import Config
     from trainer.loop import Pace
-    from trainer.scans import Scan
+    from trainer.scans import Mask, Scan
 
 
 class _Volume(BaseModel):
@@ -82,25 +80,44 @@ def train_encoder(
         print(f"The encoder ({form}) is {run / name}, SHA-256 {digest}.")
 
 
-def report(folder: Path, manifest: Path, scale: str, config: Path | None, run: Path | None) -> None:
+def report(
+    folder: Path,
+    *,
+    manifest: Path | None,
+    store: str | None,
+    projects: list[str],
+    scale: str,
+    config: Path | None,
+    run: Path | None,
+) -> None:
     """Make the report of the paper's tables and figures. Raises: CalqueError."""
+    from services.cli.store import store_at
     from services.serving.logs import configure
     from trainer.config import Config, load_config
     from trainer.report.make import Maker
+    from trainer.scans import accepted_masks
 
     configure("people")
     console = Console(stderr=True, highlight=False)
-    scans = _scans([], manifest, None)
-    masks: dict[str, dict[int, NDArray[np.bool_]]] = {}
-    for number, (one, scan) in enumerate(zip(_read(manifest), scans)):
-        if one.mask is not None:
-            masks.setdefault(one.target, {})[number] = _mask(one.mask, scan.volume, one.label)
+    if (manifest is None) == (store is None):
+        raise InvalidInput("Say a manifest or a store, one of them.")
+    scans = _scans([], manifest, store, projects)
+    masks = _masks(manifest, scans) if manifest is not None else accepted_masks(store_at(store or ""), scans)
     settings = load_config(config) if config else Config()
     page = Maker(folder, scans, masks, scale, settings, lambda text: console.print(text, markup=False), run).make()
     print(f"The report is {page}.")
 
 
-def _mask(path: Path, volume: Volume, label: int) -> NDArray[np.bool_]:
+def _masks(manifest: Path, scans: Sequence[Scan]) -> dict[str, dict[int, Mask]]:
+    """Of the manifest's volumes, by the name of their target."""
+    masks: dict[str, dict[int, Mask]] = {}
+    for number, (one, scan) in enumerate(zip(_read(manifest), scans)):
+        if one.mask is not None:
+            masks.setdefault(one.target, {})[number] = _mask(one.mask, scan.volume, one.label)
+    return masks
+
+
+def _mask(path: Path, volume: Volume, label: int) -> Mask:
     files = source_files(path)
     if len(files) != 1:
         raise InvalidInput(f"The mask {path.name} is not one file.")

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from services.cli.train import _read, _scans
+from services.cli.train import _read, _scans, report
 from services.core.errors import InvalidInput, Unavailable
 
 
@@ -22,6 +22,9 @@ def test_a_store_that_is_not_there_is_not_made(tmp_path: Path) -> None:
 def test_only_one_source_can_be_named(tmp_path: Path) -> None:
     with pytest.raises(InvalidInput, match="one of them"):
         _scans([tmp_path / "a.nii"], tmp_path / "volumes.toml", None)
+    for manifest, store in ((None, None), (tmp_path / "volumes.toml", "here")):
+        with pytest.raises(InvalidInput, match="one of them"):
+            report(tmp_path, manifest=manifest, store=store, projects=[], scale="tiny", config=None, run=None)
 
 
 def test_paths_of_a_manifest_start_at_its_folder(tmp_path: Path) -> None:

@@ -11,11 +11,12 @@ from hypothesis import strategies as st
 
 from services.core.errors import InvalidInput
 from services.core.volume import Volume, grey_map, intensity_window
+from services.store.annotations import PAPER_LABELS, Annotations, MaskRecord
 from services.store.catalogue import Catalogue
 from services.store.directory import DirectoryStore
 from trainer.config import Config
 from trainer.data import find_patches
-from trainer.scans import Parts, Scan, scans_of_store, split
+from trainer.scans import Parts, Scan, accepted_masks, scans_of_store, split
 
 
 def volume(level: int = 1) -> Volume:
@@ -86,6 +87,35 @@ def test_volumes_of_a_store_are_scans(store) -> None:
     assert sorted(int(scan.volume.voxels.min()) for scan in found) == [3, 40]
     assert len({scan.patient for scan in found}) == 2
     assert all("A name" not in scan.name for scan in found)
+
+
+def test_only_masks_that_a_reviewer_accepted_are_learned_from(store) -> None:
+    one = volume()
+    for level in (0, 1):  # the second volume has no annotations
+        other = replace(one, voxels=one.voxels + np.uint8(level))
+        Catalogue(store).add(
+            other, name="", imported_ms=0, window=intensity_window(other), grey=grey_map(other), thumbnail=b""
+        )
+    found = list(scans_of_store(store))
+    annotations, marked = Annotations(store), {}
+    for level, name in enumerate(("Liver", "Liver", "Kidney", "Kidney", "Kidney")):
+        annotation = annotations.create(found[0].name, name=name, labels=PAPER_LABELS, created_ms=level)
+        for row in (level, 20 + level):
+            content = np.zeros(one.shape, bool)
+            content[0, row] = True
+            digest = annotations.put_blob(annotation.annotation_id, content)
+            annotations.publish_mask(annotation.annotation_id, MaskRecord(0, digest, 128, 0, 0, "paper", 0, "1", 1.0))
+        marked[level] = annotation.annotation_id
+    assert accepted_masks(store, found) == {}
+    annotations.accept(marked[0], 2, by="r", now_ms=5)
+    annotations.accept(marked[1], 1, by="r", now_ms=4)  # before the other of its name
+    annotations.accept(marked[2], 1, by="r", now_ms=6)
+    annotations.send_back(marked[2], by="r", now_ms=7)
+    annotations.accept(marked[3], 1, by="r", now_ms=8)
+
+    masks = accepted_masks(store, found)
+    rows = {name: {n: np.argwhere(mask)[:, 1].min() for n, mask in some.items()} for name, some in masks.items()}
+    assert rows == {"Liver": {0: 20}, "Kidney": {0: 3}}
 
 
 def test_a_licence_is_told_where_it_is_known() -> None:

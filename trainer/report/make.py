@@ -29,8 +29,8 @@ from trainer.report.rebuild import corrupted_slice, feature_map, filled_slice
 from trainer.report.speed import speed
 from trainer.report.studied import Studied, of_run
 from trainer.report.study import Accuracy, latent, pooled, raw, study, table_one
-from trainer.report.targets import Mask, Targets, find_targets
-from trainer.scans import Parts, Scan, split
+from trainer.report.targets import Targets, find_targets
+from trainer.scans import Mask, Parts, Scan, split
 
 PAPER_PSNR = {"naive": "30 dB", "final": "34 dB", "deeper": "34 dB"}
 PAPER_RIGHT = {("latent", "forest"): "87 %", ("latent", "svm"): "75 %", ("raw", "forest"): "61 %", ("raw", "svm"): "59 %"}

@@ -20,7 +20,8 @@ from sklearn.svm import SVC
 
 from services.core.errors import InvalidInput
 from services.core.features import PAPER, compute
-from trainer.report.targets import Mask, Targets
+from trainer.report.targets import Targets
+from trainer.scans import Mask
 
 Numbers = NDArray[np.float32]
 _RESAMPLED = 2000

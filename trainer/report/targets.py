@@ -14,9 +14,7 @@ from numpy.typing import NDArray
 
 from trainer.config import Config
 from trainer.data import Patches, find_patches
-from trainer.scans import Scan
-
-Mask = NDArray[np.bool_]
+from trainer.scans import Mask, Scan
 
 
 @dataclass(frozen=True)

@@ -176,6 +176,11 @@ TABLE: list[tuple[str, Callable[[str, str], list[Message]], tuple[str, str, int]
         ("INVALID_ARGUMENT", "REQUEST_INVALID", 0),
     ),
     (
+        "Segmentation.SubmitAnnotation",
+        lambda _, annotation: [s.SubmitAnnotationRequest(annotation_id=annotation)],
+        ("NOT_FOUND", "MASK_NOT_FOUND", 0),
+    ),
+    (
         "Segmentation.ReviewAnnotation",
         lambda _, annotation: [s.ReviewAnnotationRequest(annotation_id=annotation, verdict=s.REVIEW_ACCEPTED)],
         ("NOT_FOUND", "MASK_NOT_FOUND", 0),

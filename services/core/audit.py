@@ -22,6 +22,7 @@ class Action(StrEnum):
     ANNOTATION_RENAME = "annotation.rename"
     ANNOTATION_DELETE = "annotation.delete"
     ANNOTATION_EXPORT = "annotation.export"
+    ANNOTATION_SUBMIT = "annotation.submit"
     ANNOTATION_ACCEPT = "annotation.accept"
     ANNOTATION_SEND_BACK = "annotation.send_back"
     MASK_SAVE = "mask.save"

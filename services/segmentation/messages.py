@@ -25,6 +25,7 @@ CLASSIFIERS: dict[int, str] = {
     segmentation_pb2.CLASSIFIER_NAIVE_BAYES: "naive_bayes",
 }
 NAME_LIMIT = 64
+NOTE_LIMIT = 200
 LABEL_LIMIT = 15
 NOTHING = Summary()
 
@@ -46,6 +47,7 @@ def annotation_message(record: AnnotationRecord, log: Summary = NOTHING, masks: 
         reviewed_by=record.reviewed_by,
         reviewed_ms=record.reviewed_ms,
         accepted_mask=record.accepted_mask,
+        review_note=record.review_note,
     )
 
 
@@ -119,6 +121,14 @@ def label_records(labels: list[common_pb2.Label]) -> tuple[LabelRecord, ...]:
 def check_author(name: str) -> str:
     """Whoever works with a tablet, as it is kept; may be empty. Raises: InvalidInput."""
     return check_name(name) if name.strip() else ""
+
+
+def check_note(note: str) -> str:
+    """A reviewer's note as it is kept. Raises: InvalidInput."""
+    note = note.strip()
+    if len(note) > NOTE_LIMIT or not note.isprintable():
+        raise InvalidInput(f"A note has at most {NOTE_LIMIT} printable characters.")
+    return note
 
 
 def check_name(name: str) -> str:

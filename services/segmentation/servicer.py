@@ -26,7 +26,7 @@ from services.segmentation.computation import Computation
 from services.segmentation.encoding import Embedding
 from services.segmentation.fairness import Threads
 from services.segmentation.features import Budget
-from services.segmentation.messages import annotation_message, check_name, label_records, mask_message
+from services.segmentation.messages import annotation_message, check_name, check_note, label_records, mask_message
 from services.segmentation.pace import Pace
 from services.segmentation.session import Session
 from services.segmentation.workspace import Workspace
@@ -143,6 +143,18 @@ class SegmentationServicer(segmentation_pb2_grpc.SegmentationServicer):
         self._workspaces.rename(record)
         return segmentation_pb2.RenameAnnotationResponse(annotation=await asyncio.to_thread(self._message, record))
 
+    async def SubmitAnnotation(  # noqa: N802
+        self, request: segmentation_pb2.SubmitAnnotationRequest, context: Context
+    ) -> segmentation_pb2.SubmitAnnotationResponse:
+        record = await asyncio.to_thread(self._open_for_change, request.annotation_id)
+        mask = await asyncio.to_thread(self._annotations.mask, record.annotation_id, 0)
+        submit = partial(self._annotations.submit, record.annotation_id, by=caller().user, now_ms=_now_ms())
+        about = replace(await asyncio.to_thread(self._subject, record), mask=mask.number)
+        async with self._recorder.recording(Action.ANNOTATION_SUBMIT, about):
+            record = await asyncio.to_thread(submit)
+        self._workspaces.rename(record)
+        return segmentation_pb2.SubmitAnnotationResponse(annotation=await asyncio.to_thread(self._message, record))
+
     async def ReviewAnnotation(  # noqa: N802
         self, request: segmentation_pb2.ReviewAnnotationRequest, context: Context
     ) -> segmentation_pb2.ReviewAnnotationResponse:
@@ -158,7 +170,8 @@ class SegmentationServicer(segmentation_pb2_grpc.SegmentationServicer):
                 record = await asyncio.to_thread(accept)
                 await workspace.lock(record)
         elif request.verdict == segmentation_pb2.REVIEW_SENT_BACK:
-            send_back = partial(self._annotations.send_back, record.annotation_id, by=by, now_ms=_now_ms())
+            note = check_note(request.note)
+            send_back = partial(self._annotations.send_back, record.annotation_id, note, by=by, now_ms=_now_ms())
             async with self._recorder.recording(Action.ANNOTATION_SEND_BACK, about):
                 record = await asyncio.to_thread(send_back)
             self._workspaces.rename(record)

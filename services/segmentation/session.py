@@ -45,7 +45,7 @@ class Session:
         self._masks = masks
         self._pace = pace
         self._opened = False
-        self._writer = False
+        self._writer = self._locked = False
         self._outbox: deque[Response] = deque()
         self._error: CalqueError | None = None
         self._news = asyncio.Event()
@@ -67,7 +67,7 @@ class Session:
             author = check_author(self._opening.author)
             await self._workspace.begin(self, self.session_id, author, take_over=self._opening.take_over)
         self._workspace.schedule.latents.again()
-        self._writer = self._writes()
+        self._writer, self._locked = self._writes(), self._workspace.locked
         annotation = self._workspace.annotation
         self._outbox.append(
             Response(
@@ -139,12 +139,10 @@ class Session:
                 position=entry.position, session_id=entry.session_id, sequence=entry.sequence, body=entry.body
             )
             self._outbox.append(Response(logged=logged))
-        writer = self._writes()
-        if writer != self._writer:
-            self._writer = writer
-            self._outbox.append(
-                Response(writer=segmentation_pb2.WriterChanged(writer=writer, locked=self._workspace.locked))
-            )
+        writer, locked = self._writes(), self._workspace.locked
+        if (writer, locked) != (self._writer, self._locked):
+            self._writer, self._locked = writer, locked
+            self._outbox.append(Response(writer=segmentation_pb2.WriterChanged(writer=writer, locked=locked)))
         self._news.set()
 
     def _writes(self) -> bool:

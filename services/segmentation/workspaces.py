@@ -62,9 +62,10 @@ class Workspaces:
                 await workspace.close(NotFound("This annotation was deleted.", Reason.ANNOTATION_NOT_FOUND))
 
     def rename(self, annotation: AnnotationRecord) -> None:
-        """An annotation has other names or labels."""
-        if annotation.annotation_id in self._known:
-            self._known[annotation.annotation_id].annotation = annotation
+        """An annotation has other names or labels, or its review went on."""
+        if known := self._known.get(annotation.annotation_id):
+            known.annotation = annotation
+            known.audience.changed()
 
     async def close(self) -> None:
         """Stop all."""

@@ -49,8 +49,8 @@ PAPER_LABELS = (LabelRecord(1, "Object", 0xD08A4E), LabelRecord(2, "Background",
 class AnnotationRecord:
     """Name, labels and review of an annotation; times in milliseconds since 1970, UTC.
 
-    ``review`` is what a reviewer said last: ``accepted``, ``sent_back``, or nothing yet; ``accepted_mask`` is the number of
-    the saved mask that was accepted with it, which alone may train models; 0: none.
+    ``review`` is how far the review is: ``submitted``, ``accepted``, ``sent_back`` with a ``review_note``, or nothing yet;
+    ``accepted_mask`` is the number of the saved mask that was accepted with it, which alone may train models; 0: none.
     """
 
     annotation_id: str
@@ -58,10 +58,11 @@ class AnnotationRecord:
     name: str
     created_ms: int
     labels: tuple[LabelRecord, ...]
-    review: Literal["", "accepted", "sent_back"] = ""
+    review: Literal["", "submitted", "accepted", "sent_back"] = ""
     reviewed_by: str = ""
     reviewed_ms: int = 0
     accepted_mask: int = 0
+    review_note: str = ""
 
     def check_open(self) -> None:
         """Raises: ChoiceNeeded: it was accepted, so that nothing of it may change."""
@@ -144,13 +145,22 @@ class Annotations:
 
     def accept(self, annotation_id: str, mask: int, *, by: str, now_ms: int) -> AnnotationRecord:
         """Lock an annotation whose saved mask of this number is good. Who writes its log is to be fenced off afterwards."""
-        told: dict[str, Any] = {"reviewed_by": by, "reviewed_ms": now_ms, "accepted_mask": mask}
+        told: dict[str, Any] = {"reviewed_by": by, "reviewed_ms": now_ms, "accepted_mask": mask, "review_note": ""}
         return self._change(annotation_id, lambda record: replace(record, review="accepted", **told))
 
-    def send_back(self, annotation_id: str, *, by: str, now_ms: int) -> AnnotationRecord:
-        """Have an annotation worked on again."""
-        told: dict[str, Any] = {"reviewed_by": by, "reviewed_ms": now_ms, "accepted_mask": 0}
+    def send_back(self, annotation_id: str, note: str, *, by: str, now_ms: int) -> AnnotationRecord:
+        """Have an annotation worked on again, as a note says that may be empty."""
+        told: dict[str, Any] = {"reviewed_by": by, "reviewed_ms": now_ms, "accepted_mask": 0, "review_note": note}
         return self._change(annotation_id, lambda record: replace(record, review="sent_back", **told))
+
+    def submit(self, annotation_id: str, *, by: str, now_ms: int) -> AnnotationRecord:
+        """Ask for the review of an annotation. Raises: NotFound, ChoiceNeeded (accepted)."""
+
+        def change(record: AnnotationRecord) -> AnnotationRecord:
+            record.check_open()
+            return replace(record, review="submitted", reviewed_by=by, reviewed_ms=now_ms, review_note="")
+
+        return self._change(annotation_id, change)
 
     def _change(self, annotation_id: str, change: Callable[[AnnotationRecord], AnnotationRecord]) -> AnnotationRecord:
         """Put what ``change`` makes of the newest head as the next one; where another is first, of that one."""

@@ -25,8 +25,8 @@ def saved(served: Served, annotation_id: str) -> MaskRecord:
     return Annotations(served.store).publish_mask(annotation_id, mask)
 
 
-async def review(served: Served, annotation_id: str, verdict: pb.Review, mask: int = 0) -> pb.Annotation:
-    request = pb.ReviewAnnotationRequest(annotation_id=annotation_id, verdict=verdict, mask_number=mask)
+async def review(served: Served, annotation_id: str, verdict: pb.Review, note: str = "") -> pb.Annotation:
+    request = pb.ReviewAnnotationRequest(annotation_id=annotation_id, verdict=verdict, note=note)
     return (await served.segmentation.ReviewAnnotation(request)).annotation
 
 
@@ -74,6 +74,34 @@ async def test_an_accepted_annotation_is_locked_until_it_is_sent_back(served: Se
         (Action.ANNOTATION_ACCEPT, 2),
         (Action.ANNOTATION_SEND_BACK, 0),
     }
+
+
+async def test_what_is_handed_in_may_be_sent_back_with_a_note(served: Served, phantom: Volume) -> None:
+    s, annotation_id = served.segmentation, await begin(served, phantom)
+    hand_in = pb.SubmitAnnotationRequest(annotation_id=annotation_id)
+    assert await refused(s.SubmitAnnotation(hand_in)) == ("NOT_FOUND", "MASK_NOT_FOUND", 0)
+    saved(served, annotation_id)
+    waits = (await s.SubmitAnnotation(hand_in)).annotation
+    assert (waits.review, waits.reviewed_by, waits.review_note) == (pb.REVIEW_SUBMITTED, "local", "")
+    for note in ("x" * 201, "two\nlines"):
+        wrong = pb.ReviewAnnotationRequest(annotation_id=annotation_id, verdict=pb.REVIEW_SENT_BACK, note=note)
+        assert (await refused(s.ReviewAnnotation(wrong)))[0] == "INVALID_ARGUMENT"
+    back = await review(served, annotation_id, pb.REVIEW_SENT_BACK, note=" The cord is missing. ")
+    assert (back.review, back.review_note) == (pb.REVIEW_SENT_BACK, "The cord is missing.")
+    (listed,) = (await s.ListAnnotations(pb.ListAnnotationsRequest(volume_id=back.volume_id))).annotations
+    assert listed.review_note == "The cord is missing."
+    assert (await s.SubmitAnnotation(hand_in)).annotation.review_note == ""
+
+    async with Tablet(s, annotation_id) as tablet:
+        await tablet.draw(OBJECT)  # while it waits
+        await review(served, annotation_id, pb.REVIEW_ACCEPTED)
+        assert await refused(s.SubmitAnnotation(hand_in)) == LOCKED
+        # Who has it open learns that it may be opened again.
+        await review(served, annotation_id, pb.REVIEW_SENT_BACK)
+        told = await tablet.until(lambda t: len(t.all("writer")) == 2 and t.all("writer"))
+        assert [(one.writer, one.locked) for one in told] == [(False, True), (False, False)]
+    (event,) = [one.event for one in Trail(served.store).records()][1:2]
+    assert (event.action, event.subject.mask) == (Action.ANNOTATION_SUBMIT, 1)
 
 
 async def test_another_servers_tablet_is_fenced_off(served: Served, phantom: Volume, tmp_path: Path) -> None:

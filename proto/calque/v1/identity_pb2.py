@@ -24,7 +24,7 @@ _sym_db = _symbol_database.Default()
 
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x18\x63\x61lque/v1/identity.proto\x12\tcalque.v1\"\x10\n\x0eGetUserRequest\"\x1f\n\x0fGetUserResponse\x12\x0c\n\x04user\x18\x01 \x01(\t\"\x0f\n\rGetWayRequest\"B\n\x0eGetWayResponse\x12\x0e\n\x06issuer\x18\x01 \x01(\t\x12\x11\n\tclient_id\x18\x02 \x01(\t\x12\r\n\x05scope\x18\x03 \x01(\t\"/\n\rSignInRequest\x12\x0c\n\x04user\x18\x01 \x01(\t\x12\x10\n\x08password\x18\x02 \x01(\t\"7\n\x0eSignInResponse\x12%\n\x05token\x18\x01 \x01(\x0b\x32\x16.calque.v1.AccessToken\"\x0e\n\x0cRenewRequest\"6\n\rRenewResponse\x12%\n\x05token\x18\x01 \x01(\x0b\x32\x16.calque.v1.AccessToken\">\n\x0b\x41\x63\x63\x65ssToken\x12\r\n\x05token\x18\x01 \x01(\t\x12\x12\n\nexpires_ms\x18\x02 \x01(\x03\x12\x0c\n\x04role\x18\x03 \x01(\t2\x86\x02\n\x08Identity\x12=\n\x06GetWay\x12\x18.calque.v1.GetWayRequest\x1a\x19.calque.v1.GetWayResponse\x12=\n\x06SignIn\x12\x18.calque.v1.SignInRequest\x1a\x19.calque.v1.SignInResponse\x12:\n\x05Renew\x12\x17.calque.v1.RenewRequest\x1a\x18.calque.v1.RenewResponse\x12@\n\x07GetUser\x12\x19.calque.v1.GetUserRequest\x1a\x1a.calque.v1.GetUserResponseb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x18\x63\x61lque/v1/identity.proto\x12\tcalque.v1\"\x10\n\x0eGetUserRequest\"?\n\x0fGetUserResponse\x12\x0c\n\x04user\x18\x01 \x01(\t\x12\x0c\n\x04role\x18\x02 \x01(\t\x12\x10\n\x08projects\x18\x03 \x03(\t\"\x0f\n\rGetWayRequest\"B\n\x0eGetWayResponse\x12\x0e\n\x06issuer\x18\x01 \x01(\t\x12\x11\n\tclient_id\x18\x02 \x01(\t\x12\r\n\x05scope\x18\x03 \x01(\t\"/\n\rSignInRequest\x12\x0c\n\x04user\x18\x01 \x01(\t\x12\x10\n\x08password\x18\x02 \x01(\t\"7\n\x0eSignInResponse\x12%\n\x05token\x18\x01 \x01(\x0b\x32\x16.calque.v1.AccessToken\"\x0e\n\x0cRenewRequest\"6\n\rRenewResponse\x12%\n\x05token\x18\x01 \x01(\x0b\x32\x16.calque.v1.AccessToken\">\n\x0b\x41\x63\x63\x65ssToken\x12\r\n\x05token\x18\x01 \x01(\t\x12\x12\n\nexpires_ms\x18\x02 \x01(\x03\x12\x0c\n\x04role\x18\x03 \x01(\t2\x86\x02\n\x08Identity\x12=\n\x06GetWay\x12\x18.calque.v1.GetWayRequest\x1a\x19.calque.v1.GetWayResponse\x12=\n\x06SignIn\x12\x18.calque.v1.SignInRequest\x1a\x19.calque.v1.SignInResponse\x12:\n\x05Renew\x12\x17.calque.v1.RenewRequest\x1a\x18.calque.v1.RenewResponse\x12@\n\x07GetUser\x12\x19.calque.v1.GetUserRequest\x1a\x1a.calque.v1.GetUserResponseb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -34,21 +34,21 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_GETUSERREQUEST']._serialized_start=39
   _globals['_GETUSERREQUEST']._serialized_end=55
   _globals['_GETUSERRESPONSE']._serialized_start=57
-  _globals['_GETUSERRESPONSE']._serialized_end=88
-  _globals['_GETWAYREQUEST']._serialized_start=90
-  _globals['_GETWAYREQUEST']._serialized_end=105
-  _globals['_GETWAYRESPONSE']._serialized_start=107
-  _globals['_GETWAYRESPONSE']._serialized_end=173
-  _globals['_SIGNINREQUEST']._serialized_start=175
-  _globals['_SIGNINREQUEST']._serialized_end=222
-  _globals['_SIGNINRESPONSE']._serialized_start=224
-  _globals['_SIGNINRESPONSE']._serialized_end=279
-  _globals['_RENEWREQUEST']._serialized_start=281
-  _globals['_RENEWREQUEST']._serialized_end=295
-  _globals['_RENEWRESPONSE']._serialized_start=297
-  _globals['_RENEWRESPONSE']._serialized_end=351
-  _globals['_ACCESSTOKEN']._serialized_start=353
-  _globals['_ACCESSTOKEN']._serialized_end=415
-  _globals['_IDENTITY']._serialized_start=418
-  _globals['_IDENTITY']._serialized_end=680
+  _globals['_GETUSERRESPONSE']._serialized_end=120
+  _globals['_GETWAYREQUEST']._serialized_start=122
+  _globals['_GETWAYREQUEST']._serialized_end=137
+  _globals['_GETWAYRESPONSE']._serialized_start=139
+  _globals['_GETWAYRESPONSE']._serialized_end=205
+  _globals['_SIGNINREQUEST']._serialized_start=207
+  _globals['_SIGNINREQUEST']._serialized_end=254
+  _globals['_SIGNINRESPONSE']._serialized_start=256
+  _globals['_SIGNINRESPONSE']._serialized_end=311
+  _globals['_RENEWREQUEST']._serialized_start=313
+  _globals['_RENEWREQUEST']._serialized_end=327
+  _globals['_RENEWRESPONSE']._serialized_start=329
+  _globals['_RENEWRESPONSE']._serialized_end=383
+  _globals['_ACCESSTOKEN']._serialized_start=385
+  _globals['_ACCESSTOKEN']._serialized_end=447
+  _globals['_IDENTITY']._serialized_start=450
+  _globals['_IDENTITY']._serialized_end=712
 # @@protoc_insertion_point(module_scope)

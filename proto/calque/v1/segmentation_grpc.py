@@ -28,6 +28,10 @@ class SegmentationBase(abc.ABC):
         pass
 
     @abc.abstractmethod
+    async def SubmitAnnotation(self, stream: 'grpclib.server.Stream[calque.v1.segmentation_pb2.SubmitAnnotationRequest, calque.v1.segmentation_pb2.SubmitAnnotationResponse]') -> None:
+        pass
+
+    @abc.abstractmethod
     async def ReviewAnnotation(self, stream: 'grpclib.server.Stream[calque.v1.segmentation_pb2.ReviewAnnotationRequest, calque.v1.segmentation_pb2.ReviewAnnotationResponse]') -> None:
         pass
 
@@ -74,6 +78,12 @@ class SegmentationBase(abc.ABC):
                 grpclib.const.Cardinality.UNARY_UNARY,
                 calque.v1.segmentation_pb2.RenameAnnotationRequest,
                 calque.v1.segmentation_pb2.RenameAnnotationResponse,
+            ),
+            '/calque.v1.Segmentation/SubmitAnnotation': grpclib.const.Handler(
+                self.SubmitAnnotation,
+                grpclib.const.Cardinality.UNARY_UNARY,
+                calque.v1.segmentation_pb2.SubmitAnnotationRequest,
+                calque.v1.segmentation_pb2.SubmitAnnotationResponse,
             ),
             '/calque.v1.Segmentation/ReviewAnnotation': grpclib.const.Handler(
                 self.ReviewAnnotation,
@@ -140,6 +150,12 @@ class SegmentationStub:
             '/calque.v1.Segmentation/RenameAnnotation',
             calque.v1.segmentation_pb2.RenameAnnotationRequest,
             calque.v1.segmentation_pb2.RenameAnnotationResponse,
+        )
+        self.SubmitAnnotation = grpclib.client.UnaryUnaryMethod(
+            channel,
+            '/calque.v1.Segmentation/SubmitAnnotation',
+            calque.v1.segmentation_pb2.SubmitAnnotationRequest,
+            calque.v1.segmentation_pb2.SubmitAnnotationResponse,
         )
         self.ReviewAnnotation = grpclib.client.UnaryUnaryMethod(
             channel,

@@ -28,6 +28,7 @@ class Review(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
     REVIEW_UNSPECIFIED: _ClassVar[Review]
     REVIEW_ACCEPTED: _ClassVar[Review]
     REVIEW_SENT_BACK: _ClassVar[Review]
+    REVIEW_SUBMITTED: _ClassVar[Review]
 
 class ExportKind(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
     __slots__ = ()
@@ -55,6 +56,7 @@ CLASSIFIER_NAIVE_BAYES: Classifier
 REVIEW_UNSPECIFIED: Review
 REVIEW_ACCEPTED: Review
 REVIEW_SENT_BACK: Review
+REVIEW_SUBMITTED: Review
 EXPORT_KIND_UNSPECIFIED: ExportKind
 EXPORT_KIND_ANNOTATION: ExportKind
 EXPORT_KIND_MASK: ExportKind
@@ -66,7 +68,7 @@ EXPORT_FORMAT_ZIP: ExportFormat
 EXPORT_FORMAT_DICOM_SEG: ExportFormat
 
 class Annotation(_message.Message):
-    __slots__ = ("annotation_id", "volume_id", "name", "created_ms", "labels", "log_length", "masks", "events", "changed_ms", "changed_by", "review", "reviewed_by", "reviewed_ms", "accepted_mask")
+    __slots__ = ("annotation_id", "volume_id", "name", "created_ms", "labels", "log_length", "masks", "events", "changed_ms", "changed_by", "review", "reviewed_by", "reviewed_ms", "accepted_mask", "review_note")
     ANNOTATION_ID_FIELD_NUMBER: _ClassVar[int]
     VOLUME_ID_FIELD_NUMBER: _ClassVar[int]
     NAME_FIELD_NUMBER: _ClassVar[int]
@@ -81,6 +83,7 @@ class Annotation(_message.Message):
     REVIEWED_BY_FIELD_NUMBER: _ClassVar[int]
     REVIEWED_MS_FIELD_NUMBER: _ClassVar[int]
     ACCEPTED_MASK_FIELD_NUMBER: _ClassVar[int]
+    REVIEW_NOTE_FIELD_NUMBER: _ClassVar[int]
     annotation_id: str
     volume_id: str
     name: str
@@ -95,17 +98,32 @@ class Annotation(_message.Message):
     reviewed_by: str
     reviewed_ms: int
     accepted_mask: int
-    def __init__(self, annotation_id: _Optional[str] = ..., volume_id: _Optional[str] = ..., name: _Optional[str] = ..., created_ms: _Optional[int] = ..., labels: _Optional[_Iterable[_Union[_common_pb2.Label, _Mapping]]] = ..., log_length: _Optional[int] = ..., masks: _Optional[int] = ..., events: _Optional[int] = ..., changed_ms: _Optional[int] = ..., changed_by: _Optional[str] = ..., review: _Optional[_Union[Review, str]] = ..., reviewed_by: _Optional[str] = ..., reviewed_ms: _Optional[int] = ..., accepted_mask: _Optional[int] = ...) -> None: ...
+    review_note: str
+    def __init__(self, annotation_id: _Optional[str] = ..., volume_id: _Optional[str] = ..., name: _Optional[str] = ..., created_ms: _Optional[int] = ..., labels: _Optional[_Iterable[_Union[_common_pb2.Label, _Mapping]]] = ..., log_length: _Optional[int] = ..., masks: _Optional[int] = ..., events: _Optional[int] = ..., changed_ms: _Optional[int] = ..., changed_by: _Optional[str] = ..., review: _Optional[_Union[Review, str]] = ..., reviewed_by: _Optional[str] = ..., reviewed_ms: _Optional[int] = ..., accepted_mask: _Optional[int] = ..., review_note: _Optional[str] = ...) -> None: ...
+
+class SubmitAnnotationRequest(_message.Message):
+    __slots__ = ("annotation_id",)
+    ANNOTATION_ID_FIELD_NUMBER: _ClassVar[int]
+    annotation_id: str
+    def __init__(self, annotation_id: _Optional[str] = ...) -> None: ...
+
+class SubmitAnnotationResponse(_message.Message):
+    __slots__ = ("annotation",)
+    ANNOTATION_FIELD_NUMBER: _ClassVar[int]
+    annotation: Annotation
+    def __init__(self, annotation: _Optional[_Union[Annotation, _Mapping]] = ...) -> None: ...
 
 class ReviewAnnotationRequest(_message.Message):
-    __slots__ = ("annotation_id", "verdict", "mask_number")
+    __slots__ = ("annotation_id", "verdict", "mask_number", "note")
     ANNOTATION_ID_FIELD_NUMBER: _ClassVar[int]
     VERDICT_FIELD_NUMBER: _ClassVar[int]
     MASK_NUMBER_FIELD_NUMBER: _ClassVar[int]
+    NOTE_FIELD_NUMBER: _ClassVar[int]
     annotation_id: str
     verdict: Review
     mask_number: int
-    def __init__(self, annotation_id: _Optional[str] = ..., verdict: _Optional[_Union[Review, str]] = ..., mask_number: _Optional[int] = ...) -> None: ...
+    note: str
+    def __init__(self, annotation_id: _Optional[str] = ..., verdict: _Optional[_Union[Review, str]] = ..., mask_number: _Optional[int] = ..., note: _Optional[str] = ...) -> None: ...
 
 class ReviewAnnotationResponse(_message.Message):
     __slots__ = ("annotation",)

@@ -50,6 +50,11 @@ class SegmentationStub:
                 request_serializer=calque_dot_v1_dot_segmentation__pb2.RenameAnnotationRequest.SerializeToString,
                 response_deserializer=calque_dot_v1_dot_segmentation__pb2.RenameAnnotationResponse.FromString,
                 _registered_method=True)
+        self.SubmitAnnotation = channel.unary_unary(
+                '/calque.v1.Segmentation/SubmitAnnotation',
+                request_serializer=calque_dot_v1_dot_segmentation__pb2.SubmitAnnotationRequest.SerializeToString,
+                response_deserializer=calque_dot_v1_dot_segmentation__pb2.SubmitAnnotationResponse.FromString,
+                _registered_method=True)
         self.ReviewAnnotation = channel.unary_unary(
                 '/calque.v1.Segmentation/ReviewAnnotation',
                 request_serializer=calque_dot_v1_dot_segmentation__pb2.ReviewAnnotationRequest.SerializeToString,
@@ -119,13 +124,23 @@ class SegmentationServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def SubmitAnnotation(self, request, context):
+        """Hand in an annotation for review. It can still be drawn on.
+
+        Errors: NOT_FOUND (no such annotation; MASK_NOT_FOUND: no mask of it was saved), FAILED_PRECONDITION with ANNOTATION_LOCKED,
+        UNAVAILABLE.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
     def ReviewAnnotation(self, request, context):
         """Accept an annotation with one of its saved masks, or send it back. What was accepted is locked: nothing is drawn on it, and
-        it gets no other names or masks, nor is it deleted, until it is sent back; who draws is told (WriterChanged). No other
-        masks may train models.
+        it gets no other names or masks, nor is it deleted, until it is sent back; who has it open is told of both (WriterChanged).
+        No other masks may train models.
 
-        Errors: NOT_FOUND (no such annotation; MASK_NOT_FOUND: there is no mask to accept), INVALID_ARGUMENT (no verdict),
-        UNAVAILABLE.
+        Errors: NOT_FOUND (no such annotation; MASK_NOT_FOUND: there is no mask to accept), INVALID_ARGUMENT (no verdict; a note that
+        cannot be kept), UNAVAILABLE.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -217,6 +232,11 @@ def add_SegmentationServicer_to_server(servicer, server):
                     servicer.RenameAnnotation,
                     request_deserializer=calque_dot_v1_dot_segmentation__pb2.RenameAnnotationRequest.FromString,
                     response_serializer=calque_dot_v1_dot_segmentation__pb2.RenameAnnotationResponse.SerializeToString,
+            ),
+            'SubmitAnnotation': grpc.unary_unary_rpc_method_handler(
+                    servicer.SubmitAnnotation,
+                    request_deserializer=calque_dot_v1_dot_segmentation__pb2.SubmitAnnotationRequest.FromString,
+                    response_serializer=calque_dot_v1_dot_segmentation__pb2.SubmitAnnotationResponse.SerializeToString,
             ),
             'ReviewAnnotation': grpc.unary_unary_rpc_method_handler(
                     servicer.ReviewAnnotation,
@@ -336,6 +356,33 @@ class Segmentation:
             '/calque.v1.Segmentation/RenameAnnotation',
             calque_dot_v1_dot_segmentation__pb2.RenameAnnotationRequest.SerializeToString,
             calque_dot_v1_dot_segmentation__pb2.RenameAnnotationResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def SubmitAnnotation(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/calque.v1.Segmentation/SubmitAnnotation',
+            calque_dot_v1_dot_segmentation__pb2.SubmitAnnotationRequest.SerializeToString,
+            calque_dot_v1_dot_segmentation__pb2.SubmitAnnotationResponse.FromString,
             options,
             channel_credentials,
             insecure,

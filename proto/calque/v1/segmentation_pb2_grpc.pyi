@@ -49,13 +49,19 @@ class SegmentationStub:
     Errors: NOT_FOUND, INVALID_ARGUMENT (a name that cannot be, a label that would vanish), FAILED_PRECONDITION with
     ANNOTATION_LOCKED, UNAVAILABLE.
     """
+    SubmitAnnotation: _grpc.UnaryUnaryMultiCallable[_segmentation_pb2.SubmitAnnotationRequest, _segmentation_pb2.SubmitAnnotationResponse]
+    """Hand in an annotation for review. It can still be drawn on.
+
+    Errors: NOT_FOUND (no such annotation; MASK_NOT_FOUND: no mask of it was saved), FAILED_PRECONDITION with ANNOTATION_LOCKED,
+    UNAVAILABLE.
+    """
     ReviewAnnotation: _grpc.UnaryUnaryMultiCallable[_segmentation_pb2.ReviewAnnotationRequest, _segmentation_pb2.ReviewAnnotationResponse]
     """Accept an annotation with one of its saved masks, or send it back. What was accepted is locked: nothing is drawn on it, and
-    it gets no other names or masks, nor is it deleted, until it is sent back; who draws is told (WriterChanged). No other
-    masks may train models.
+    it gets no other names or masks, nor is it deleted, until it is sent back; who has it open is told of both (WriterChanged).
+    No other masks may train models.
 
-    Errors: NOT_FOUND (no such annotation; MASK_NOT_FOUND: there is no mask to accept), INVALID_ARGUMENT (no verdict),
-    UNAVAILABLE.
+    Errors: NOT_FOUND (no such annotation; MASK_NOT_FOUND: there is no mask to accept), INVALID_ARGUMENT (no verdict; a note that
+    cannot be kept), UNAVAILABLE.
     """
     DeleteAnnotation: _grpc.UnaryUnaryMultiCallable[_segmentation_pb2.DeleteAnnotationRequest, _segmentation_pb2.DeleteAnnotationResponse]
     """Delete an annotation with its masks, for ever.
@@ -124,13 +130,19 @@ class SegmentationAsyncStub(SegmentationStub):
     Errors: NOT_FOUND, INVALID_ARGUMENT (a name that cannot be, a label that would vanish), FAILED_PRECONDITION with
     ANNOTATION_LOCKED, UNAVAILABLE.
     """
+    SubmitAnnotation: _aio.UnaryUnaryMultiCallable[_segmentation_pb2.SubmitAnnotationRequest, _segmentation_pb2.SubmitAnnotationResponse]  # type: ignore[assignment]
+    """Hand in an annotation for review. It can still be drawn on.
+
+    Errors: NOT_FOUND (no such annotation; MASK_NOT_FOUND: no mask of it was saved), FAILED_PRECONDITION with ANNOTATION_LOCKED,
+    UNAVAILABLE.
+    """
     ReviewAnnotation: _aio.UnaryUnaryMultiCallable[_segmentation_pb2.ReviewAnnotationRequest, _segmentation_pb2.ReviewAnnotationResponse]  # type: ignore[assignment]
     """Accept an annotation with one of its saved masks, or send it back. What was accepted is locked: nothing is drawn on it, and
-    it gets no other names or masks, nor is it deleted, until it is sent back; who draws is told (WriterChanged). No other
-    masks may train models.
+    it gets no other names or masks, nor is it deleted, until it is sent back; who has it open is told of both (WriterChanged).
+    No other masks may train models.
 
-    Errors: NOT_FOUND (no such annotation; MASK_NOT_FOUND: there is no mask to accept), INVALID_ARGUMENT (no verdict),
-    UNAVAILABLE.
+    Errors: NOT_FOUND (no such annotation; MASK_NOT_FOUND: there is no mask to accept), INVALID_ARGUMENT (no verdict; a note that
+    cannot be kept), UNAVAILABLE.
     """
     DeleteAnnotation: _aio.UnaryUnaryMultiCallable[_segmentation_pb2.DeleteAnnotationRequest, _segmentation_pb2.DeleteAnnotationResponse]  # type: ignore[assignment]
     """Delete an annotation with its masks, for ever.
@@ -216,17 +228,29 @@ class SegmentationServicer(metaclass=_abc_1.ABCMeta):
         """
 
     @_abc_1.abstractmethod
+    def SubmitAnnotation(
+        self,
+        request: _segmentation_pb2.SubmitAnnotationRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_segmentation_pb2.SubmitAnnotationResponse, _abc.Awaitable[_segmentation_pb2.SubmitAnnotationResponse]]:
+        """Hand in an annotation for review. It can still be drawn on.
+
+        Errors: NOT_FOUND (no such annotation; MASK_NOT_FOUND: no mask of it was saved), FAILED_PRECONDITION with ANNOTATION_LOCKED,
+        UNAVAILABLE.
+        """
+
+    @_abc_1.abstractmethod
     def ReviewAnnotation(
         self,
         request: _segmentation_pb2.ReviewAnnotationRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_segmentation_pb2.ReviewAnnotationResponse, _abc.Awaitable[_segmentation_pb2.ReviewAnnotationResponse]]:
         """Accept an annotation with one of its saved masks, or send it back. What was accepted is locked: nothing is drawn on it, and
-        it gets no other names or masks, nor is it deleted, until it is sent back; who draws is told (WriterChanged). No other
-        masks may train models.
+        it gets no other names or masks, nor is it deleted, until it is sent back; who has it open is told of both (WriterChanged).
+        No other masks may train models.
 
-        Errors: NOT_FOUND (no such annotation; MASK_NOT_FOUND: there is no mask to accept), INVALID_ARGUMENT (no verdict),
-        UNAVAILABLE.
+        Errors: NOT_FOUND (no such annotation; MASK_NOT_FOUND: there is no mask to accept), INVALID_ARGUMENT (no verdict; a note that
+        cannot be kept), UNAVAILABLE.
         """
 
     @_abc_1.abstractmethod

@@ -20,7 +20,7 @@ from services.core.audit import Action, Subject
 from services.core.errors import InvalidInput, Reason, Unauthenticated
 from services.serving import secret_file
 from services.serving.audit import Recorder
-from services.serving.caller import Caller, caller, set_caller
+from services.serving.caller import Caller, Role, caller, set_caller
 from services.serving.identity.attempts import Attempts
 from services.serving.identity.binding import binding, bound_to, thumbprint
 from services.serving.identity.interceptor import token_of
@@ -163,7 +163,9 @@ class IdentityServicer(identity_pb2_grpc.IdentityServicer):
     async def GetUser(  # noqa: N802
         self, request: identity_pb2.GetUserRequest, context: Context
     ) -> identity_pb2.GetUserResponse:
-        return identity_pb2.GetUserResponse(user=caller().user)
+        who = caller()
+        role = max(who.roles, key=list(Role).index, default="")
+        return identity_pb2.GetUserResponse(user=who.user, role=role, projects=sorted(who.projects or ()))
 
     async def SignIn(  # noqa: N802
         self, request: identity_pb2.SignInRequest, context: Context

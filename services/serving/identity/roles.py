@@ -13,7 +13,7 @@ _CALLS: dict[Role, dict[str, tuple[str, ...]]] = {
     },
     Role.ANNOTATOR: {
         "Volumes": ("GetUpload", "DeleteUpload", "Upload", "ListSeries", "Import"),
-        "Segmentation": ("CreateAnnotation", "RenameAnnotation", "Annotate", "SaveMask", "UploadMask"),
+        "Segmentation": ("CreateAnnotation", "RenameAnnotation", "SubmitAnnotation", "Annotate", "SaveMask", "UploadMask"),
         "Embedding": ("Embed",),
     },
     Role.REVIEWER: {"Segmentation": ("DeleteAnnotation", "ReviewAnnotation")},

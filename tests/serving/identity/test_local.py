@@ -99,6 +99,9 @@ async def test_who_signs_in_is_let_in_as_long_as_the_user_is_there(tmp_path: Pat
         later = (await one.renew(given.token)).token
         assert later.expires_ms >= given.expires_ms
         await one.who(later.token)
+        one.users.set_projects("ada", ["neo", "fetus"])
+        who = await one.identity.GetUser(pb.GetUserRequest(), metadata=bearer(later.token))
+        assert (who.user, who.role, list(who.projects)) == ("ada", "annotator", ["fetus", "neo"])
 
         one.users.remove("ada")
         assert await refused(one.who(later.token)) == NOT_SIGNED_IN

@@ -34,6 +34,7 @@ def test_every_call_has_a_least_role() -> None:
         ("Volumes/Import", Role.ANNOTATOR),
         ("Volumes/DeleteVolume", Role.ADMINISTRATOR),
         ("Segmentation/Annotate", Role.ANNOTATOR),
+        ("Segmentation/SubmitAnnotation", Role.ANNOTATOR),
         ("Segmentation/DeleteAnnotation", Role.REVIEWER),
         ("Segmentation/ReviewAnnotation", Role.REVIEWER),
         ("Embedding/Embed", Role.ANNOTATOR),

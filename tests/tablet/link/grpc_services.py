@@ -123,6 +123,9 @@ class Segmentation(segmentation_grpc.SegmentationBase):
         found = [segmentation_pb2.Annotation(annotation_id=k, volume_id=request.volume_id) for k in "ba"]
         await stream.send_message(segmentation_pb2.ListAnnotationsResponse(annotations=found))
 
+    async def SubmitAnnotation(self, stream: Stream[Any, Any]) -> None:  # noqa: N802
+        raise NotImplementedError
+
     async def ReviewAnnotation(self, stream: Stream[Any, Any]) -> None:  # noqa: N802
         raise NotImplementedError  # no call of the tablet
 

@@ -63,6 +63,7 @@ _KINDS: dict[Action, _Kind] = {
     Action.ANNOTATION_RENAME: _Kind(_ACCESSED, "U", "3"),
     Action.ANNOTATION_DELETE: _Kind(_ACCESSED, "D", "15"),
     Action.ANNOTATION_EXPORT: _Kind(_EXPORT, "R", "10"),
+    Action.ANNOTATION_SUBMIT: _Kind(_ACCESSED, "U", "3"),
     Action.ANNOTATION_ACCEPT: _Kind(_ACCESSED, "U", "5"),
     Action.ANNOTATION_SEND_BACK: _Kind(_ACCESSED, "U", "3"),
     Action.MASK_SAVE: _Kind(_ACCESSED, "C", "1"),

@@ -28,7 +28,6 @@ ENTRIES = 256
 """Entries of a segment."""
 KEPT = 256
 """Entries at the end of a log that stay objects of their own."""
-_TRIES = 5
 
 
 def entry_key(prefix: str, position: int) -> str:
@@ -59,12 +58,15 @@ def is_entry(store: Store, prefix: str, position: int, data: bytes) -> bool:
 
 def read_after(store: Store, prefix: str, length: int) -> list[Entry]:
     """The entries after the first ``length``. Raises: Corrupt, NotFound (the log is being deleted)."""
-    for _ in range(_TRIES - 1):
+    entries: list[Entry] = []
+    while True:
+        moved = in_segments(store, prefix)
         try:
-            return _read_after(store, prefix, length)
-        except NotFound:  # moved into a segment in this moment
-            continue
-    return _read_after(store, prefix, length)
+            _read_on(store, prefix, length, entries)
+            return entries
+        except NotFound:  # moved into a segment in this moment, or deleted
+            if in_segments(store, prefix) == moved:
+                raise
 
 
 def read_entry(store: Store, prefix: str, position: int) -> Entry:
@@ -109,10 +111,10 @@ def compact(store: Store, prefix: str) -> int:
     return removed
 
 
-def _read_after(store: Store, prefix: str, length: int) -> list[Entry]:
+def _read_on(store: Store, prefix: str, length: int, entries: list[Entry]) -> None:
+    """Add to the entries after the first ``length`` those that follow, as far as they are found. Raises: Corrupt, NotFound."""
     alone = set(_alone(store, prefix))  # first: what is moved meanwhile is in a segment then
     done = in_segments(store, prefix)
-    entries: list[Entry] = []
     while (at := length + len(entries)) < done:
         segment = _read_segment(store, prefix, at // ENTRIES)[at % ENTRIES :]
         entries += [decode(data, position) for position, data in enumerate(segment, at + 1)]
@@ -120,7 +122,6 @@ def _read_after(store: Store, prefix: str, length: int) -> list[Entry]:
         if position not in alone:
             raise missing()
         entries.append(decode(store.read(entry_key(prefix, position)), position))
-    return entries
 
 
 def _alone(store: Store, prefix: str) -> list[int]:

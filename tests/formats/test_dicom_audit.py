@@ -102,6 +102,7 @@ STANDARD = {
     Action.ANNOTATION_WRITE: ("110103", "U"),
     Action.ANNOTATION_TAKE_OVER: ("110103", "U"),
     Action.ANNOTATION_RENAME: ("110103", "U"),
+    Action.ANNOTATION_SUBMIT: ("110103", "U"),
     Action.ANNOTATION_ACCEPT: ("110103", "U"),
     Action.ANNOTATION_SEND_BACK: ("110103", "U"),
     Action.ANNOTATION_DELETE: ("110103", "D"),

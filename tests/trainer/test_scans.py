@@ -110,7 +110,7 @@ def test_only_masks_that_a_reviewer_accepted_are_learned_from(store) -> None:
     annotations.accept(marked[0], 2, by="r", now_ms=5)
     annotations.accept(marked[1], 1, by="r", now_ms=4)  # before the other of its name
     annotations.accept(marked[2], 1, by="r", now_ms=6)
-    annotations.send_back(marked[2], by="r", now_ms=7)
+    annotations.send_back(marked[2], "The lower lobe is missing.", by="r", now_ms=7)
     annotations.accept(marked[3], 1, by="r", now_ms=8)
 
     masks = accepted_masks(store, found)

@@ -99,7 +99,7 @@ def tables(scale: Scale, base: Config) -> dict[str, list[Cell]]:
             cell("hidden", "hidden pixels weigh 10 times", hidden_weight=10.0),
             cell("critic", "with a critic (0.001)", adversarial=0.001),
             cell("half", "half of the pixels hidden", fraction=0.5),
-            cell("contrast", "with a contrastive loss (0.03)", contrastive=0.03),
+            cell("contrast", "with a contrastive loss (0.1)", contrastive=0.1),
         ],
     }
 

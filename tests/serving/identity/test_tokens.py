@@ -43,9 +43,12 @@ def one() -> Iterator[Issuer]:
         yield served
 
 
-def authenticate(one: Issuer, leeway_s: float = LEEWAY, roles_claim: str = "roles") -> Authenticate:
+def authenticate(
+    one: Issuer, leeway_s: float = LEEWAY, roles_claim: str = "roles", projects_claim: str = ""
+) -> Authenticate:
     keys = IssuerKeys(one.address)
-    return AccessTokens(keys, audience=AUDIENCE, leeway_s=leeway_s, roles_claim=roles_claim).caller
+    claims = {"roles_claim": roles_claim, "projects_claim": projects_claim}
+    return AccessTokens(keys, audience=AUDIENCE, leeway_s=leeway_s, **claims).caller
 
 
 def by_hand(header: dict[str, Any], claims: dict[str, Any], secret: bytes = b"") -> str:
@@ -203,18 +206,20 @@ async def test_roles_may_stand_elsewhere(one: Issuer, claim: str, said: dict[str
 async def test_a_stream_goes_on_with_a_later_token_of_its_user(one: Issuer, claims: dict[str, Any], goes_on: bool) -> None:
     """Any call on the same connection that carries it is enough; that of another user, or with less rights, is not."""
     exp = int(now()) - 5
-    async with asked(authenticate(one, now() - exp + 0.5)) as (servicer, stub, _):  # half a second is left
-        call = stub.Import(volumes_pb2.ImportRequest(), metadata=bearer(one.token("ES256-key", exp=exp)))
+    leeway_s = now() - exp + 0.5  # so that the token has half a second left
+    async with asked(authenticate(one, leeway_s, projects_claim="projects")) as (servicer, stub, _):
+        call = stub.Import(volumes_pb2.ImportRequest(), metadata=bearer(one.token("ES256-key", exp=exp, projects=["a"])))
         for _ in range(2):
             await call.read()
-        later = one.token("ES256-key", exp=exp + 60, **claims)
+        later = one.token("ES256-key", exp=exp + 60, **{"projects": ["a"], **claims})
         await stub.ListVolumes(volumes_pb2.ListVolumesRequest(), metadata=bearer(later))
         if goes_on:
             with pytest.raises(TimeoutError):
                 await asyncio.wait_for(servicer.ended.wait(), 1)
             call.cancel()
         else:
-            assert (await refused(call.read()))[0] == "UNAUTHENTICATED"
+            refusal_now = await asyncio.wait_for(refused(call.read()), 20)  # long before the later one ends
+            assert refusal_now[0] == "UNAUTHENTICATED"
 
 
 @pytest.mark.item(45)

@@ -112,7 +112,7 @@ def compact(store: Store, prefix: str) -> int:
 
 
 def _read_on(store: Store, prefix: str, length: int, entries: list[Entry]) -> None:
-    """Add to the entries after the first ``length`` those that follow, as far as they are found. Raises: Corrupt, NotFound."""
+    """Add to the entries after the first ``length`` those that follow, while they are found. Raises: Corrupt, NotFound."""
     alone = set(_alone(store, prefix))  # first: what is moved meanwhile is in a segment then
     done = in_segments(store, prefix)
     while (at := length + len(entries)) < done:

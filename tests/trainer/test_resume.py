@@ -61,15 +61,15 @@ def whole(tmp_path_factory) -> tuple[Path, list[tuple[int, int, float]]]:
     return folder, told
 
 
-@pytest.mark.parametrize("at", [(1, 3), (2, 1)])
-def test_a_continued_run_has_the_losses_of_one_that_was_not_stopped(whole, tmp_path, at):
+def test_a_continued_run_has_the_losses_of_one_that_was_not_stopped(whole, tmp_path):
+    at = (1, 3)  # between two checkpoints
     before, after = [], []
     with pytest.raises(Killed):
         train_and_evaluate(CONFIG, scans(), tmp_path / "run", told=losses(before, at))
     train_and_evaluate(CONFIG, scans(), tmp_path / "run", resume=True, told=losses(after))
 
     assert before == whole[1][: len(before)]
-    assert 0 < len(after) < len(whole[1]) or at == (1, 1)
+    assert 0 < len(after) < len(whole[1])
     assert after == whole[1][-len(after) :]  # to the last bit
     assert (tmp_path / "run" / "scores.json").read_text() == (whole[0] / "scores.json").read_text()
     mine, theirs = ([(row["epoch"], row["train_loss"]) for row in curve(f)] for f in (whole[0], tmp_path / "run"))

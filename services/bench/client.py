@@ -11,6 +11,8 @@ from uuid import uuid4
 import grpc
 from calque.v1 import (
     common_pb2,
+    identity_pb2,
+    identity_pb2_grpc,
     segmentation_pb2,
     segmentation_pb2_grpc,
     volumes_pb2,
@@ -24,6 +26,7 @@ from services.formats.source import SourceFile
 
 CHUNK_BYTES = 256 << 10
 MESSAGE_LIMIT_BYTES = 8 << 20
+_STILL_HERE_SECONDS = 10.0
 Progress = Callable[[str, int, int], None]
 # What gRPC itself says of these is not for people.
 _SILENCE = {
@@ -69,10 +72,19 @@ class Client:
         )
         self.volumes = volumes_pb2_grpc.VolumesStub(self.channel)
         self.segmentation = segmentation_pb2_grpc.SegmentationStub(self.channel)
+        self._identity = identity_pb2_grpc.IdentityStub(self.channel)
 
     def close(self) -> None:
         """Hang up."""
         self.channel.close()
+
+    def still_here(self) -> None:
+        """Have the services hear of a later access token, where there is one: a stream goes on by that of a later call.
+
+        Whatever is wrong with it, the stream says so.
+        """
+        with suppress(grpc.RpcError):
+            self._identity.GetUser(identity_pb2.GetUserRequest(), timeout=_STILL_HERE_SECONDS)
 
     def upload(self, files: Sequence[SourceFile], progress: Progress = lambda what, done, total: None) -> str:
         """Send files. Returns the upload's identifier. Raises: Refused; nothing is left on the server then."""

@@ -125,6 +125,7 @@ def segment(
             stream.set(way, seed)
             clinician = _Work(stream, truth, affine, seed, habit, look)
             for number in range(corrected + 1):
+                client.still_here()
                 clinician.go_on(number)
                 told()
         mask = client.save_mask(annotation_id, clinician.answers[-1].default_threshold)

@@ -11,19 +11,26 @@ from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
 
+import nibabel
+import numpy as np
 import pytest
 from calque.v1 import volumes_pb2
 from platformdirs import user_config_path
 from typer.testing import CliRunner
 
 from services.bench.client import refusals
+from services.bench.clinician import PenStroke
+from services.bench.drawing import drawing
 from services.cli import kept, reach
 from services.cli.main import app
 from services.core.errors import CalqueError, Reason
+from services.core.geometry import Plane
+from services.formats.source import source_files
 from tests.processes import Serving
 from tests.serving.identity.issuer import Issuer, issuer
 
 PASSWORD = "correct horse battery"
+STROKE = PenStroke(Plane.AXIAL, 2, 1, 2.0, (4.0, 12.0), (5.0, 9.0))
 
 
 @pytest.fixture(autouse=True)
@@ -40,12 +47,10 @@ def calque(*arguments: str, typed: str = "") -> str:
     return result.output
 
 
-def serving(folder: Path, **environment: str) -> Serving:
-    store = str(folder / "store")
+def serving(folder: Path, *more: str, **environment: str) -> Serving:
+    flags = ("--listen", "127.0.0.1:0", "--store", str(folder / "store"))
     data = os.environ["XDG_DATA_HOME"]
-    return Serving(
-        folder, "volumes", "--listen", "127.0.0.1:0", "--store", store, CALQUE_TLS="on", XDG_DATA_HOME=data, **environment
-    )
+    return Serving(folder, "volumes", *more, *flags, CALQUE_TLS="on", XDG_DATA_HOME=data, **environment)
 
 
 def listed(address: str) -> int:
@@ -136,3 +141,29 @@ def test_a_file_that_cannot_be_understood_is_none(tmp_path: Path, content: str) 
     file.touch(0o600)
     file.write_text(content)
     assert kept.kept("a:1") is None
+
+
+def test_a_stream_goes_on_by_the_tokens_of_later_calls(tmp_path: Path) -> None:
+    """As the robot draws for longer than a token counts."""
+    with issuer() as one:
+        one.add("first", "ES256")
+        one.confirmed = "ada"
+        environment = {"CALQUE_OIDC_ISSUER": one.address, "CALQUE_OIDC_LEEWAY_SECONDS": "0"}
+        with serving(tmp_path, "segmentation", **environment) as server:
+            address = server.address()
+            calque("sign-in", "--server", address)
+            with closing(reach.client(address)) as client:
+                nibabel.Nifti1Image(np.zeros((24, 20, 6), np.int16), np.eye(4)).to_filename(tmp_path / "volume.nii")
+                volume_id = client.import_files(source_files(tmp_path / "volume.nii")).volume_id
+                annotation_id = client.begin(volume_id, "Liver")
+            one.token_s = 9
+            calque("sign-in", "--server", address)
+            before = kept.kept(address)
+            assert before is not None
+            with closing(reach.client(address)) as client, drawing(client, annotation_id, seconds=60) as stream:
+                answers = stream.responses()
+                while time.time() < before.expires_s + 1:
+                    client.still_here()
+                    stream.draw(STROKE)
+                    while next(answers).WhichOneof("what") != "ack":
+                        pass

@@ -89,15 +89,16 @@ def places(store: str, folder: Path) -> Iterator[tuple[Place, Gateway | None]]:
 def _started(stack: ExitStack) -> Running:
     """An S3 server of our own; another one where its ports were taken by somebody else while it started."""
     for left in (2, 1, 0):
-        with ExitStack() as own:
-            try:
-                ceph = run(Path(own.enter_context(tempfile.TemporaryDirectory(prefix="calque-rgw-"))), own)
-            except (subprocess.CalledProcessError, OSError):
-                if not left:
-                    raise
-                continue
-            stack.push(own.pop_all())
-            return ceph
+        own = ExitStack()  # ends gateways that are started later, too
+        try:
+            ceph = run(Path(own.enter_context(tempfile.TemporaryDirectory(prefix="calque-rgw-"))), own)
+        except (subprocess.CalledProcessError, OSError):
+            own.close()
+            if not left:
+                raise
+            continue
+        stack.push(own)
+        return ceph
     raise AssertionError
 
 

@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 from calque.v1 import segmentation_pb2
 
+from services.store.annotations import Annotations, MaskRecord
 from services.store.log import Log
 from tablet_client.link.grpc_link import GrpcLink
 from tablet_client.link.listener import Connection, Listener, Status
@@ -111,6 +112,29 @@ async def test_who_loses_the_pen_is_told_without_drawing_and_may_take_it_back(tm
             await other.until(lambda now: now.connection is Connection.OTHER_WRITER)
             await eventually(lambda: other.document.have_entries == one.document.have_entries)
             assert kept(served, annotation_id) == [event.body for event in (*drawn, late)]
+
+
+async def test_what_a_reviewer_accepts_is_locked_and_drawn_on_again_when_it_is_sent_back(tmp_path: Path) -> None:
+    async with serve(tmp_path / "store") as served:
+        volume, annotation_id = await opened(served)
+        mask = MaskRecord(0, "0" * 64, 128, 1, 2, "paper", 0, "1", 1.0)
+        Annotations(served.store).publish_mask(annotation_id, mask)
+        async with Tablet(served.port, volume, annotation_id, tmp_path / "one") as one:
+            drawn = [one.draw(3)]
+            await one.settled()
+            handed_in = await one.link.submit_annotation(annotation_id)
+            assert handed_in.review == segmentation_pb2.REVIEW_SUBMITTED
+            assert await one.link.account.role() == "administrator"  # nobody is asked who it is
+            await one.link.review_annotation(annotation_id, segmentation_pb2.REVIEW_ACCEPTED)
+            await one.until(lambda now: now.locked)
+            drawn.append(one.draw(5))  # as a pen that was down
+            await one.until(lambda now: now.saved_on_tablet == 1)
+            assert one.keeper.status.held_up is not None
+            assert one.keeper.status.held_up.reason == "ANNOTATION_LOCKED"
+            back = await one.link.review_annotation(annotation_id, segmentation_pb2.REVIEW_SENT_BACK, "Too small.")
+            assert back.review_note == "Too small."
+            await one.settled()  # without anybody's doing
+            assert kept(served, annotation_id) == [event.body for event in drawn]
 
 
 async def test_one_that_is_killed_and_back_before_the_server_misses_it_loses_and_doubles_nothing(

@@ -225,6 +225,20 @@ async def _viewer_menu_palette(w: World) -> None:
     await w.hand.tap("colour:new")
 
 
+async def _viewer_review(w: World) -> None:
+    """As a reviewer sees it, who may write what is to be done."""
+    opened_id = w.app.viewer_control.work.annotation.annotation_id
+    w.link._annotations[opened_id].message.masks = 1
+    await w.hand.tap("review")
+    await w.hand.until("The review", lambda: w.app.viewer.review.shown)
+
+
+async def _settings_of_the_menu(w: World) -> None:
+    await w.hand.tap("review_close")
+    await _menu(w)
+    await _settings(w)
+
+
 async def _settings(w: World) -> None:
     await w.hand.tap("settings")
     await w.hand.until("The settings", lambda: w.app.screens.current == "settings")
@@ -315,7 +329,8 @@ SCENES = (
     Scene("viewer-menu-reading", _viewer_menu_reading, _the_menu),
     Scene("viewer-menu-ct", _viewer_menu_ct, _the_menu),
     Scene("viewer-menu-palette", _viewer_menu_palette, _the_menu),
-    Scene("settings", _settings),
+    Scene("viewer-review", _viewer_review, lambda app: app.viewer.review),
+    Scene("settings", _settings_of_the_menu),
     Scene("settings-files", _settings_files, lambda app: app.settings.ids.files),
     Scene("settings-first", _settings_first),
     Scene("export", _export),

@@ -66,6 +66,13 @@ class Account:
         """Whether the services still know who is signed in, or cannot say now."""
         return True
 
+    async def role(self) -> str:
+        """What who is signed in may do: ``viewer``, ``annotator``, ``reviewer``, ``trainer`` or ``administrator``.
+
+        Raises: LinkError.
+        """
+        return "administrator"
+
     async def enter(self, user: str, password: str) -> Signed:
         """Sign in with a password. Raises: LinkError: ``SIGN_IN_REFUSED``, ``TOO_MANY_ATTEMPTS``, …"""
         raise LinkError("SIGN_IN_REFUSED")

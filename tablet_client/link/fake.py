@@ -187,6 +187,24 @@ class FakeLink:
         self._annotation(annotation_id)
         del self._annotations[annotation_id]
 
+    async def submit_annotation(self, annotation_id: str) -> segmentation_pb2.Annotation:
+        """See `Link`."""
+        annotation = self._annotation(annotation_id)
+        if not annotation.masks:
+            raise LinkError("MASK_NOT_FOUND", "No mask was saved.", status="NOT_FOUND")
+        return annotation.reviewed(segmentation_pb2.REVIEW_SUBMITTED, self.account.user)
+
+    async def review_annotation(self, annotation_id: str, verdict: int, note: str = "") -> segmentation_pb2.Annotation:
+        """See `Link`; whoever has it open is told."""
+        annotation = self._annotation(annotation_id)
+        if verdict == segmentation_pb2.REVIEW_ACCEPTED and not annotation.masks:
+            raise LinkError("MASK_NOT_FOUND", "No mask was saved.", status="NOT_FOUND")
+        message = annotation.reviewed(verdict, self.account.user, note)
+        annotation.writer = None
+        locked = verdict == segmentation_pb2.REVIEW_ACCEPTED
+        self.send(annotation_id, Answer(writer=segmentation_pb2.WriterChanged(writer=False, locked=locked)))
+        return message
+
     @asynccontextmanager
     async def annotate(self, opening: segmentation_pb2.AnnotateOpen) -> AsyncIterator[FakeSession]:
         """See `Link`."""

@@ -37,6 +37,12 @@ class FakeAnnotation:
     masks: list[segmentation_pb2.Mask] = field(default_factory=list)
     levels: NDArray[np.uint8] | None = None  # as the voxels
 
+    def reviewed(self, review: int, by: str, note: str = "") -> segmentation_pb2.Annotation:
+        """How far its review is from now on."""
+        self.message.review = segmentation_pb2.Review.Name(review)  # type: ignore[assignment]
+        self.message.reviewed_by, self.message.review_note, self.message.reviewed_ms = by, note, 1_796_000_000_000
+        return self.message
+
 
 class FakeSession:
     """One end of a stream in memory."""

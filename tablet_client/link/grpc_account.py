@@ -53,6 +53,14 @@ class GrpcAccount(Account):
             return error.reason != "NOT_SIGNED_IN"
         return True
 
+    async def role(self) -> str:
+        try:
+            return str((await _ask(self._identity.GetUser, identity_pb2.GetUserRequest())).role)
+        except LinkError as error:
+            if error.status == Status.UNIMPLEMENTED.name:  # nobody is asked
+                return await super().role()
+            raise
+
     async def enter(self, user: str, password: str) -> Signed:
         request = identity_pb2.SignInRequest(user=user, password=password)
         response = await _ask(self._identity.SignIn, request)

@@ -254,6 +254,19 @@ class GrpcLink:
                 yield _GrpcSession(stream)
                 await stream.cancel()
 
+    async def submit_annotation(self, annotation_id: str) -> segmentation_pb2.Annotation:
+        """See `Link`."""
+        request = segmentation_pb2.SubmitAnnotationRequest(annotation_id=annotation_id)
+        annotation: segmentation_pb2.Annotation = (await _ask(self._segmentation.SubmitAnnotation, request)).annotation
+        return annotation
+
+    async def review_annotation(self, annotation_id: str, verdict: int, note: str = "") -> segmentation_pb2.Annotation:
+        """See `Link`."""
+        name = segmentation_pb2.Review.Name(verdict)
+        request = segmentation_pb2.ReviewAnnotationRequest(annotation_id=annotation_id, verdict=name, note=note)
+        annotation: segmentation_pb2.Annotation = (await _ask(self._segmentation.ReviewAnnotation, request)).annotation
+        return annotation
+
     async def save_mask(self, annotation_id: str, threshold: int, watch: Watch | None = None) -> segmentation_pb2.Mask:
         """See `Link`."""
         request = segmentation_pb2.SaveMaskRequest(annotation_id=annotation_id, threshold=threshold)

@@ -32,6 +32,7 @@ class Status:
         tablet_full: the journal takes no events: drawing must stop, visibly.
         error: why it is offline or refused.
         journal_at_limit: it takes none, for the journals are as large as they may be.
+        locked: nobody writes, for the annotation was accepted; it can be looked at.
     """
 
     connection: Connection
@@ -40,6 +41,7 @@ class Status:
     tablet_full: bool = False
     error: LinkError | None = None
     journal_at_limit: bool = False
+    locked: bool = False
 
     @property
     def held_up(self) -> LinkError | None:
@@ -47,7 +49,7 @@ class Status:
         if not self.waiting:
             return None
         if self.connection is Connection.OTHER_WRITER:
-            return LinkError("OTHER_WRITER")
+            return LinkError("ANNOTATION_LOCKED" if self.locked else "OTHER_WRITER")
         return self.error if self.connection in (Connection.OFFLINE, Connection.REFUSED) else None
 
 

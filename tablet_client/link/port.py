@@ -193,6 +193,14 @@ class Link(Protocol):
         """Delete an annotation with its masks, for ever."""
         ...
 
+    async def submit_annotation(self, annotation_id: str) -> Annotation:
+        """Hand an annotation in for review, with its newest saved mask."""
+        ...
+
+    async def review_annotation(self, annotation_id: str, verdict: int, note: str = "") -> Annotation:
+        """Accept an annotation with its newest saved mask, or send it back with a note: ``verdict``, the contract's Review."""
+        ...
+
     def annotate(self, opening: AnnotateOpen) -> AbstractAsyncContextManager[Session]:
         """Work on an annotation: ``async with link.annotate(AnnotateOpen(…)) as session``."""
         ...

@@ -91,7 +91,7 @@ class SessionKeeper:
         self._nudged = asyncio.Event()
         self._limit: asyncio.Timeout | None = None
         self._take_over = False
-        self._writer = False
+        self._writer = self._locked = False
         self._next = 1
         self._log_length = 0
         self._agreed = False  # on the next number, in this connection
@@ -109,7 +109,13 @@ class SessionKeeper:
         """As it is now."""
         d, scribe = self._document, self._scribe
         return Status(
-            self._connection, d.waiting, d.saved_on_tablet, scribe.full, self._error, journal_at_limit=scribe.at_limit
+            self._connection,
+            d.waiting,
+            d.saved_on_tablet,
+            scribe.full,
+            self._error,
+            journal_at_limit=scribe.at_limit,
+            locked=self._locked and self._connection is Connection.OTHER_WRITER,
         )
 
     def submit(self, event: Event) -> None:
@@ -287,6 +293,7 @@ class SessionKeeper:
         self._probabilities.restart()
         if not self._document.waiting:
             self._failures = 0
+        self._locked = opened.annotation.review == segmentation_pb2.REVIEW_ACCEPTED
         self._listener.opened(opened.annotation)
         self._become(opened.writer)
 
@@ -337,7 +344,12 @@ class SessionKeeper:
         elif what == "error":
             self._listener.computing_failed(common_pb2.Reason.Name(message.error.reason), message.error.message)
         elif what == "writer":
+            unlocked = self._locked and not message.writer.locked
+            self._locked = message.writer.locked
             self._become(message.writer.writer)
+            if unlocked:  # who opens it again may write
+                self.retry_now()
+                raise LinkError("SERVICE_UNAVAILABLE", "The annotation can be drawn on again.", retry=True)
 
     def _entered(self, changed: bool, own_sequence: int) -> None:
         if own_sequence:

@@ -42,6 +42,7 @@ from tablet_client.view.opened import Opened
 from tablet_client.view.picking import Picking
 from tablet_client.view.rails import Rails
 from tablet_client.view.resuming import Resuming
+from tablet_client.view.reviewing import Reviewing
 from tablet_client.view.settings import Settings
 from tablet_client.view.settingscontrol import SettingsControl
 from tablet_client.view.signin import SignIn
@@ -107,6 +108,7 @@ class CalqueApp(App):
         self.exporting = Exporting(
             self._link, self.exporter, self.viewer_control, self._folder, self._say, self._go, self._picker
         )
+        self.reviewing = Reviewing(self._link, self.viewer.review, self.viewer_control, self._say)
         self.settings_control = SettingsControl(
             self.settings, self._folder, self._not_now, self._prefer, self._say, self._start, self._picker
         )
@@ -186,6 +188,10 @@ class CalqueApp(App):
         viewer.menu.bind(on_fit=lambda _: viewer.image.fit(), on_clear=lambda _: control.clear())
         viewer.menu.bind(on_take_over=lambda _: control.take_over())
         viewer.menu.bind(on_export=lambda _: self._start(self.exporting.open()))
+        viewer.menu.bind(on_review=lambda _: self._start(self.reviewing.open()))
+        viewer.review.bind(on_hand_in=lambda _: self._start(self.reviewing.hand_in()))
+        viewer.review.bind(on_accept=lambda _: self._start(self.reviewing.accept()))
+        viewer.review.bind(on_send_back=lambda _, note: self._start(self.reviewing.send_back(note)))
         self.exporter.bind(on_back=lambda _: self._go("viewer"))
         self.exporter.bind(on_pick_content=lambda _, name: self.exporting.choose_content(name))
         self.exporter.bind(on_pick_format=lambda _, name: self.exporting.choose_format(name))
@@ -393,7 +399,7 @@ class CalqueApp(App):
         if key == keys.ESCAPE:
             return self._back()
         known = keys.command(key, modifiers)
-        if known is None or self.screens.current != "viewer" or self.viewer.menu.shown:
+        if known is None or self.screens.current != "viewer" or self.viewer.panel is not None:
             return False
         self._obey(*known)
         return True
@@ -419,8 +425,8 @@ class CalqueApp(App):
 
     def _back(self) -> bool:
         """One step back. Returns: there was one; from the library the system may leave the application."""
-        if self.screens.current == "viewer" and self.viewer.menu.shown:
-            self.viewer.menu.close()
+        if self.screens.current == "viewer" and self.viewer.panel is not None:
+            self.viewer.panel.close()
         elif self.screens.current == "viewer":
             self._start(self._leave())
         elif self.screens.current == "import":

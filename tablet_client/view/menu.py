@@ -55,14 +55,26 @@ class Menu(controls.Panel):
 
     Attributes:
         reading: another tablet writes, and this one may take over.
+        locked: nobody writes, since the annotation was accepted.
         details: what the service measured and expects, a line each.
         new_colour: of the next new annotation, 0xRRGGBB.
         recoloured: identifier of the annotation whose colour is chosen now, or "new"; empty: the palette is away.
     """
 
-    __events__ = ("on_annotation", "on_new", "on_colour", "on_fit", "on_export", "on_clear", "on_take_over", "on_settings")
+    __events__ = (
+        "on_annotation",
+        "on_new",
+        "on_colour",
+        "on_fit",
+        "on_export",
+        "on_review",
+        "on_clear",
+        "on_take_over",
+        "on_settings",
+    )
 
     reading = BooleanProperty(False)
+    locked = BooleanProperty(False)
     details = StringProperty("")
     new_colour = NumericProperty(PALETTE[0])
     recoloured = StringProperty("")
@@ -141,6 +153,9 @@ class Menu(controls.Panel):
 
     def on_export(self) -> None:
         """Make a file for other programs."""
+
+    def on_review(self) -> None:
+        """Show how far the review is."""
 
     def on_clear(self) -> None:
         """Remove all strokes (can be undone)."""

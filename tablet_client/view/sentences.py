@@ -4,13 +4,22 @@ from __future__ import annotations
 
 from datetime import datetime
 
-from calque.v1.segmentation_pb2 import Mask, Statistics
+from calque.v1.segmentation_pb2 import (
+    REVIEW_ACCEPTED,
+    REVIEW_SENT_BACK,
+    REVIEW_SUBMITTED,
+    Annotation,
+    Mask,
+    Statistics,
+)
 
 from tablet_client.link.listener import Connection, Status
 from tablet_client.link.port import LinkError, Step
 from tablet_client.state.geometry import Plane
 from tablet_client.state.guide import Place
 from tablet_client.state.words import N_, _, language, ngettext
+
+LOCKED = N_("This annotation was accepted, and is locked until a reviewer sends it back.")
 
 _SENTENCES = {
     "FILE_TRUNCATED": N_("This file ends too early. Nothing was imported."),
@@ -30,6 +39,8 @@ _SENTENCES = {
     "OTHER_WRITER": N_(
         "Another tablet draws on this annotation now. Your strokes stay on this tablet; “Draw here” in the menu sends them."
     ),
+    "ANNOTATION_LOCKED": LOCKED,
+    "MASK_NOT_FOUND": N_("No mask of this annotation was saved yet. Save one first."),
     "VOLUME_NOT_FOUND": N_("This volume is no longer on the server."),
     "ANNOTATION_NOT_FOUND": N_("This annotation is no longer on the server."),
     "NOT_SEGMENTED": N_("Draw a little of the object and a little of what is not."),
@@ -81,6 +92,11 @@ def sentence(error: LinkError) -> str:
 def no_room(status: Status) -> str:
     """Why no stroke can be kept."""
     return _(JOURNAL_FULL if status.journal_at_limit else TABLET_FULL)
+
+
+def reading(status: Status | None) -> str:
+    """Why there can be no drawing, where another tablet draws or nobody may."""
+    return _(LOCKED if status is not None and status.locked else READING)
 
 
 def left_behind(waiting: int) -> str:
@@ -143,10 +159,27 @@ def safety(status: Status) -> tuple[str, str]:
     if status.connection is Connection.CONNECTED:
         return ("tablet", _("Saved on this tablet")) if n else ("saved", _("Saved on server"))
     if status.connection is Connection.OTHER_WRITER:
-        return "reading", _("Another tablet draws") + (f", {strokes}" if n else "")
+        told = _("Accepted") if status.locked else _("Another tablet draws")
+        return "reading", told + (f", {strokes}" if n else "")
     if status.connection is Connection.CONNECTING:
         return "tablet", _("Connecting …") + (f" {strokes}" if n else "")
     return "offline", _("Offline") + (f", {strokes}" if n else "")
+
+
+def review(annotation: Annotation) -> str:
+    """How far the review of an annotation is, and what its reviewer said."""
+    day = datetime.fromtimestamp(annotation.reviewed_ms / 1000).strftime("%Y-%m-%d %H:%M")
+    who = f"{annotation.reviewed_by} · {day}" if annotation.reviewed_by else day
+    if annotation.review == REVIEW_SUBMITTED:
+        return _("Handed in, and waits for a reviewer.") + f"\n{who}"
+    if annotation.review == REVIEW_ACCEPTED:
+        return _("Accepted, and locked.") + f"\n{who}"
+    if annotation.review == REVIEW_SENT_BACK:
+        told = _("Sent back: {note}").format(note=annotation.review_note) if annotation.review_note else _("Sent back.")
+        return f"{told}\n{who}"
+    if not annotation.masks:
+        return _("Save a mask first: it is what a reviewer looks at.")
+    return _("Nobody was asked to review it yet.")
 
 
 def _sizes(step: Step) -> dict[str, str]:

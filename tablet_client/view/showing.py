@@ -164,8 +164,10 @@ class Showing:
 
     def hint(self) -> None:
         """What to do first, said to one who may do it."""
-        reading = self._work.keeper.status.connection is Connection.OTHER_WRITER
-        self._viewer.image.hint = "" if self.segmentable else _(sentences.READING if reading else sentences.HINT)
+        status = self._work.keeper.status
+        reading = status.connection is Connection.OTHER_WRITER
+        first = sentences.reading(status) if reading else _(sentences.HINT)
+        self._viewer.image.hint = "" if self.segmentable else first
 
     def seen(self, number: int = 0) -> bool:
         """The image of that number has its greys."""

@@ -11,8 +11,10 @@ from kivy.uix.boxlayout import BoxLayout
 from kivy.uix.screenmanager import Screen
 
 from tablet_client.view import theme
+from tablet_client.view.controls import Panel
 from tablet_client.view.imageview import ImageView
 from tablet_client.view.menu import Menu
+from tablet_client.view.review import Review
 from tablet_client.view.rightcolumn import RightColumn
 from tablet_client.view.slicebar import SliceBar
 from tablet_client.view.toolrail import ToolRail
@@ -33,6 +35,7 @@ class Viewer(Screen):
         side: planes, threshold, volume.
         slices: the bar under the image.
         menu: under the three dots.
+        review: of the annotation, in the middle.
         three: the images beside the first are on the screen.
         tools: "left" or "right", where the rail is; the column is on the other side.
         drawing: the pen is down: what lies on the rails is no finger that wants something.
@@ -52,12 +55,19 @@ class Viewer(Screen):
         self.side: RightColumn = self.ids.side
         self.slices: SliceBar = self.ids.slices
         self.menu: Menu = self.ids.menu
+        self.review: Review = self.ids.review
         self._pair = BoxLayout(spacing=dp(1), size_hint=(1.0, 1.0))
         for image in self.beside:
             self._pair.add_widget(image)
         for image in self.images:
             image.bind(on_pen_seen=self.pen_seen)
         self.bind(three=self._arrange, size=self._arrange, tools=self._arrange)
+
+    @property
+    def panel(self) -> Panel | None:
+        """What lies over the screen."""
+        panels: tuple[Panel, ...] = (self.menu, self.review)
+        return next((panel for panel in panels if panel.shown), None)
 
     def pen_seen(self, on: ImageView | None = None) -> None:
         """A pen is on one of the images, or in the air: on the others fingers draw no longer."""

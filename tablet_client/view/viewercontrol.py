@@ -136,7 +136,7 @@ class ViewerControl(Listener):
     async def recolour(self, annotation_id: str, colour: int) -> None:
         """Another colour for an annotation of the open volume."""
         if changed := await self._asked(self._annotations.recolour(annotation_id, colour)):
-            self._named(changed)
+            self.changed(changed)
 
     async def _asked(self, call: Awaitable[Annotation | None]) -> Annotation | None:
         """What the server answers; None, and a sentence, where it does not."""
@@ -146,8 +146,8 @@ class ViewerControl(Listener):
             self._trouble(error)
             return None
 
-    def _named(self, annotation: Annotation) -> None:
-        """An annotation has other names or colours, perhaps the open one."""
+    def changed(self, annotation: Annotation) -> None:
+        """An annotation has other names or colours, or was reviewed; perhaps the open one."""
         if self.work is not None and annotation.annotation_id == self.work.annotation.annotation_id:
             self.work.annotation = annotation
             if self.looking is not None:
@@ -260,7 +260,7 @@ class ViewerControl(Listener):
     def _may_draw(self) -> bool:
         status = self.work.keeper.status if self.work is not None else None
         if status is None or status.connection is Connection.OTHER_WRITER or status.tablet_full:
-            self._say(sentences.no_room(status) if status and status.tablet_full else _(sentences.READING), "error")
+            self._say(sentences.no_room(status) if status and status.tablet_full else sentences.reading(status), "error")
             return False
         return True
 
@@ -293,18 +293,18 @@ class ViewerControl(Listener):
         if self.showing is not None:
             self.showing.hint()
         if status.connection in (Connection.CONNECTED, Connection.OTHER_WRITER):
-            self._reading(status.connection is Connection.OTHER_WRITER)
+            self._reading(status)
         if status.tablet_full:
             self._say(sentences.no_room(status), "error")
         elif status.connection is Connection.REFUSED and status.error is not None:
             self._say(sentences.sentence(status.error), "error")
 
-    def _reading(self, reading: bool) -> None:
-        """Another tablet draws, or no longer; one who drew until now is told at once."""
-        menu = self._viewer.menu
+    def _reading(self, status: Status) -> None:
+        """Another tablet draws, or no longer, or nobody may; one who drew until now is told at once."""
+        menu, reading = self._viewer.menu, status.connection is Connection.OTHER_WRITER
         if reading and not menu.reading and not self._viewer.image.hint:  # else the hint says it
-            self._say(_(sentences.READING), "warning")
-        menu.reading = reading
+            self._say(sentences.reading(status), "warning")
+        menu.reading, menu.locked = reading, status.locked
 
     def ink_changed(self) -> None:
         if self.showing is not None and self.work is not None:
@@ -342,7 +342,7 @@ class ViewerControl(Listener):
     def opened(self, annotation: Annotation) -> None:
         if self.work is not None:
             self.work.guide.restart()
-            self._named(annotation)
+            self.changed(annotation)
 
     def computing_failed(self, reason: str, message: str) -> None:
         if reason != "NOT_SEGMENTED" or (self.showing is not None and self.showing.segmentable):  # else the hint says it

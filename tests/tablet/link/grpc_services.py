@@ -124,10 +124,10 @@ class Segmentation(segmentation_grpc.SegmentationBase):
         await stream.send_message(segmentation_pb2.ListAnnotationsResponse(annotations=found))
 
     async def SubmitAnnotation(self, stream: Stream[Any, Any]) -> None:  # noqa: N802
-        raise NotImplementedError
+        raise NotImplementedError  # tried with the real service
 
     async def ReviewAnnotation(self, stream: Stream[Any, Any]) -> None:  # noqa: N802
-        raise NotImplementedError  # no call of the tablet
+        raise NotImplementedError  # as the other
 
     async def RenameAnnotation(self, stream: Stream[Any, Any]) -> None:  # noqa: N802
         request = await stream.recv_message()

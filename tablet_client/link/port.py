@@ -198,7 +198,7 @@ class Link(Protocol):
         ...
 
     async def review_annotation(self, annotation_id: str, verdict: int, note: str = "") -> Annotation:
-        """Accept an annotation with its newest saved mask, or send it back with a note: ``verdict``, the contract's Review."""
+        """Accept an annotation with its newest saved mask, or send it back with a note; ``verdict`` is a ``Review``."""
         ...
 
     def annotate(self, opening: AnnotateOpen) -> AbstractAsyncContextManager[Session]:

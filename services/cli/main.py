@@ -373,11 +373,12 @@ def report(
     run: Annotated[
         Path | None, typer.Option(help="Folder of a finished run whose latent is studied; none: “final”'s.")
     ] = None,
+    alone: Annotated[bool, typer.Option("--alone", help="Train nothing, and measure the run alone.")] = False,
 ) -> None:
     """Train what the paper's tables compare, and write its tables and figures as a page and as numbers."""
     from services.cli.train import report as make
 
-    make(folder, manifest=manifest, store=store, projects=project or [], scale=scale, config=config, run=run)
+    make(folder, manifest=manifest, store=store, projects=project or [], scale=scale, config=config, run=run, alone=alone)
 
 
 app.add_typer(models, name="models")

@@ -89,6 +89,7 @@ def report(
     scale: str,
     config: Path | None,
     run: Path | None,
+    alone: bool,
 ) -> None:
     """Make the report of the paper's tables and figures. Raises: CalqueError."""
     from services.cli.store import store_at
@@ -104,7 +105,8 @@ def report(
     scans = _scans([], manifest, store, projects)
     masks = _masks(manifest, scans) if manifest is not None else accepted_masks(store_at(store or ""), scans)
     settings = load_config(config) if config else Config()
-    page = Maker(folder, scans, masks, scale, settings, lambda text: console.print(text, markup=False), run).make()
+    maker = Maker(folder, scans, masks, scale, settings, lambda text: console.print(text, markup=False), run, alone)
+    page = maker.make()
     print(f"The report is {page}.")
 
 

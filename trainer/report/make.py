@@ -57,6 +57,7 @@ class Maker:
         base: what all cells have in common.
         say: told what is going on.
         run: folder of a finished run, whose network is studied in place of the cell ``final``.
+        alone: no cell is trained, and the run's network alone is measured.
 
     Raises:
         CalqueError: no patient is left to measure on, or the run is none that can be studied.
@@ -71,6 +72,7 @@ class Maker:
         base: Config,
         say: Told,
         run: Path | None = None,
+        alone: bool = False,
     ) -> None:
         self._folder, self._scans, self._masks, self._say = folder, scans, masks, say
         self._scale: Scale = SCALES[scale]
@@ -81,27 +83,30 @@ class Maker:
                 "A report measures on patients that were not trained on; give volumes of three patients or more."
             )
         self._run = None if run is None else of_run(run, base.patch)
+        if alone and self._run is None:
+            raise InvalidInput("Say which run is to be measured alone.")
+        self._cells: dict[str, list[Cell]] = {} if alone else tables(self._scale, base)
         self._networks: dict[str, Networks] = {}
         self._measured: dict[str, dict[str, Filling]] = {}
         sizes = [len(part) for part in (self._parts.training, self._parts.validation, self._parts.test)]
         self.report = Report(
-            f"Scale “{scale}”: each network saw {self._scale.visits:,} patches in "
-            f"{self._scale.epochs} epoch{'' if self._scale.epochs == 1 else 's'}."
-            + (" It shows that everything runs, and nothing else." if scale == "tiny" else ""),
+            f"One network alone: {self._run.label}." if alone and self._run else _scale_text(scale),
             f"{sizes[0]} volumes to train on, {sizes[1]} to validate, {sizes[2]} to test, divided by patient.",
         )
 
     def make(self) -> Path:
         """Do all of it. Returns: the page. Raises: CalqueError."""
         (self._folder / "figures").mkdir(parents=True, exist_ok=True)
-        every = tables(self._scale, self._base)
         self._corruptions()
-        for number, cells in every.items():
+        for number, cells in self._cells.items():
             self._table(number, cells)
-        self._curves(every["IV"])
-        self._whole_slice(every["V"])
+        if self._cells:
+            self._curves(self._cells["IV"])
+        else:
+            self._table_alone()
+        self._whole_slice(self._cells.get("V", []))
         for target in self._masks:
-            self._study(target, every["options"])
+            self._study(target, self._cells.get("options", []))
         self._speed()
         self._space()
         self.report.numbers["volumes"] = self._parts.described()
@@ -130,6 +135,24 @@ class Maker:
         self.report.numbers[number] = {
             cell.label: {way: asdict(one) for way, one in self._measured[cell.name].items()} for cell in cells
         }
+
+    def _table_alone(self) -> None:
+        """Table V of the run's network, beside doing nothing and what needs no learning."""
+        run = self._studied
+        filled = self._measure_run(run)
+        test = self._test(self._base)
+        nothing = fillings({CORRUPTED: as_corrupted}, test, self._base, self._scale.measured)[CORRUPTED]
+        slow = fillings({BIHARMONIC: biharmonic}, test, self._base, self._scale.slow)[BIHARMONIC]
+        text = "Peak signal to noise ratio over whole patches of test patients, then over their hidden pixels."
+        table = Table(TITLES["V"], text, ("", "PSNR", "over hidden pixels", "SSIM"))
+        for label, one in (
+            (run.label, filled),
+            (CORRUPTED, nothing),
+            (f"{BIHARMONIC}, {slow.patches} patches", slow),
+        ):
+            table.rows.append((label, _db(one.psnr_db), _db(one.psnr_hidden_db), f"{one.ssim:.3f}"))
+        self.report.parts.append(table)
+        self.report.numbers["V"] = {CORRUPTED: asdict(nothing), BIHARMONIC: asdict(slow)}
 
     def _more(self, number: str, cell: Cell) -> tuple[str, ...]:
         if number == "V":
@@ -285,6 +308,13 @@ class Maker:
 
     def _figure(self, name: str) -> Path:
         return self._folder / "figures" / name
+
+
+def _scale_text(name: str) -> str:
+    scale = SCALES[name]
+    epochs = "1 epoch" if scale.epochs == 1 else f"{scale.epochs} epochs"
+    told = f"Scale “{name}”: each network saw {scale.visits:,} patches in {epochs}."
+    return told + (" It shows that everything runs, and nothing else." if name == "tiny" else "")
 
 
 def _more_columns(number: str) -> tuple[str, ...]:

@@ -120,6 +120,15 @@ def test_a_report_has_its_tables_and_figures_and_trains_nothing_twice(tmp_path: 
     for rows in found["VI"]["a disk"].values():  # and it stands beside the cell
         rows[:] = [row for row in rows if row["representation"] != "latent, final, pooled"]
     assert found == numbers
+    alone = Maker(tmp_path / "alone", made, masks, "tiny", BASE, said.append, run, alone=True).make()
+    assert not (alone.parent / "cells").exists()
+    measured_alone = json.loads((alone.parent / "report.json").read_text("utf-8"))
+    assert measured_alone["run"] == {"naive, 32 patches seen": numbers["V"]["final"]["final"]}
+    for whose, rows in measured_alone["VI"]["a disk"].items():
+        assert len(rows) == 2 * 6
+        assert all(row in found["VI"]["a disk"][whose] for row in rows)
+    with pytest.raises(InvalidInput, match="which run"):
+        Maker(tmp_path / "alone", made, masks, "tiny", BASE, said.append, alone=True)
     (run / "scores.json").rename(run / "scores")
     with pytest.raises(NotFound, match="not ended"):
         Maker(tmp_path / "other", made, masks, "tiny", BASE, said.append, run)

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import logging
-import os
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
@@ -217,7 +216,6 @@ class Notes:
 
     def __init__(self, path: Path) -> None:
         self._path = path
-        self._file = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND)
 
     def began(self, annotation_id: str) -> None:
         """The annotation is there."""
@@ -251,4 +249,5 @@ class Notes:
         return []
 
     def _note(self, *words: object) -> None:
-        os.write(self._file, (" ".join(map(str, words)) + "\n").encode())
+        with open(self._path, "ab", buffering=0) as file:
+            file.write((" ".join(map(str, words)) + "\n").encode())

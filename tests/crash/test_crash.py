@@ -9,8 +9,10 @@ from pathlib import Path
 
 import pytest
 
+from tests.conftest import NO_S3
 from tests.crash.__main__ import TROUBLES, victims
 from tests.crash.points import Point, points
+from tests.rgw import installed
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -39,6 +41,17 @@ def test_nothing_acknowledged_is_lost_in_a_directory(tmp_path: Path) -> None:
     )  # one of which the tablet hears nothing is made twice
     again = run(tmp_path, 20, "directory")  # there is nothing left to do
     assert again.stdout == line + "\n"
+
+
+@pytest.mark.item(59)
+@pytest.mark.skipif(not installed(), reason=NO_S3)
+def test_nothing_acknowledged_is_lost_in_a_bucket(tmp_path: Path) -> None:
+    """Few, for each kills and starts gateways; ``make crash-trials STORE=s3`` runs as many as there is time for."""
+    done = run(tmp_path, 3, "s3")
+    assert done.returncode == 0, done.stdout + done.stderr
+    line = done.stdout.splitlines()[-1]
+    assert line.startswith("3 trials on the s3 store")
+    assert [counted(line, name) for name in TROUBLES] == [0] * len(TROUBLES)
 
 
 def test_a_build_that_acknowledges_before_it_writes_is_caught(tmp_path: Path) -> None:

@@ -124,7 +124,7 @@ async def test_what_a_reviewer_accepts_is_locked_and_drawn_on_again_when_it_is_s
             await one.settled()
             handed_in = await one.link.submit_annotation(annotation_id)
             assert handed_in.review == segmentation_pb2.REVIEW_SUBMITTED
-            assert await one.link.account.role() == "administrator"  # nobody is asked who it is
+            assert (await one.link.account.rights()).role == "administrator"  # nobody is asked who it is
             await one.link.review_annotation(annotation_id, segmentation_pb2.REVIEW_ACCEPTED)
             await one.until(lambda now: now.locked)
             drawn.append(one.draw(5))  # as a pen that was down

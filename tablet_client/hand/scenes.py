@@ -89,7 +89,16 @@ async def _library(w: World) -> None:
     await w.hand.until("The cards", lambda: bool(w.app.library.cards) and not w.app.library.notice)
 
 
+async def _library_projects(w: World) -> None:
+    for number, (message, _) in enumerate(w.link._volumes.values()):
+        message.project = f"brain-{number % 2 + 1}"
+    w.app.library_control.refresh()
+    await w.hand.until("The projects", lambda: bool(w.app.library.projects))
+    await w.hand.tap("project:brain-1")
+
+
 async def _library_nothing_found(w: World) -> None:
+    await w.hand.tap("project:")
     await w.hand.type_into("search", "nobody")
 
 
@@ -309,6 +318,7 @@ SCENES = (
     Scene("library-empty", _library_empty),
     Scene("library-no-server", _library_no_server),
     Scene("library", _library),
+    Scene("library-projects", _library_projects),
     Scene("library-nothing-found", _library_nothing_found),
     Scene("import", _import),
     Scene("import-error", _import_error),

@@ -31,6 +31,19 @@ class Signed:
     way: Way | None = None
 
 
+@dataclass(frozen=True)
+class Rights:
+    """What who is signed in may do.
+
+    Attributes:
+        role: ``viewer``, ``annotator``, ``reviewer``, ``trainer`` or ``administrator``.
+        projects: whose volumes the user sees; none where nobody is asked.
+    """
+
+    role: str
+    projects: tuple[str, ...] = ()
+
+
 class Account:
     """Who is signed in with one link. This one is of services that ask nobody.
 
@@ -66,12 +79,9 @@ class Account:
         """Whether the services still know who is signed in, or cannot say now."""
         return True
 
-    async def role(self) -> str:
-        """What who is signed in may do: ``viewer``, ``annotator``, ``reviewer``, ``trainer`` or ``administrator``.
-
-        Raises: LinkError.
-        """
-        return "administrator"
+    async def rights(self) -> Rights:
+        """What who is signed in may do; everything where nobody is asked. Raises: LinkError."""
+        return Rights("administrator")
 
     async def enter(self, user: str, password: str) -> Signed:
         """Sign in with a password. Raises: LinkError: ``SIGN_IN_REFUSED``, ``TOO_MANY_ATTEMPTS``, …"""

@@ -103,6 +103,7 @@ class FakeLink:
         frame_plus_one: int = 0,
         resample: bool = False,
         shear: bool = False,
+        project: str = "",
     ) -> volumes_pb2.Volume:
         """See `Link`; reads one ``.npy`` file of three dimensions, or of four, of which a frame is chosen; of several files
         one is chosen as the series."""
@@ -120,6 +121,7 @@ class FakeLink:
         if _gap(voxels) and not resample:
             raise LinkError("SLICES_UNEVEN", "A slice is missing.", status="FAILED_PRECONDITION")
         message, voxels = fake_volume(voxels[frame_plus_one - 1] if voxels.ndim == 4 else voxels, name=name or key)
+        message.project = project
         if resample:
             message.warnings.append("Slices were missing; on request the volume was resampled.")
         plane = next(plane for plane in message.planes if plane.plane == message.acquisition)

@@ -13,7 +13,7 @@ from grpclib.client import Channel
 from grpclib.const import Status
 from grpclib.events import RecvTrailingMetadata, SendRequest, listen
 
-from tablet_client.link.account import Account, Signed
+from tablet_client.link.account import Account, Rights, Signed
 from tablet_client.link.port import LinkError
 from tablet_client.link.status import translated
 
@@ -53,13 +53,14 @@ class GrpcAccount(Account):
             return error.reason != "NOT_SIGNED_IN"
         return True
 
-    async def role(self) -> str:
+    async def rights(self) -> Rights:
         try:
-            return str((await _ask(self._identity.GetUser, identity_pb2.GetUserRequest())).role)
+            found = await _ask(self._identity.GetUser, identity_pb2.GetUserRequest())
         except LinkError as error:
             if error.status == Status.UNIMPLEMENTED.name:  # nobody is asked
-                return await super().role()
+                return await super().rights()
             raise
+        return Rights(found.role, tuple(found.projects))
 
     async def enter(self, user: str, password: str) -> Signed:
         request = identity_pb2.SignInRequest(user=user, password=password)

@@ -126,6 +126,7 @@ class GrpcLink:
         frame_plus_one: int = 0,
         resample: bool = False,
         shear: bool = False,
+        project: str = "",
     ) -> volumes_pb2.Volume:
         """See `Link`."""
         await self._upload(files, upload_id, watch or _nobody)
@@ -136,6 +137,7 @@ class GrpcLink:
             frame_plus_one=frame_plus_one,
             resample=resample,
             shear=shear,
+            project=project,
         )
         async for response in _follow(self._volumes.Import, request):
             if response.HasField("volume"):

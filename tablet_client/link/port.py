@@ -150,6 +150,7 @@ class Link(Protocol):
         frame_plus_one: int = 0,
         resample: bool = False,
         shear: bool = False,
+        project: str = "",
     ) -> Volume:
         """Send files and read them into a volume. Cancelled, it stops the server too, which keeps what it was sent.
 
@@ -158,7 +159,7 @@ class Link(Protocol):
             upload_id: a UUID; the same one goes on with an upload that was cut, or chooses from one that was refused.
             watch: told of progress, bytes while uploading, files and then slices while importing.
             show: told of slices that can be looked at while the others are read.
-            name, series, frame_plus_one, resample, shear: see the contract's ImportRequest.
+            name, series, frame_plus_one, resample, shear, project: see the contract's ImportRequest.
 
         Raises:
             LinkError: with ``FILE_NOT_READABLE`` also when the tablet itself cannot read a file.

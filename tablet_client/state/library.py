@@ -24,9 +24,18 @@ class Work(Enum):
     NEW = "new"
     IN_WORK = "in work"
     DONE = "done"
+    SUBMITTED = "submitted"
+    SENT_BACK = "sent_back"
+    ACCEPTED = "accepted"
 
 
-_URGENCY = (Work.IN_WORK, Work.NEW, Work.DONE, Work.UNKNOWN)
+_URGENCY = (Work.SENT_BACK, Work.IN_WORK, Work.NEW, Work.SUBMITTED, Work.DONE, Work.ACCEPTED, Work.UNKNOWN)
+_REVIEWED = (
+    (segmentation_pb2.REVIEW_SENT_BACK, Work.SENT_BACK),
+    (segmentation_pb2.REVIEW_SUBMITTED, Work.SUBMITTED),
+    (segmentation_pb2.REVIEW_ACCEPTED, Work.ACCEPTED),
+)
+"""What counts of the annotations of a volume, before other things."""
 
 
 @dataclass(frozen=True)
@@ -45,6 +54,7 @@ class Card:
         who: who drew it; empty: nobody said.
         colours: of its annotations, the oldest first, 0xRRGGBB.
         warnings: how many sentences stay with the volume.
+        project: that it belongs to.
     """
 
     volume_id: str
@@ -59,6 +69,7 @@ class Card:
     who: str = ""
     colours: tuple[int, ...] = ()
     warnings: int = 0
+    project: str = ""
 
 
 def card(
@@ -81,28 +92,39 @@ def card(
         who=last.changed_by,
         colours=tuple(colour_of(annotation) for annotation in reversed(annotations or ())),
         warnings=len(volume.warnings),
+        project=volume.project,
     )
 
 
 def work_of(annotations: Sequence[segmentation_pb2.Annotation] | None) -> Work:
-    """Done once a mask was saved, in work once something was drawn."""
+    """Done once a mask was saved, in work once something was drawn; where one is reviewed, how far that is."""
     if annotations is None:
         return Work.UNKNOWN
+    reviews = {annotation.review for annotation in annotations}
+    for review, work in _REVIEWED:
+        if review in reviews:
+            return work
     if any(annotation.masks for annotation in annotations):
         return Work.DONE
     return Work.IN_WORK if any(annotation.events for annotation in annotations) else Work.NEW
 
 
-def found(cards: Iterable[Card], words: str, sort: str = SORTS[0]) -> list[Card]:
-    """The cards whose name, modality, dates or last reader hold every one of the words, in an order of `SORTS`."""
+def found(cards: Iterable[Card], words: str, sort: str = SORTS[0], project: str = "") -> list[Card]:
+    """Cards of a project, or of all, whose name, modality, dates or last reader hold all words, in an order of `SORTS`."""
     wanted = words.casefold().split()
-    kept = [c for c in cards if all(word in _words(c) for word in wanted)]
+    kept = [c for c in cards if project in ("", c.project) and all(word in _words(c) for word in wanted)]
     kept.sort(key=lambda c: -max(c.imported_ms, c.changed_ms))
     if sort == "name":
         kept.sort(key=lambda c: _parts(c.name))
     elif sort == "state":
         kept.sort(key=lambda c: _URGENCY.index(c.work))
     return kept
+
+
+def choices(projects: Iterable[str], volumes: Iterable[volumes_pb2.Volume]) -> tuple[str, ...]:
+    """Projects to choose from, in alphabetical order: the user's, and those of volumes; none where there is only one."""
+    names = sorted({*projects, *(volume.project for volume in volumes if volume.project)})
+    return tuple(names) if len(names) > 1 else ()
 
 
 def when(moment_ms: int, now_ms: int, zone: tzinfo | None = None) -> str:

@@ -95,10 +95,11 @@ class ToolButton(PressButton):
 
 
 class ChoiceButton(PressButton):
-    """One of several; the chosen one is raised."""
+    """One of several; the chosen one is raised. ``text_width`` is how wide its words are."""
 
     text = StringProperty("")
     active = BooleanProperty(False)
+    text_width = NumericProperty(0.0)
 
 
 class OnOff(PressButton):

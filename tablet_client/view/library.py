@@ -24,6 +24,9 @@ _WORK = {
     Work.NEW: (N_("New"), theme.QUIET),
     Work.IN_WORK: (N_("In work"), theme.OBJECT),
     Work.DONE: (N_("Mask saved"), theme.SAFE),
+    Work.SUBMITTED: (N_("Handed in"), theme.ACCENT),
+    Work.SENT_BACK: (N_("Sent back"), theme.OBJECT),
+    Work.ACCEPTED: (N_("Accepted"), theme.SAFE),
 }
 _SORTS = {"date": N_("By date"), "name": N_("By name"), "state": N_("By state")}
 _MOST_DOTS = 5
@@ -73,6 +76,12 @@ class VolumeCard(controls.PressButton):
             self.ids.dots.add_widget(controls.Dot(color=theme.rgba(colour), pos_hint={"center_y": 0.5}))
 
 
+class ProjectButton(controls.ChoiceButton):
+    """One project, or all."""
+
+    project = StringProperty("")
+
+
 class Library(Screen):
     """All volumes.
 
@@ -81,6 +90,8 @@ class Library(Screen):
         notice: a sentence over the cards: what is wrong, or what happens; empty: nothing.
         search: the words that are searched.
         sort: order of the cards, of `SORTS`.
+        projects: to choose from; none where there is nothing to choose.
+        project: whose volumes are shown, and that imports go to; empty: of all.
     """
 
     __events__ = ("on_open", "on_import", "on_settings", "on_pick_sort")
@@ -90,19 +101,40 @@ class Library(Screen):
     empty = StringProperty("")
     search = StringProperty("")
     sort = OptionProperty(SORTS[0], options=list(SORTS))
+    projects = ObjectProperty(())
+    project = StringProperty("")
     columns = NumericProperty(4)
 
     def __init__(self, **kwargs: Any) -> None:
         self._textures: dict[str, tuple[bytes, Any]] = {}
         super().__init__(**kwargs)
         self.notice = _("Looking for volumes …")
-        self.bind(cards=self._fill, search=self._fill, sort=self._fill, width=self._widen)
+        self.bind(cards=self._fill, search=self._fill, sort=self._fill, project=self._fill, width=self._widen)
 
     def on_open(self, volume_id: str) -> None:
         """A card was pressed."""
 
     def on_import(self) -> None:
         """Import was pressed."""
+
+    def on_projects(self, *unused: object) -> None:
+        """Something to choose from, or nothing; a project that is gone is chosen no longer."""
+        row = self.ids.projects
+        row.clear_widgets()
+        if self.project not in self.projects:
+            self.project = ""
+        for project in ("", *self.projects) if self.projects else ():
+            name = project or _("All projects")
+            button = ProjectButton(
+                tap_name=f"project:{project}", text=name, project=project, active=project == self.project
+            )
+            button.bind(on_release=lambda pressed: setattr(self, "project", pressed.project))
+            row.add_widget(button)
+
+    def on_project(self, *unused: object) -> None:
+        """Another one is chosen."""
+        for button in self.ids.projects.children:
+            button.active = button.project == self.project
 
     def on_pick_sort(self, sort: str) -> None:
         """Another order was asked for."""
@@ -124,7 +156,7 @@ class Library(Screen):
 
     def _fill(self, *unused: object) -> None:
         grid = self.ids.grid
-        shown = found(self.cards, self.search, self.sort)
+        shown = found(self.cards, self.search, self.sort, self.project)
         there = list(reversed(grid.children))
         if [widget.volume_id for widget in there] != [card.volume_id for card in shown]:
             grid.clear_widgets()
@@ -134,7 +166,7 @@ class Library(Screen):
         # The same cards stay where they are: one of them may be under a finger.
         for widget, card in zip(there, shown):
             self._tell(widget, card)
-        self.empty = _empty_sentence(self.cards, shown)
+        self.empty = _empty_sentence(self.cards, shown, self.search.strip())
 
     def _card(self, card: Card) -> VolumeCard:
         widget = VolumeCard(tap_name=f"volume:{card.volume_id}", volume_id=card.volume_id)
@@ -170,10 +202,14 @@ def texture_of(jpeg: bytes) -> Any:
         return None
 
 
-def _empty_sentence(cards: Sequence[Card], shown: Sequence[Card]) -> str:
+def _empty_sentence(cards: Sequence[Card], shown: Sequence[Card], words: str) -> str:
     if shown:
         return ""
-    return _("No volume has these words in its name.") if cards else _("There are no volumes yet. Import the first one.")
+    if not cards:
+        return _("There are no volumes yet. Import the first one.")
+    if not words:
+        return _("There are no volumes in this project yet.")
+    return _("No volume has these words in its name.")
 
 
 theme.load_kv(__file__)

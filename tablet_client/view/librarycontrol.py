@@ -15,7 +15,7 @@ from calque.v1.segmentation_pb2 import Annotation
 from calque.v1.volumes_pb2 import ImportPreview, ListSeriesResponse, Volume
 
 from tablet_client.link.port import Link, LinkError, LocalFile, Step
-from tablet_client.state.library import card
+from tablet_client.state.library import card, choices
 from tablet_client.state.offers import Asked, first_step, step_after
 from tablet_client.state.offers import Step as Choosing
 from tablet_client.state.previews import Previews
@@ -85,6 +85,7 @@ class LibraryControl:
         if [c.volume_id for c in cards] != [c.volume_id for c in self._library.cards]:
             self._library.cards = cards
         self._library.notice = ""
+        self._library.projects = choices((await self._link.account.rights()).projects, volumes)
         self._annotations = {v.volume_id: await self._link.list_annotations(v.volume_id) for v in volumes}
         cards = [card(v, self._annotations[v.volume_id]) for v in volumes]
         if cards != self._library.cards:
@@ -118,7 +119,13 @@ class LibraryControl:
                 return
             self._sending = asyncio.ensure_future(
                 self._link.import_files(
-                    files, self._upload, self._watch, show=self._show, name=screen.name_typed.strip(), **asdict(asked)
+                    files,
+                    self._upload,
+                    self._watch,
+                    show=self._show,
+                    name=screen.name_typed.strip(),
+                    project=self._library.project,
+                    **asdict(asked),
                 )
             )
             volume = await self._sending

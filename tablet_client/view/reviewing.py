@@ -35,7 +35,7 @@ class Reviewing:
         if work is None:
             return
         try:
-            self._role = await self._link.account.role()
+            self._role = (await self._link.account.rights()).role
             known = await self._link.list_annotations(work.volume.volume_id)
         except LinkError as error:
             self._say(sentences.sentence(error), "error")

@@ -29,7 +29,7 @@ SAME = re.compile(
     r"Annotation|Annotations|Auto|Axial|Coronal|Sagittal|(Coronal|Sagittal) \d+|Lasso|volume|Volumes|English|Français|Type"
     r"|TIFF  \.tif|NIfTI  \.nii\.gz|ZIP  \.zip|DICOM Segmentation  \.dcm|time \d|[RLAPSI]|nobody|Hospital|memory"
     r"|The file is not an array\.|A slice is missing\.|.*\.(npy|tif|nii\.gz)|2026-11 Neuro|/.*|Case[ _].*"
-    r"|ada|\d+ min|https://.*|WDJB-MJHT"
+    r"|brain-\d|ada|\d+ min|https://.*|WDJB-MJHT"
     r"|(MR · |CT · )?[-−\d.,:  ×·]*( ?(mm|mL|GB|MB|kB|B))?|–"
 )
 

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import UTC, datetime
 
 import pytest
-from calque.v1 import segmentation_pb2
+from calque.v1 import segmentation_pb2, volumes_pb2
 
-from tablet_client.state.library import Work, card, found, when, work_of
+from tablet_client.state.library import Work, card, choices, found, when, work_of
 from tests.tablet.state.phantom import SHAPE, oblique, volume_message
 
 
@@ -86,3 +87,25 @@ def test_search_finds_all_words_newest_first():
     assert found(cards, "nothing") == []
     drawn = card(message, [annotation(events=1, changed_ms=1_790_000_000_000)], UTC)
     assert found([drawn], "2026-09-21") == found([drawn], "1970-01-03") == [drawn]
+
+
+def test_projects_are_chosen_from_where_there_are_several() -> None:
+    volumes = [volumes_pb2.Volume(project="liver"), volumes_pb2.Volume()]
+    assert choices((), []) == ()
+    assert choices(("liver",), volumes) == ()
+    assert choices(("brain",), volumes) == ("brain", "liver")
+    cards = [replace(card(volume), volume_id=str(number)) for number, volume in enumerate(volumes)]
+    assert [c.volume_id for c in found(cards, "", project="liver")] == ["0"]
+    assert len(found(cards, "")) == 2
+
+
+@pytest.mark.parametrize(
+    ("reviews", "expected"),
+    [
+        (("REVIEW_ACCEPTED", "REVIEW_SUBMITTED"), Work.SUBMITTED),
+        (("REVIEW_ACCEPTED", "REVIEW_SENT_BACK"), Work.SENT_BACK),
+        (("REVIEW_ACCEPTED", "REVIEW_UNSPECIFIED"), Work.ACCEPTED),
+    ],
+)
+def test_how_far_a_review_is_counts_before_masks(reviews: tuple[str, ...], expected: Work) -> None:
+    assert work_of([segmentation_pb2.Annotation(review=review, masks=1) for review in reviews]) is expected  # type: ignore[arg-type]

@@ -9,7 +9,7 @@ import pytest
 import pytest_asyncio
 from calque.v1.segmentation_pb2 import REVIEW_ACCEPTED, REVIEW_SENT_BACK, REVIEW_SUBMITTED
 
-from tablet_client.link.account import Account
+from tablet_client.link.account import Account, Rights
 from tests.tablet.view.test_app import both_labels
 
 pytestmark = [pytest.mark.screen, pytest.mark.asyncio(loop_scope="session")]
@@ -20,8 +20,8 @@ class Somebody(Account):
 
     said = "administrator"
 
-    async def role(self) -> str:
-        return self.said
+    async def rights(self) -> Rights:
+        return Rights(self.said)
 
 
 @pytest_asyncio.fixture(loop_scope="session")

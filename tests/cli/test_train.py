@@ -24,7 +24,7 @@ def test_only_one_source_can_be_named(tmp_path: Path) -> None:
         _scans([tmp_path / "a.nii"], tmp_path / "volumes.toml", None)
     for manifest, store in ((None, None), (tmp_path / "volumes.toml", "here")):
         with pytest.raises(InvalidInput, match="one of them"):
-            report(tmp_path, manifest=manifest, store=store, projects=[], scale="tiny", config=None, run=None)
+            report(tmp_path, manifest=manifest, store=store, projects=[], scale="tiny", config=None, run=None, alone=False)
 
 
 def test_paths_of_a_manifest_start_at_its_folder(tmp_path: Path) -> None:
